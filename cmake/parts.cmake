@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# The parts that Debian keeps for us; one imported target each, named FB::<part>.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(CURL REQUIRED)
+foreach(part hiredis yaml-0.1 jansson libevent libevent_openssl libevent_pthreads libmicrohttpd gmime-3.0
+        pango pangocairo cairo libseccomp gumbo zlib cmocka)
+    string(REGEX REPLACE "[^a-z]" "" name ${part})
+    pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${part})
+    add_library(FB::${name} ALIAS PkgConfig::${name})
+    # Headers of others are not held to our warnings.
+    get_target_property(dirs PkgConfig::${name} INTERFACE_INCLUDE_DIRECTORIES)
+    if(dirs)
+        set_target_properties(PkgConfig::${name} PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${dirs}")
+    endif()
+endforeach()
+# Debian 12 calls it msgpack (package libmsgpack-dev), Debian 13 msgpack-c (libmsgpack-c-dev).
+pkg_search_module(msgpack REQUIRED IMPORTED_TARGET GLOBAL msgpack-c msgpack)
+add_library(FB::msgpack ALIAS PkgConfig::msgpack)

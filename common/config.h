@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration: one YAML file, each scalar overridden by FUMIBAKO_<SECTION>_<KEY>, each secret
+ * also as <key>_file.  config_table.c is the single list of keys with type, default, bounds and
+ * help; the README's table is compared with it by a test.
+ */
+#ifndef FB_COMMON_CONFIG_H
+#define FB_COMMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+struct fb_string_list {
+    char **items;
+    size_t count;
+};
+
+struct fb_config {
+    struct {
+        char *url; /* redis://[user:password@]host:port/db, rediss:// where hiredis has TLS */
+        int64_t shards;
+        char *password;
+    } redis;
+    struct {
+        char *url; /* file:///path */
+        char *key_file;
+    } spool;
+    struct {
+        char *smtp, *lmtp, *http; /* host:port, NULL = off */
+        char *token;              /* bearer token of HTTP; NULL = http off */
+        int64_t max_message, max_recipients;
+        char *tls_cert_file, *tls_key_file;
+        struct fb_string_list allow; /* CIDR networks that may connect */
+        struct fb_string_list
+            xforward; /* CIDR networks that may use XFORWARD; default = 127.0.0.0/8, ::1/128 */
+        int64_t high_water; /* percent of the spool's file system */
+        int64_t spool_max;  /* bytes of spool at most; 0 = only high_water */
+        int64_t max_connections, max_connections_per_client;
+        int64_t command_timeout_ms; /* RFC 5321 4.5.3.2.7: at least 5 minutes */
+        char *name; /* segment writer's name (stable per pod); default: the host's name */
+    } ingest;
+    struct {
+        int64_t concurrency, timeout_ms, memory;
+        char *paper, *engine;
+        char *chromium;      /* program, NULL = looked up */
+        char *chromium_user; /* whom it runs as when render is root */
+        int64_t recycle;
+    } render;
+    struct {
+        int64_t concurrency;
+    } upload;
+    struct {
+        char *relay; /* smtp://host:port */
+        int64_t concurrency, lifetime_ms;
+        char *postmaster;
+        char *key; /* signs our id and receipt links */
+        char *helo;
+    } rewrite;
+    struct {
+        int64_t concurrency;
+    } revoke;
+    struct {
+        char *listen, *public_url, *users_file;
+    } console;
+    struct {
+        char *listen, *public_url;
+    } portal;
+    struct {
+        char *listen; /* host, or host:port for one service */
+    } metrics;
+    struct {
+        char *source; /* "redis" or "file:PATH" */
+        char *cache;
+    } policy;
+    struct {
+        char *level, *format;
+    } log;
+    struct {
+        int64_t ledger_ms, dead_ms;
+    } retention;
+};
+
+/* Loads path (NULL: $FUMIBAKO_CONFIG, then /etc/fumibako/fumibako.yaml), applies the environment,
+ * checks. FB_CONFIG with "file:line: section.key: what is wrong and what would be right" otherwise.
+ */
+FB_MUST_USE enum fb_status fb_config_load(const char *path, struct fb_config **config_r,
+                                          struct fb_error *err);
+void fb_config_free(struct fb_config **c);
+/* The effective configuration as YAML, secrets as ***. */
+FB_MUST_USE enum fb_status fb_config_dump(const struct fb_config *c, struct fb_buf *out);
+/* The table of keys in Markdown, for the README and its test. */
+FB_MUST_USE enum fb_status fb_config_table(struct fb_buf *out);
+
+/* Splits "host:port", "[::1]:port"; false when it is neither. */
+bool fb_host_port(const char *text, char *host, size_t host_size, uint16_t *port_r);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration as text: what is in effect (--dump-config), and the table for the README. */
+#include <string.h>
+
+#include "common/config.h"
+#include "common/config_table.h"
+
+static const void *field(const struct fb_config *c, const struct fb_config_row *row)
+{
+    return (const char *)c + row->offset;
+}
+
+static enum fb_status print_value(const struct fb_config *c, const struct fb_config_row *row,
+                                  struct fb_buf *out)
+{
+    if (row->type == FB_CT_LIST) {
+        const struct fb_string_list *list = field(c, row);
+        enum fb_status s = fb_buf_add_str(out, "[");
+        for (size_t i = 0; i < list->count && s == FB_OK; i++) {
+            s = fb_buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", list->items[i]);
+        }
+        return s == FB_OK ? fb_buf_add_str(out, "]") : s;
+    }
+    if (row->type == FB_CT_INT || row->type == FB_CT_SIZE || row->type == FB_CT_DURATION ||
+        row->type == FB_CT_PERCENT) {
+        int64_t number = 0;
+        memcpy(&number, field(c, row), sizeof number);
+        const char *unit = row->type == FB_CT_DURATION  ? "ms"
+                           : row->type == FB_CT_PERCENT ? "%"
+                                                        : "";
+        return fb_buf_printf(out, "%lld%s", (long long)number, unit);
+    }
+    const char *const *text = field(c, row);
+    if (*text == NULL) {
+        return FB_OK;
+    }
+    if (row->type == FB_CT_SECRET) {
+        return fb_buf_add_str(out, "\"***\"");
+    }
+    /* A password in the URL is a secret as well. */
+    const char *at = strcmp(row->key, "url") == 0 ? strrchr(*text, '@') : NULL;
+    const char *scheme = at != NULL ? strstr(*text, "://") : NULL;
+    if (scheme != NULL && scheme < at) {
+        return fb_buf_printf(out, "\"%.*s***%s\"", (int)(scheme + 3 - *text), *text, at);
+    }
+    return fb_buf_printf(out, "\"%s\"", *text);
+}
+
+enum fb_status fb_config_dump(const struct fb_config *c, struct fb_buf *out)
+{
+    enum fb_status s = FB_OK;
+    const char *section = "";
+    for (size_t i = 0; i < fb_config_row_count && s == FB_OK; i++) {
+        const struct fb_config_row *row = &fb_config_rows[i];
+        if (strcmp(section, row->section) != 0) {
+            section = row->section;
+            s = fb_buf_printf(out, "%s:\n", section);
+        }
+        if (s == FB_OK) {
+            s = fb_buf_printf(out, "  %s: ", row->key);
+        }
+        if (s == FB_OK) {
+            s = print_value(c, row, out);
+        }
+        if (s == FB_OK) {
+            s = fb_buf_add_char(out, '\n');
+        }
+    }
+    return s;
+}
+
+enum fb_status fb_config_table(struct fb_buf *out)
+{
+    enum fb_status s = fb_buf_add_str(out, "| key | default | meaning |\n|---|---|---|\n");
+    for (size_t i = 0; i < fb_config_row_count && s == FB_OK; i++) {
+        const struct fb_config_row *row = &fb_config_rows[i];
+        s = fb_buf_printf(out, "| `%s.%s`%s | %s%s%s | %s |\n", row->section, row->key,
+                          row->type == FB_CT_SECRET ? " (or `_file`)" : "",
+                          row->standard != NULL ? "`" : "",
+                          row->standard != NULL ? row->standard : "",
+                          row->standard != NULL ? "`" : "", row->help);
+    }
+    return s;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What child and parent say to each other, over a stream socket: frames of {type, length} and
+ * payload, little care for elegance and much for bounds, since the child may be taken over.  The
+ * child asks, the parent answers each question with one frame of the same type; DATA and PRINT_PART
+ * have no answer.
+ *
+ *   START  parent -> child, once: numbers, envelope, policy document
+ *   READ   offset, length                -> bytes of the spooled content
+ *   BEGIN  object name                   -> status
+ *   DATA   bytes of the object           (no answer)
+ *   COMMIT                               -> status, size, SHA-1
+ *   VERIFY X-Fumibako-Id value, SHA-256 of the body -> 1 when it is ours and for these recipients
+ *   PRINT_PART image or HTML             (no answer)
+ *   PRINT                                -> status, size, SHA-1 of the object body.pdf, text
+ *   DONE   plan                          (no answer, the end)
+ *   FAIL   status, text                  (no answer, the end)
+ */
+#ifndef FB_RENDER_RPC_H
+#define FB_RENDER_RPC_H
+
+#include "common/buf.h"
+
+#define RENDER_RPC_MAX  (1U << 20) /* payload of one frame, PLAN and START apart */
+#define RENDER_RPC_READ (256U << 10)
+
+enum render_rpc_type {
+    RENDER_RPC_START = 1,
+    RENDER_RPC_READ_RANGE,
+    RENDER_RPC_BEGIN,
+    RENDER_RPC_DATA,
+    RENDER_RPC_COMMIT,
+    RENDER_RPC_VERIFY,
+    RENDER_RPC_PRINT_PART,
+    RENDER_RPC_PRINT,
+    RENDER_RPC_DONE,
+    RENDER_RPC_FAIL,
+};
+
+struct render_rpc_frame {
+    uint32_t type;
+    uint32_t len;
+};
+
+/* Answer to COMMIT and PRINT. */
+struct render_rpc_stored {
+    int32_t status; /* enum fb_status */
+    uint64_t size;
+    uint8_t sha1[20];
+    char text[256];
+};
+
+/* Sends a frame of two pieces (either may be empty); FB_NETWORK when the peer is gone or takes
+ * longer than timeout_ms (< 0 = waits as long as it lives). */
+FB_MUST_USE enum fb_status render_rpc_send(int fd, enum render_rpc_type type, struct fb_slice a,
+                                           struct fb_slice b, int timeout_ms);
+/* Receives one frame of at most max bytes into payload (cleared). FB_NETWORK peer gone or timed
+ * out, FB_TOO_BIG. */
+FB_MUST_USE enum fb_status render_rpc_receive(int fd, int timeout_ms, size_t max,
+                                              struct render_rpc_frame *frame_r,
+                                              struct fb_buf *payload);
+
+/* Fields of payloads: fixed-width little-endian numbers and length-prefixed byte strings. */
+FB_MUST_USE enum fb_status render_rpc_put_u64(struct fb_buf *b, uint64_t v);
+FB_MUST_USE enum fb_status render_rpc_put_bytes(struct fb_buf *b, struct fb_slice s);
+/* Take from the front of *s; false when it is too short. */
+bool render_rpc_take_u64(struct fb_slice *s, uint64_t *v_r);
+bool render_rpc_take_bytes(struct fb_slice *s, struct fb_slice *bytes_r);
+
+#endif

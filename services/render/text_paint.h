@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Paints a plain-text letter as PDF with Pango and Cairo: header block, list of attachments, body;
+ * live links, embedded subset fonts, searchable text, any script that the fonts have.  Runs inside
+ * the sandbox.
+ */
+#ifndef FB_RENDER_TEXT_PAINT_H
+#define FB_RENDER_TEXT_PAINT_H
+
+#include "services/render/letter.h"
+
+/* Appends the PDF to pdf_r (the caller's maximum is the limit).  paper: "A4" or "Letter".  The same
+ * letter always gives the same bytes. FB_TOO_BIG past the maximum or MAX_PAGES pages, FB_BUG when
+ * Cairo fails. */
+FB_MUST_USE enum fb_status render_text_paint(const struct render_letter *letter, const char *paper,
+                                             struct fb_buf *pdf_r, struct fb_error *err);
+
+/* Loads fonts and shapes a few words of each script, so that later calls (and forks) find them in
+ * memory. */
+void render_text_warm(void);
+
+#endif
