@@ -15,6 +15,8 @@ foreach(part hiredis yaml-0.1 jansson libevent libevent_openssl libevent_pthread
         set_target_properties(PkgConfig::${name} PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${dirs}")
     endif()
 endforeach()
+# TLS to Redis: hiredis 1.x has it (Debian 13), 0.14 does not (Debian 12).
+pkg_check_modules(hiredisssl IMPORTED_TARGET GLOBAL hiredis_ssl)
 # Debian 12 calls it msgpack (package libmsgpack-dev), Debian 13 msgpack-c (libmsgpack-c-dev).
 pkg_search_module(msgpack REQUIRED IMPORTED_TARGET GLOBAL msgpack-c msgpack)
 add_library(FB::msgpack ALIAS PkgConfig::msgpack)

@@ -98,7 +98,8 @@ struct fb_slice fb_slice_sub(struct fb_slice s, size_t from, size_t len)
     if (len > s.len - from) {
         len = s.len - from;
     }
-    return (struct fb_slice){s.ptr + from, len};
+    /* An empty slice may have no pointer, and NULL + 0 is undefined in C. */
+    return (struct fb_slice){from > 0 ? s.ptr + from : s.ptr, len};
 }
 
 char *fb_slice_dup_str(struct fb_slice s)

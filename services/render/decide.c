@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/policy/path.h"
 
 #define MAX_PATH 2048
 
@@ -33,9 +32,15 @@ static bool has_work(const struct fb_policy_rule *rule, const struct fb_policy_f
 static void sort_recipients(const struct fb_policy *policy, const struct fb_policy_facts *facts,
                             const struct fb_envelope *envelope, struct slot *slots)
 {
+    const char **addresses = fb_xcalloc(envelope->recipient_count, sizeof *addresses);
+    struct fb_policy_decision *decisions =
+        fb_xcalloc(envelope->recipient_count, sizeof *decisions);
+    for (size_t i = 0; i < envelope->recipient_count; i++) {
+        addresses[i] = envelope->recipients[i].address;
+    }
+    fb_policy_decide_many(policy, facts, addresses, envelope->recipient_count, decisions);
     for (uint32_t i = 0; i < envelope->recipient_count; i++) {
-        struct fb_policy_decision d =
-            fb_policy_decide(policy, facts, envelope->recipients[i].address);
+        struct fb_policy_decision d = decisions[i];
         size_t at = 0;
         const char *reason = d.reason;
         if (d.action == FB_ACTION_REJECT || d.action == FB_ACTION_SECURE) {
@@ -54,6 +59,8 @@ static void sort_recipients(const struct fb_policy *policy, const struct fb_poli
         }
         slot_add(&slots[at], i, envelope->recipient_count);
     }
+    free(decisions);
+    free(addresses);
 }
 
 static const char *domain_of(const char *address)

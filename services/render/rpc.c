@@ -31,7 +31,7 @@ static enum fb_status send_all(int fd, struct fb_slice s, int64_t deadline)
         if (n > 0) {
             s.ptr += n;
             s.len -= (size_t)n;
-        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        } else if (n < 0 && errno == EAGAIN) {
             if (wait_for(fd, POLLOUT, deadline) != FB_OK) {
                 return FB_NETWORK;
             }
@@ -50,7 +50,7 @@ static enum fb_status receive_all(int fd, void *out, size_t len, int64_t deadlin
         if (n > 0) {
             at += n;
             len -= (size_t)n;
-        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        } else if (n < 0 && errno == EAGAIN) {
             if (wait_for(fd, POLLIN, deadline) != FB_OK) {
                 return FB_NETWORK;
             }

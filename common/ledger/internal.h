@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the sources of common/ledger share.  Nobody else includes it.
+ */
+#ifndef FB_COMMON_LEDGER_INTERNAL_H
+#define FB_COMMON_LEDGER_INTERNAL_H
+
+#include "common/ledger/ledger.h"
+#include "common/queue/internal.h"
+
+#define FB_LEDGER_KEY 1280 /* fb:{sN}:a:<address of FB_MAX_ADDRESS> */
+
+/* fb:{sN}:<kind>:<name> */
+void fb_ledger_key(char key[FB_LEDGER_KEY], int shard, const char *kind, const char *name);
+/* The address as it is indexed: ASCII letters in lower case. */
+void fb_ledger_fold(const char *address, char *out, size_t size);
+/* fb_ledger_get without parcels and grants; planned_r: how many branches the plan has (0: no plan
+ * yet). */
+FB_MUST_USE enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id,
+                                          struct fb_ledger_message *m_r, uint32_t *planned_r,
+                                          struct fb_error *err);
+
+#endif

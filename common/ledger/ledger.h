@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ledger: the record of messages, parcels, grants and accesses, in Redis.  Writers describe a change as ops
+ * (common/queue/ops.h) that ride in the queue's scripts; readers (command line, console, revoke) ask here.
+ *
+ * Keys of shard N (all carry {sN}; fields, writers and TTLs in ledger.md):
+ *   fb:{sN}:m:<msg_id>   hash  the message: recipients, branches, their states, the queue's marks
+ *   fb:{sN}:p:<parcel>   hash  storage user folder rule security access expires (no link: it lies in the manifest)
+ *   fb:{sN}:g:<parcel>   hash  <recipient index> = <state>|<grant id>|<ms>|<actor>|<source>
+ *   fb:{sN}:h:<parcel>   list  history, JSON lines: at, recipient index, from state, to state, actor, source
+ *   fb:{sN}:open         zset  msg_id by last progress: messages not ended
+ *   fb:{sN}:t            zset  msg_id by acceptance (listing)
+ *   fb:{sN}:a:<address>  zset  msg_id by acceptance, sender and recipients (filter)
+ *   fb:{sN}:due          zset  <parcel> by expiry
+ *   fb:{sN}:epoch        string
+ */
+#ifndef FB_COMMON_LEDGER_LEDGER_H
+#define FB_COMMON_LEDGER_LEDGER_H
+
+#include "common/queue/queue.h"
+#include "proto/envelope.h"
+#include "proto/plan.h"
+
+/* ---- changes (ops of one message; r gives the shard) ---- */
+
+/* ingest/replay, with enqueue: the message is accepted.  Addresses in lower case where indexed. */
+void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
+                        const struct fb_envelope *envelope, uint64_t size, int64_t ttl_ms);
+/* render, with advance: branches and their recipients.  (left is counted by the queue's script.) */
+void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan);
+/* upload, with advance: the parcel exists with these grants; due = expiry. */
+void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan, uint32_t branch,
+                        const struct fb_parcel *parcel, int64_t ttl_ms);
+/* rewrite, with finish: the branch went out (state "sent"), or its recipients were refused ("refused"). */
+void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch, const char *state);
+/* any stage, with bury: state "held" with its reason. */
+void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                    const struct fb_error *reason);
+/* revoke: one grant's new state. */
+void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id, uint32_t recipient,
+                     const char *old_state, const char *new_state, const char *grant_id, const char *actor,
+                     const char *source);
+
+/* What rewrite shall do with a branch in place of what the plan says, after a failure (on_failure) or by the operator:
+ * "deliver" (send untouched) or "reject" (delivery report to the sender).  branch UINT32_MAX: the whole message, where
+ * there is no plan.  A field `f:<branch>` (`f:all`) of the message hash. */
+void fb_ledger_force(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch, const char *what);
+/* The mark of a branch, or of the whole message; "" when there is none. */
+FB_MUST_USE enum fb_status fb_ledger_forced(struct fb_redis *r, const char *msg_id, uint32_t branch, char what_r[16],
+                                            struct fb_error *err);
+
+/* revoke: these recipients of a branch are not recalled any more.  A notice that was kept back stays unsent. */
+void fb_ledger_restored(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                        const uint32_t *recipients, size_t count);
+/* When the parcel expires; 0 = no more (revoke, once it is done). */
+void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id, int64_t expires_ms);
+
+/* ---- atomic claims ---- */
+
+/* rewrite, right before it sends to these recipients: one step decides between sending and recalled.  out_r[i] is
+ * true where recipient i may be sent; recalled ones come back false.  One that was claimed before stays true: it may
+ * have gone out.  FB_OK, FB_LOST (claim no longer ours). */
+FB_MUST_USE enum fb_status fb_ledger_claim_sending(struct fb_redis *r, const char *consumer,
+                                                   const struct fb_claim *claim, const uint32_t *recipients,
+                                                   size_t count, bool *may_r, struct fb_error *err);
+/* recall: marks recipients (none = all) of the message recalled; answers for each whether its notice was out already
+ * ("sending" or "sent"), and adds one revoke job per parcel concerned, in one step.
+ * was_out_r (may be NULL) has count entries; with count 0 one for each recipient of the message (fb_ledger_get).  A
+ * parcel that does not exist yet is revoked right behind its upload (claim.c).  FB_NOT_FOUND. */
+FB_MUST_USE enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id, const uint32_t *recipients,
+                                            size_t count, bool takes_content, const char *actor, bool *was_out_r,
+                                            struct fb_error *err);
+/* Whether recipient i of the message is recalled (upload and render look before and after their effect). */
+FB_MUST_USE enum fb_status fb_ledger_recalled(struct fb_redis *r, const char *msg_id, const uint32_t *recipients,
+                                              size_t count, bool *recalled_r, struct fb_error *err);
+
+/* ---- reading ---- */
+
+struct fb_ledger_recipient {
+    char *address;
+    uint32_t branch;
+    char state[16];       /* waiting sending sent recalled refused */
+    char grant_state[16]; /* "", pending active opened downloaded recalled expired purged */
+    char grant_id[64];
+    int64_t grant_ms;
+};
+struct fb_ledger_branch {
+    char kind[8];   /* pass secure reject */
+    char state[16]; /* rendered uploaded sent held refused recalled */
+    char parcel_id[FB_PARCEL_ID_SIZE];
+    char rule[128], reason[FB_ERROR_MAX];
+    char storage[64], folder_id[64];
+    int64_t expires_ms;
+};
+struct fb_ledger_message {
+    char msg_id[FB_ID_SIZE];
+    int64_t accepted_ms;
+    char *from;
+    uint64_t size;
+    char state[16]; /* queued planned done held */
+    struct fb_ledger_recipient *recipients;
+    size_t recipient_count;
+    struct fb_ledger_branch *branches;
+    size_t branch_count;
+};
+void fb_ledger_message_deinit(struct fb_ledger_message *m);
+/* FB_NOT_FOUND when the ledger does not know it. */
+FB_MUST_USE enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
+                                         struct fb_error *err);
+/* Newest first; address (NULL = any) is a sender or recipient; stops when each returns false. */
+FB_MUST_USE enum fb_status fb_ledger_list(struct fb_redis *r, const char *address, int64_t since_ms, int64_t until_ms,
+                                          size_t limit, bool (*each)(void *ctx, const char *msg_id), void *ctx,
+                                          struct fb_error *err);
+/* Parcels whose expiry lies before until_ms, earliest first. */
+FB_MUST_USE enum fb_status fb_ledger_due(struct fb_redis *r, int64_t until_ms, size_t limit,
+                                         bool (*each)(void *ctx, const char *parcel_id), void *ctx,
+                                         struct fb_error *err);
+/* Messages not ended that made no progress since before_ms, longest first. */
+FB_MUST_USE enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms, size_t limit,
+                                           bool (*each)(void *ctx, const char *msg_id), void *ctx,
+                                           struct fb_error *err);
+/* The newest `limit` lines of a parcel's history, oldest of them first. */
+FB_MUST_USE enum fb_status fb_ledger_history(struct fb_redis *r, const char *parcel_id, size_t limit,
+                                             bool (*each)(void *ctx, const char *json_line), void *ctx,
+                                             struct fb_error *err);
+/* The epoch of a shard: a random word set once; missing or changed = Redis was wiped, start the replay.  Sets it when
+ * missing (is_new_r). */
+FB_MUST_USE enum fb_status fb_ledger_epoch(struct fb_redis *r, int shard, char epoch_r[FB_ID_SIZE], bool *is_new_r,
+                                           struct fb_error *err);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading the ledger: one message with its parcels and grants, listings, history, due parcels.
+ * States that follow from others are derived here and stored once: a recipient is "sent" when its
+ * notice was claimed and its branch went out; a message is "held" when a branch is.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ledger/internal.h"
+#include "proto/limits.h"
+
+#define MAX_DIGITS 9
+
+void fb_ledger_message_deinit(struct fb_ledger_message *m)
+{
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        free(m->recipients[i].address);
+    }
+    free(m->recipients);
+    free(m->branches);
+    free(m->from);
+    memset(m, 0, sizeof(*m));
+}
+
+static void copy(char *out, size_t size, struct fb_slice s)
+{
+    size_t n = s.len < size - 1 ? s.len : size - 1;
+    if (n > 0) {
+        memcpy(out, s.ptr, n);
+    }
+    out[n] = '\0';
+}
+
+/* The next field before '|'; the rest stays in *s. */
+static struct fb_slice next_field(struct fb_slice *s)
+{
+    const uint8_t *bar = s->len > 0 ? memchr(s->ptr, '|', s->len) : NULL;
+    size_t n = bar != NULL ? (size_t)(bar - s->ptr) : s->len;
+    struct fb_slice field = fb_slice_of(s->ptr, n);
+    *s = bar != NULL ? fb_slice_of(bar + 1, s->len - n - 1) : fb_slice_of(NULL, 0);
+    return field;
+}
+
+/* "<prefix><number>": the number, when it is below `below`. */
+static bool indexed(struct fb_slice name, const char *prefix, uint64_t below, uint32_t *index_r)
+{
+    size_t n = strlen(prefix);
+    if (name.len <= n || name.len > n + MAX_DIGITS || memcmp(name.ptr, prefix, n) != 0) {
+        return false;
+    }
+    for (size_t i = n; i < name.len; i++) {
+        if (name.ptr[i] < '0' || name.ptr[i] > '9') {
+            return false;
+        }
+    }
+    int64_t value = fb_slice_int(fb_slice_sub(name, n, name.len));
+    if ((uint64_t)value >= below) {
+        return false;
+    }
+    *index_r = (uint32_t)value;
+    return true;
+}
+
+static enum fb_status get_hash(struct fb_redis *r, const char *key, redisReply **reply_r,
+                               struct fb_error *err)
+{
+    enum fb_status s = fb_redis_call(r, reply_r, err, "HGETALL", key, NULL);
+    if (s == FB_OK && (*reply_r)->type != REDIS_REPLY_ARRAY) {
+        freeReplyObject(*reply_r);
+        *reply_r = NULL;
+        s = fb_error_set(err, FB_BUG, "HGETALL: odd answer");
+    }
+    return s;
+}
+
+struct marks { /* of the recipients, before their state is derived */
+    bool is_all_recalled;
+    bool *is_recalled;
+};
+
+/* Fields without an index; tells how large the arrays must be. */
+static void read_head(const redisReply *hash, struct fb_ledger_message *m, uint32_t *planned_r,
+                      struct marks *marks)
+{
+    uint32_t held = 0;
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        struct fb_slice name = fb_reply_slice(hash->element[i]);
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        uint32_t index = 0;
+        if (fb_slice_eq_str(name, "at")) {
+            m->accepted_ms = fb_slice_int(value);
+        } else if (fb_slice_eq_str(name, "from")) {
+            free(m->from);
+            m->from = fb_slice_dup_str(value);
+        } else if (fb_slice_eq_str(name, "size")) {
+            m->size = (uint64_t)fb_slice_int(value);
+        } else if (fb_slice_eq_str(name, "state")) {
+            copy(m->state, sizeof(m->state), value);
+        } else if (fb_slice_eq_str(name, "recalled")) {
+            marks->is_all_recalled = true;
+        } else if (fb_slice_eq_str(name, "branches")) {
+            int64_t n = fb_slice_int(value);
+            *planned_r = n > 0 && n <= FB_MAX_BRANCHES ? (uint32_t)n : 0;
+        } else if (indexed(name, "r:", FB_MAX_RECIPIENTS, &index) && index >= m->recipient_count) {
+            m->recipient_count = (size_t)index + 1;
+        } else if (indexed(name, "h:", FB_MAX_BRANCHES, &index) && index >= held) {
+            held = index + 1;
+        }
+    }
+    if (m->from == NULL) {
+        m->from = fb_xstrdup("");
+    }
+    /* Held before there was a plan: the reason is shown as branch 0. */
+    m->branch_count = held > *planned_r ? held : *planned_r;
+}
+
+static void read_branch(struct fb_slice value, struct fb_ledger_branch *b)
+{
+    copy(b->kind, sizeof(b->kind), next_field(&value));
+    copy(b->parcel_id, sizeof(b->parcel_id), next_field(&value));
+    copy(b->rule, sizeof(b->rule), value); /* the last one: may hold '|' */
+}
+
+static void read_indexed(const redisReply *hash, struct fb_ledger_message *m,
+                         const struct marks *marks, bool *is_held)
+{
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        struct fb_slice name = fb_reply_slice(hash->element[i]);
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        uint32_t at = 0;
+        if (indexed(name, "r:", m->recipient_count, &at)) {
+            free(m->recipients[at].address);
+            m->recipients[at].address = fb_slice_dup_str(value);
+        } else if (indexed(name, "s:", m->recipient_count, &at)) {
+            copy(m->recipients[at].state, sizeof(m->recipients[at].state), value);
+        } else if (indexed(name, "i:", m->recipient_count, &at)) {
+            m->recipients[at].branch = (uint32_t)fb_slice_int(value);
+        } else if (indexed(name, "x:", m->recipient_count, &at)) {
+            marks->is_recalled[at] = true;
+        } else if (indexed(name, "b:", m->branch_count, &at)) {
+            read_branch(value, &m->branches[at]);
+        } else if (indexed(name, "bs:", m->branch_count, &at) && m->branches[at].state[0] == '\0') {
+            copy(m->branches[at].state, sizeof(m->branches[at].state), value);
+        } else if (indexed(name, "h:", m->branch_count, &at)) {
+            copy(m->branches[at].state, sizeof(m->branches[at].state), FB_SLICE_LITERAL("held"));
+            copy(m->branches[at].reason, sizeof(m->branches[at].reason), value);
+            *is_held = true;
+        }
+    }
+}
+
+static void derive(struct fb_ledger_message *m, const struct marks *marks, uint32_t planned)
+{
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        struct fb_ledger_recipient *rcpt = &m->recipients[i];
+        if (rcpt->address == NULL) {
+            rcpt->address = fb_xstrdup("");
+        }
+        const char *branch = rcpt->branch < planned ? m->branches[rcpt->branch].state : "";
+        bool is_over = strcmp(branch, "sent") == 0 || strcmp(branch, "refused") == 0;
+        const char *state = rcpt->state;
+        if (strcmp(state, "sending") == 0) {
+            state = is_over ? branch : state;
+        } else if (state[0] == '\0') {
+            bool is_recalled = marks->is_all_recalled || marks->is_recalled[i];
+            state = is_recalled ? "recalled" : is_over ? branch : "waiting";
+        }
+        if (state != rcpt->state) {
+            copy(rcpt->state, sizeof(rcpt->state), fb_slice_str(state));
+        }
+    }
+}
+
+enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
+                              uint32_t *planned_r, struct fb_error *err)
+{
+    if (!fb_id_is_valid(msg_id)) {
+        return fb_error_set(err, FB_NOT_FOUND, "not a message id");
+    }
+    char key[FB_KEY_SIZE];
+    fb_key(key, fb_redis_shard(r, msg_id), "m:%s", msg_id);
+    redisReply *hash = NULL;
+    enum fb_status s = get_hash(r, key, &hash, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    if (hash->elements == 0) {
+        freeReplyObject(hash);
+        return fb_error_set(err, FB_NOT_FOUND, "the ledger does not know message %s", msg_id);
+    }
+    struct fb_ledger_message m = {.accepted_ms = 0};
+    struct marks marks = {.is_all_recalled = false};
+    bool is_held = false;
+    uint32_t planned = 0;
+    (void)snprintf(m.msg_id, sizeof(m.msg_id), "%s", msg_id);
+    read_head(hash, &m, &planned, &marks);
+    m.recipients = fb_xcalloc(m.recipient_count + 1, sizeof(*m.recipients));
+    m.branches = fb_xcalloc(m.branch_count + 1, sizeof(*m.branches));
+    marks.is_recalled = fb_xcalloc(m.recipient_count + 1, sizeof(bool));
+    read_indexed(hash, &m, &marks, &is_held);
+    derive(&m, &marks, planned);
+    if (strcmp(m.state, "done") != 0 && is_held) {
+        copy(m.state, sizeof(m.state), FB_SLICE_LITERAL("held"));
+    }
+    free(marks.is_recalled);
+    freeReplyObject(hash);
+    *m_r = m;
+    *planned_r = planned;
+    return FB_OK;
+}
+
+static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledger_message *m,
+                                  struct fb_ledger_branch *b, struct fb_error *err)
+{
+    char key[FB_KEY_SIZE];
+    redisReply *hash = NULL;
+    fb_key(key, shard, "p:%s", b->parcel_id);
+    enum fb_status s = get_hash(r, key, &hash, err);
+    for (size_t i = 0; s == FB_OK && i + 1 < hash->elements; i += 2) {
+        struct fb_slice name = fb_reply_slice(hash->element[i]);
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        if (fb_slice_eq_str(name, "storage")) {
+            copy(b->storage, sizeof(b->storage), value);
+        } else if (fb_slice_eq_str(name, "folder")) {
+            copy(b->folder_id, sizeof(b->folder_id), value);
+        } else if (fb_slice_eq_str(name, "expires")) {
+            b->expires_ms = fb_slice_int(value);
+        }
+    }
+    if (s != FB_OK) {
+        return s;
+    }
+    freeReplyObject(hash);
+    hash = NULL;
+    fb_key(key, shard, "g:%s", b->parcel_id);
+    s = get_hash(r, key, &hash, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        uint32_t at = 0;
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        if (indexed(fb_reply_slice(hash->element[i]), "", m->recipient_count, &at)) {
+            struct fb_ledger_recipient *rcpt = &m->recipients[at];
+            copy(rcpt->grant_state, sizeof(rcpt->grant_state), next_field(&value));
+            copy(rcpt->grant_id, sizeof(rcpt->grant_id), next_field(&value));
+            rcpt->grant_ms = fb_slice_int(next_field(&value));
+        }
+    }
+    freeReplyObject(hash);
+    return FB_OK;
+}
+
+enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
+                             struct fb_error *err)
+{
+    struct fb_ledger_message m;
+    uint32_t planned = 0;
+    enum fb_status s = fb_ledger_load(r, msg_id, &m, &planned, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    for (size_t b = 0; s == FB_OK && b < m.branch_count; b++) {
+        if (m.branches[b].parcel_id[0] != '\0') {
+            s = load_parcel(r, fb_redis_shard(r, msg_id), &m, &m.branches[b], err);
+        }
+    }
+    if (s != FB_OK) {
+        fb_ledger_message_deinit(&m);
+        return s;
+    }
+    *m_r = m;
+    return FB_OK;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ledger changes as ops.  They ride in the queue's scripts, so nothing here talks to Redis and
+ * nothing can fail: an error sticks in the ops and comes out of the queue's call.  ledger.md lists
+ * keys and fields.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ledger/internal.h"
+#include "proto/limits.h"
+
+#define HISTORY_MAX "-10000"
+#define DAY_S       86400
+#define IN_FLIGHT_S (90 * DAY_S) /* longer than any lifetime and retention of dead letters */
+#define GRANT_TTL   "34560000"   /* 400 d, only where the key had lost its own */
+
+void fb_ledger_key(char key[FB_LEDGER_KEY], int shard, const char *kind, const char *name)
+{
+    (void)snprintf(key, FB_LEDGER_KEY, "fb:{s%d}:%s:%s", shard, kind, name);
+}
+
+void fb_ledger_fold(const char *address, char *out, size_t size)
+{
+    size_t n = 0;
+    for (; address[n] != '\0' && n + 1 < size; n++) {
+        char c = address[n];
+        out[n] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    }
+    out[n] = '\0';
+}
+
+static void number(char out[24], int64_t n)
+{
+    (void)snprintf(out, 24, "%" PRId64, n);
+}
+
+static void expire(struct fb_ops *ops, const char *key, int64_t seconds)
+{
+    char text[24];
+    number(text, seconds > 0 ? seconds : 1);
+    fb_ops_add(ops, "EXPIRE", key, text, NULL);
+}
+
+/* Adds the message to a listing, and drops what retention has passed from it. */
+static void list_in(struct fb_ops *ops, const char *key, const char *msg_id, int64_t at_ms,
+                    int64_t ttl_ms)
+{
+    char at[24];
+    char old[24];
+    number(at, at_ms);
+    number(old, at_ms - ttl_ms - (int64_t)IN_FLIGHT_S * 1000);
+    fb_ops_add(ops, "ZADD", key, at, msg_id, NULL);
+    fb_ops_add(ops, "ZREMRANGEBYSCORE", key, "-inf", old, NULL);
+    expire(ops, key, ttl_ms / 1000 + IN_FLIGHT_S);
+}
+
+void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
+                        const struct fb_envelope *envelope, uint64_t size, int64_t ttl_ms)
+{
+    int shard = fb_redis_shard(r, job->msg_id);
+    char key[FB_LEDGER_KEY];
+    char at[24];
+    char bytes[24];
+    char count[24];
+    char ttl[24];
+    char folded[FB_MAX_ADDRESS + 1];
+    fb_ledger_key(key, shard, "m", job->msg_id);
+    number(at, job->first_ms);
+    (void)snprintf(bytes, sizeof(bytes), "%" PRIu64, size);
+    (void)snprintf(count, sizeof(count), "%zu", envelope->recipient_count);
+    number(ttl, ttl_ms);
+    fb_ops_add(ops, "HSET", key, "at", at, "from", envelope->reverse_path, "size", bytes, "n",
+               count, "ttl", ttl, NULL);
+    size_t n = envelope->recipient_count;
+    struct fb_slice *args = fb_xcalloc(n * 2 + 1, sizeof(*args));
+    char(*names)[24] = fb_xcalloc(n + 1, sizeof(*names));
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "r:%zu", i);
+        args[2 * i] = fb_slice_str(names[i]);
+        args[2 * i + 1] = fb_slice_str(envelope->recipients[i].address);
+    }
+    fb_ops_add_slices(ops, "HSET", key, args, n * 2);
+    free(args);
+    free(names);
+    expire(ops, key,
+           ttl_ms / 1000 + IN_FLIGHT_S); /* for a message that never ends; its end sets ttl */
+    (void)snprintf(key, sizeof(key), "fb:{s%d}:t", shard);
+    list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
+    if (envelope->reverse_path[0] != '\0') {
+        fb_ledger_fold(envelope->reverse_path, folded, sizeof(folded));
+        fb_ledger_key(key, shard, "a", folded);
+        list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
+    }
+    for (size_t i = 0; i < n; i++) {
+        fb_ledger_fold(envelope->recipients[i].address, folded, sizeof(folded));
+        fb_ledger_key(key, shard, "a", folded);
+        list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
+    }
+}
+
+static const char *kind_name(enum fb_branch_kind kind)
+{
+    switch (kind) {
+    case FB_BRANCH_PASS:
+        return "pass";
+    case FB_BRANCH_SECURE:
+        return "secure";
+    case FB_BRANCH_REJECT:
+    default:
+        return "reject";
+    }
+}
+
+void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan)
+{
+    int shard = fb_redis_shard(r, plan->msg_id);
+    char key[FB_LEDGER_KEY];
+    char count[24];
+    fb_ledger_key(key, shard, "m", plan->msg_id);
+    (void)snprintf(count, sizeof(count), "%" PRIu32, plan->branch_count);
+    fb_ops_add(ops, "HSET", key, "branches", count, NULL);
+    for (uint32_t b = 0; b < plan->branch_count; b++) {
+        const struct fb_branch *branch = &plan->branches[b];
+        char field[24];
+        char state[24];
+        char value[64 + 128];
+        char parcel[FB_PARCEL_ID_SIZE] = "";
+        if (branch->kind == FB_BRANCH_SECURE) {
+            fb_parcel_id_make(plan->msg_id, b, parcel);
+        }
+        (void)snprintf(field, sizeof(field), "b:%" PRIu32, b);
+        (void)snprintf(state, sizeof(state), "bs:%" PRIu32, b);
+        (void)snprintf(value, sizeof(value), "%s|%s|%s", kind_name(branch->kind), parcel,
+                       branch->rule != NULL ? branch->rule : "");
+        fb_ops_add(ops, "HSET", key, field, value, NULL);
+        fb_ops_add(ops, "HSETNX", key, state, "rendered",
+                   NULL); /* a restart must not undo "sent" */
+        struct fb_slice *args = fb_xcalloc((size_t)branch->recipient_count * 2 + 1, sizeof(*args));
+        char(*names)[24] = fb_xcalloc((size_t)branch->recipient_count + 1, sizeof(*names));
+        for (uint32_t i = 0; i < branch->recipient_count; i++) {
+            (void)snprintf(names[i], sizeof(names[i]), "i:%" PRIu32, branch->recipients[i]);
+            args[2 * i] = fb_slice_str(names[i]);
+            args[2 * i + 1] = fb_slice_str(field + 2);
+        }
+        fb_ops_add_slices(ops, "HSET", key, args, (size_t)branch->recipient_count * 2);
+        free(args);
+        free(names);
+    }
+}
+
+/* '|' separates the fields of a grant. */
+static void clean(char *out, size_t size, const char *in)
+{
+    size_t n = 0;
+    for (; in != NULL && in[n] != '\0' && n + 1 < size; n++) {
+        out[n] = in[n] == '|' || (unsigned char)in[n] < 0x20 ? '?' : in[n];
+    }
+    out[n] = '\0';
+}
+
+static void grant_value(char *out, size_t size, const char *state, const char *grant_id,
+                        int64_t now, const char *actor, const char *source)
+{
+    char parts[4][200];
+    clean(parts[0], 24, state);
+    clean(parts[1], 64, grant_id);
+    clean(parts[2], 200, actor);
+    clean(parts[3], 64, source);
+    (void)snprintf(out, size, "%s|%s|%" PRId64 "|%s|%s", parts[0], parts[1], now, parts[2],
+                   parts[3]);
+}
+
+static void add_history(struct fb_ops *ops, const char *key, int64_t now, uint32_t recipient,
+                        const char *from, const char *to, const char *actor, const char *source)
+{
+    json_t *line = json_pack("{s:I, s:i, s:s, s:s, s:s, s:s}", "at", (json_int_t)now, "recipient",
+                             (int)recipient, "from", from != NULL ? from : "", "to", to, "actor",
+                             actor != NULL ? actor : "", "source", source != NULL ? source : "");
+    char *text = line != NULL ? json_dumps(line, JSON_COMPACT) : NULL;
+    if (text != NULL) { /* NULL: not UTF-8; the state itself is kept by the grant */
+        fb_ops_add(ops, "RPUSH", key, text, NULL);
+    }
+    free(text);
+    json_decref(line);
+}
+
+void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,
+                       int64_t expires_ms)
+{
+    char msg_id[FB_ID_SIZE];
+    uint32_t branch = 0;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
+        fb_ops_add(ops, "DEL", "", NULL); /* sticks as FB_BUG */
+        return;
+    }
+    char key[FB_LEDGER_KEY];
+    char at[24];
+    (void)snprintf(key, sizeof(key), "fb:{s%d}:due", fb_redis_shard(r, msg_id));
+    number(at, expires_ms);
+    if (expires_ms > 0) {
+        fb_ops_add(ops, "ZADD", key, at, parcel_id, NULL);
+    } else {
+        fb_ops_add(ops, "ZREM", key, parcel_id, NULL);
+    }
+}
+
+static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb_plan *plan,
+                            uint32_t branch, const struct fb_parcel *parcel, int64_t now)
+{
+    char expires[24];
+    char at[24];
+    char number_of[24];
+    number(expires, parcel->expires_ms);
+    number(at, now);
+    (void)snprintf(number_of, sizeof(number_of), "%" PRIu32, branch);
+    const struct fb_branch *b = &plan->branches[branch];
+    fb_ops_add(ops, "HSET", key, "storage", parcel->storage != NULL ? parcel->storage : "", "user",
+               parcel->user != NULL ? parcel->user : "", "folder",
+               parcel->folder_id != NULL ? parcel->folder_id : "", "rule",
+               b->rule != NULL ? b->rule : "", "security", b->security != NULL ? b->security : "",
+               "access", parcel->access != NULL ? parcel->access : "", "download",
+               parcel->can_download ? "1" : "0", "expires", expires, "branch", number_of, "at", at,
+               NULL);
+}
+
+void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan,
+                        uint32_t branch, const struct fb_parcel *parcel, int64_t ttl_ms)
+{
+    FB_ASSERT(branch < plan->branch_count);
+    int shard = fb_redis_shard(r, plan->msg_id);
+    int64_t now = fb_now_ms();
+    /* Kept for ttl after the parcel's end. */
+    int64_t ttl_s =
+        ttl_ms / 1000 + (parcel->expires_ms > now ? (parcel->expires_ms - now) / 1000 : 0);
+    char key[FB_LEDGER_KEY];
+    char history[FB_LEDGER_KEY];
+    char field[24];
+    char at[24];
+    number(at, now);
+    fb_ledger_key(key, shard, "m", plan->msg_id);
+    (void)snprintf(field, sizeof(field), "u:%" PRIu32, branch);
+    fb_ops_add(ops, "HSET", key, field, at, NULL);
+    (void)snprintf(field, sizeof(field), "bs:%" PRIu32, branch);
+    fb_ops_add(ops, "HSET", key, field, "uploaded", NULL);
+    fb_ledger_key(key, shard, "p", parcel->parcel_id);
+    uploaded_parcel(ops, key, plan, branch, parcel, now);
+    expire(ops, key, ttl_s);
+    fb_ledger_key(key, shard, "g", parcel->parcel_id);
+    fb_ledger_key(history, shard, "h", parcel->parcel_id);
+    for (uint32_t i = 0; i < parcel->grant_count; i++) {
+        const struct fb_parcel_grant *g = &parcel->grants[i];
+        const char *state = g->state != NULL ? g->state : "active";
+        char value[400];
+        grant_value(value, sizeof(value), state, g->grant_id, now, "", "upload");
+        (void)snprintf(field, sizeof(field), "%" PRIu32, g->recipient);
+        fb_ops_add(ops, "HSET", key, field, value, NULL);
+        add_history(ops, history, now, g->recipient, "", state, "", "upload");
+    }
+    if (parcel->grant_count > 0) {
+        fb_ops_add(ops, "LTRIM", history, HISTORY_MAX, "-1", NULL);
+        expire(ops, key, ttl_s);
+        expire(ops, history, ttl_s);
+    }
+    if (parcel->expires_ms > 0) {
+        fb_ledger_due_set(r, ops, parcel->parcel_id, parcel->expires_ms);
+    }
+}
+
+void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                    const char *state)
+{
+    char key[FB_LEDGER_KEY];
+    char field[24];
+    char when[24];
+    char at[24];
+    fb_ledger_key(key, fb_redis_shard(r, msg_id), "m", msg_id);
+    (void)snprintf(field, sizeof(field), "bs:%" PRIu32, branch);
+    (void)snprintf(when, sizeof(when), "bt:%" PRIu32, branch);
+    number(at, fb_now_ms());
+    fb_ops_add(ops, "HSET", key, field, state, when, at, NULL);
+}
+
+void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                    const struct fb_error *reason)
+{
+    char key[FB_LEDGER_KEY];
+    char field[24];
+    char value[FB_ERROR_MAX + 32];
+    fb_ledger_key(key, fb_redis_shard(r, msg_id), "m", msg_id);
+    (void)snprintf(field, sizeof(field), "h:%" PRIu32, branch);
+    (void)snprintf(value, sizeof(value), "%s|%s", fb_status_name(reason->status), reason->text);
+    fb_ops_add(ops, "HSET", key, field, value, NULL);
+}
+
+void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,
+                     uint32_t recipient, const char *old_state, const char *new_state,
+                     const char *grant_id, const char *actor, const char *source)
+{
+    char msg_id[FB_ID_SIZE];
+    uint32_t branch = 0;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
+        fb_ops_add(ops, "DEL", "", NULL); /* sticks as FB_BUG */
+        return;
+    }
+    int shard = fb_redis_shard(r, msg_id);
+    int64_t now = fb_now_ms();
+    char key[FB_LEDGER_KEY];
+    char field[24];
+    char value[400];
+    fb_ledger_key(key, shard, "g", parcel_id);
+    (void)snprintf(field, sizeof(field), "%" PRIu32, recipient);
+    grant_value(value, sizeof(value), new_state, grant_id, now, actor, source);
+    fb_ops_add(ops, "HSET", key, field, value, NULL);
+    fb_ops_add(ops, "EXPIRE", key, GRANT_TTL, "NX", NULL);
+    fb_ledger_key(key, shard, "h", parcel_id);
+    add_history(ops, key, now, recipient, old_state, new_state, actor, source);
+    fb_ops_add(ops, "LTRIM", key, HISTORY_MAX, "-1", NULL);
+    fb_ops_add(ops, "EXPIRE", key, GRANT_TTL, "NX", NULL);
+}
+
+void fb_ledger_restored(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                        const uint32_t *recipients, size_t count)
+{
+    char key[FB_LEDGER_KEY];
+    fb_ledger_key(key, fb_redis_shard(r, msg_id), "m", msg_id);
+    fb_ops_add(ops, "HDEL", key, "recalled", NULL);
+    struct fb_slice *args = fb_xcalloc(count + 64, sizeof(*args));
+    char(*names)[24] = fb_xcalloc(count + 64, sizeof(*names));
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "x:%" PRIu32, recipients[i]);
+        args[i] = fb_slice_str(names[i]);
+    }
+    for (size_t k = 0; k < 64; k++) { /* revoke jobs that wait for the upload */
+        (void)snprintf(names[count + k], sizeof(names[0]), "v:%" PRIu32 ":%zu", branch, k);
+        args[count + k] = fb_slice_str(names[count + k]);
+    }
+    fb_ops_add_slices(ops, "HDEL", key, args, count + 64);
+    free(args);
+    free(names);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One job in a worker's hands: is there anything to do, do it, decide by the outcome and the retry
+ * rules, end the claim.  Ending is tried as long as the claim is surely ours (three heartbeats);
+ * then it is dropped and the reaper gives the job to somebody else, which the idempotent effects
+ * allow.
+ *
+ *   check -> handle -> decide -> (bury: before_bury) -> end -> message_done, metrics, one closing
+ * line
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ledger/ledger.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/queue/worker_internal.h"
+
+#define CONFIG_DELAY_MS 60000 /* a wrong setting is not mended within seconds */
+#define END_FIRST_MS    50
+#define END_STEP_MS     1000
+#define RELEASE_REST_MS 1000
+
+struct job_run {
+    struct fb_worker_thread *t;
+    const struct fb_claim *claim;
+    struct fb_outcome out;
+    bool is_deferred; /* retry without counting an attempt */
+    bool is_last;
+};
+
+static const char *stage_of(const struct job_run *j)
+{
+    return fb_stage_name(j->claim->stage);
+}
+
+/* The retry rules (worker.h). */
+static void decide(struct job_run *j)
+{
+    const struct fb_worker_config *w = j->t->worker->w;
+    struct fb_outcome *out = &j->out;
+    const struct fb_job *job = &j->claim->job;
+    if (out->kind == FB_OUTCOME_BURY && out->reason.status == FB_OK) {
+        (void)fb_error_set(&out->reason, FB_BUG, "buried without a reason");
+    }
+    if (out->kind == FB_OUTCOME_RETRY && out->reason.status == FB_OK) {
+        (void)fb_error_set(&out->reason, FB_AGAIN, "again, without a reason");
+    }
+    if (out->kind != FB_OUTCOME_RETRY && out->kind != FB_OUTCOME_BURY) {
+        return;
+    }
+    if (out->reason.status == FB_LOST) {
+        out->kind = FB_OUTCOME_DROP;
+        return;
+    }
+    if (out->kind == FB_OUTCOME_BURY) {
+        return;
+    }
+    if (fb_status_class(out->reason.status) != FB_CLASS_RETRY) {
+        out->kind = FB_OUTCOME_BURY;
+        return;
+    }
+    if (out->reason.status == FB_CONFIG) {
+        int64_t delay = CONFIG_DELAY_MS + (int64_t)fb_random_below(CONFIG_DELAY_MS);
+        j->is_deferred = true;
+        out->delay_ms = out->delay_ms > delay ? out->delay_ms : delay;
+    } else {
+        out->delay_ms = out->delay_ms > 0 ? out->delay_ms : fb_queue_backoff_ms(job->attempt);
+        if (w->max_attempts > 0 && job->attempt + 1 >= w->max_attempts) {
+            out->kind = FB_OUTCOME_BURY;
+            (void)fb_error_prefix(&out->reason, "gave up after %" PRIu32 " attempts",
+                                  job->attempt + 1);
+            return;
+        }
+    }
+    if (w->lifetime_ms > 0 && fb_now_ms() + out->delay_ms > job->first_ms + w->lifetime_ms) {
+        out->kind = FB_OUTCOME_BURY;
+        (void)fb_error_prefix(&out->reason, "gave up after %" PRId64 " s", w->lifetime_ms / 1000);
+    }
+}
+
+static enum fb_status end_once(struct job_run *j, struct fb_error *err)
+{
+    struct fb_redis *r = j->t->redis;
+    const char *me = fb_worker_consumer();
+    const struct fb_claim *claim = j->claim;
+    const struct fb_outcome *out = &j->out;
+    switch (out->kind) {
+    case FB_OUTCOME_ADVANCE:
+        return fb_queue_advance(r, me, claim, out->next, out->next_count, out->ops, err);
+    case FB_OUTCOME_FINISH:
+        return fb_queue_finish(r, me, claim, out->ops, &j->is_last, err);
+    case FB_OUTCOME_RETRY:
+        return j->is_deferred
+                   ? fb_queue_defer(r, me, claim, out->delay_ms, &out->reason, out->ops, err)
+                   : fb_queue_retry(r, me, claim, out->delay_ms, &out->reason, out->ops, err);
+    case FB_OUTCOME_BURY:
+        return fb_queue_bury(r, me, claim, &out->reason, out->ops, err);
+    case FB_OUTCOME_RELEASE:
+        return out->delay_ms > 0 ? fb_queue_defer(r, me, claim, out->delay_ms, NULL, out->ops, err)
+                                 : fb_queue_release(r, me, claim, err);
+    case FB_OUTCOME_RESTART:
+        return fb_queue_restart(r, me, claim, err);
+    case FB_OUTCOME_DROP:
+        return fb_error_set(err, FB_LOST, "dropped");
+    default:
+        return fb_error_set(err, FB_BUG, "unknown outcome %d", (int)out->kind);
+    }
+}
+
+/* Until it is ended, is not ours any more, or may be another's: all waits are bounded. */
+static enum fb_status end_claim(struct job_run *j, struct fb_error *err)
+{
+    int64_t until = fb_mono_ms() + j->t->worker->min_idle_ms;
+    int64_t pause = END_FIRST_MS;
+    for (;;) {
+        struct fb_error own = {.status = FB_OK};
+        enum fb_status s = end_once(j, &own);
+        *err = own;
+        if (s == FB_OK || fb_status_class(s) != FB_CLASS_RETRY || fb_mono_ms() + pause > until) {
+            return s;
+        }
+        fb_worker_sleep(j->t->worker, pause, true);
+        pause = pause * 2 < END_STEP_MS ? pause * 2 : END_STEP_MS;
+    }
+}
+
+/* Everything that ends in the dead stream comes through here, with a chance for the service to do
+ * better. */
+static void before_bury(struct job_run *j)
+{
+    const struct fb_worker_config *w = j->t->worker->w;
+    struct fb_outcome *out = &j->out;
+    if (w->before_bury != NULL) {
+        w->before_bury(w->ctx, j->t->thread, j->t->redis, j->claim, out);
+    }
+    if (out->kind == FB_OUTCOME_BURY && out->ops == NULL && j->claim->stage != FB_STAGE_REVOKE) {
+        out->ops = fb_ops_new();
+        fb_ledger_held(j->t->redis, out->ops, j->claim->job.msg_id, j->claim->job.branch,
+                       &out->reason);
+    }
+}
+
+/* The outcome could not be carried out for a reason that will not pass. */
+static void turn_to_bury(struct job_run *j, const struct fb_error *why)
+{
+    bool is_second = j->out.kind == FB_OUTCOME_BURY;
+    j->out.kind = FB_OUTCOME_BURY;
+    j->out.reason = *why;
+    free(j->out.next);
+    j->out.next = NULL;
+    j->out.next_count = 0;
+    fb_ops_free(&j->out.ops);
+    if (!is_second) {
+        before_bury(j);
+    }
+}
+
+static enum fb_status end_somehow(struct job_run *j, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    for (int round = 0; round < 3; round++) {
+        s = end_claim(j, err);
+        if (s == FB_OK || s == FB_EXISTS || s == FB_LOST || fb_status_class(s) == FB_CLASS_RETRY) {
+            break;
+        }
+        fb_log(FB_ERROR, "the job cannot be ended as wanted, it is buried: %s", err->text);
+        turn_to_bury(j, err);
+    }
+    return s;
+}
+
+static const char *label_of(const struct job_run *j, enum fb_status ended)
+{
+    if (ended == FB_EXISTS) {
+        return "dup";
+    }
+    if (ended != FB_OK) {
+        return "lost";
+    }
+    switch (j->out.kind) {
+    case FB_OUTCOME_ADVANCE:
+    case FB_OUTCOME_FINISH:
+        return j->out.reason.status == FB_RECALLED ? "recalled" : "ok";
+    case FB_OUTCOME_BURY:
+        return "held";
+    case FB_OUTCOME_RETRY:
+    case FB_OUTCOME_RELEASE:
+    case FB_OUTCOME_RESTART:
+    case FB_OUTCOME_DROP:
+    default:
+        return "retry";
+    }
+}
+
+static void report(const struct job_run *j, const char *label, int64_t started_ms,
+                   const struct fb_error *err)
+{
+    char labels[96];
+    char delay[24];
+    char duration[24];
+    char again[24];
+    int64_t took = fb_mono_ms() - started_ms;
+    (void)snprintf(labels, sizeof(labels), "stage=\"%s\",outcome=\"%s\"", stage_of(j), label);
+    fb_metric_add("fumibako_jobs_total", labels, 1);
+    (void)snprintf(labels, sizeof(labels), "stage=\"%s\"", stage_of(j));
+    fb_metric_observe("fumibako_job_seconds", labels, (double)took / 1000.0);
+    (void)snprintf(delay, sizeof(delay), "%" PRId64, fb_now_ms() - j->claim->job.first_ms);
+    (void)snprintf(duration, sizeof(duration), "%" PRId64, took);
+    (void)snprintf(again, sizeof(again), "%" PRId64, j->out.delay_ms);
+    bool is_ended = err->status == FB_OK || err->status == FB_EXISTS;
+    const char *reason = !is_ended                       ? err->text
+                         : j->out.reason.status != FB_OK ? j->out.reason.text
+                                                         : "";
+    enum fb_level level = strcmp(label, "held") == 0                                  ? FB_ERROR
+                          : strcmp(label, "retry") == 0 || strcmp(label, "lost") == 0 ? FB_WARN
+                                                                                      : FB_INFO;
+    fb_log_fields(level, "job ended", "result", label, "delay_ms", delay, "duration_ms", duration,
+                  "again_in_ms", again, "reason", reason, NULL);
+}
+
+void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim)
+{
+    const struct fb_worker_config *w = t->worker->w;
+    struct job_run j = {.t = t, .claim = claim};
+    struct fb_error err = {.status = FB_OK};
+    int64_t started = fb_mono_ms();
+    char parcel_id[FB_PARCEL_ID_SIZE] = "";
+    if (claim->stage != FB_STAGE_RENDER) {
+        fb_parcel_id_make(claim->job.msg_id, claim->job.branch, parcel_id);
+    }
+    fb_log_context(claim->job.msg_id, parcel_id[0] != '\0' ? parcel_id : NULL, stage_of(&j),
+                   claim->job.trace, claim->job.attempt);
+    /* With Redis away the work is begun all the same: it is idempotent, and the end of the claim is
+     * fenced. */
+    enum fb_status s = fb_queue_check(t->redis, fb_worker_consumer(), claim, &err);
+    if (s != FB_EXISTS && s != FB_LOST) {
+        err.status = FB_OK;
+        if (claim->deliveries > w->max_deliveries) {
+            j.out.kind = FB_OUTCOME_BURY;
+            (void)fb_error_set(&j.out.reason, FB_CRASHED,
+                               "crash-loop: delivered %" PRIu32 " times and never ended",
+                               claim->deliveries);
+        } else {
+            w->handle(w->ctx, t->thread, t->redis, claim, &j.out);
+        }
+        decide(&j);
+        if (j.out.kind == FB_OUTCOME_BURY) {
+            before_bury(&j);
+        }
+        s = end_somehow(&j, &err);
+        if ((s == FB_OK || s == FB_EXISTS) && j.is_last && w->message_done != NULL) {
+            w->message_done(w->ctx, t->thread, claim);
+        }
+    }
+    report(&j, label_of(&j, s), started, &err);
+    if (s == FB_OK && j.out.kind == FB_OUTCOME_RELEASE && j.out.delay_ms <= 0) {
+        fb_worker_sleep(t->worker, RELEASE_REST_MS, false); /* or it would be read again at once */
+    }
+    free(j.out.next);
+    fb_ops_free(&j.out.ops);
+    fb_log_context_clear();
+}
+
+void fb_worker_hand_back(struct fb_worker_thread *t, const struct fb_claim *claim)
+{
+    struct job_run j = {.t = t, .claim = claim, .out = {.kind = FB_OUTCOME_RELEASE}};
+    struct fb_error err = {.status = FB_OK};
+    fb_log_context(claim->job.msg_id, NULL, stage_of(&j), claim->job.trace, claim->job.attempt);
+    if (end_claim(&j, &err) != FB_OK) {
+        fb_log(FB_WARN, "a job could not be handed back, another worker claims it later: %s",
+               err.text);
+    }
+    fb_log_context_clear();
+}

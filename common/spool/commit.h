@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Messages on their way in (in.c) and the committer that makes them durable (writer.c).  Private to
+ * both.
+ *
+ * Life of a message: in_new, in_add (waits in memory), in_submit (queue), commit, done, freed.
+ * When it is too large, or all that wait hold too much memory, in_add streams it into
+ * large/<msg_id>.tmp instead, and the commit renames that to <msg_id>.seg.
+ */
+#ifndef FB_COMMON_SPOOL_COMMIT_H
+#define FB_COMMON_SPOOL_COMMIT_H
+
+#include <stdatomic.h>
+
+#include "common/spool/internal.h"
+
+#define FB_SPOOL_MEMORY_CHUNKS 20U /* 1.25 MiB: a mail of 1 MB is one writev */
+/* All messages of a writer that wait in memory. */
+#define FB_SPOOL_BUDGET ((size_t)128 << 20)
+
+/* Up to one chunk, sealed or being filled. */
+struct fb_spool_piece {
+    struct fb_spool_piece *next;
+    size_t len;
+    size_t cap;
+    uint8_t bytes[];
+};
+
+struct fb_spool_in {
+    struct fb_spool_in *next; /* in the queue */
+    struct fb_spool_writer *writer;
+    char msg_id[FB_ID_SIZE];
+    uint8_t key[FB_KEY_SIZE];
+    uint64_t size;                  /* content so far */
+    uint64_t sealed;                /* chunks so far */
+    struct fb_spool_piece *first;   /* sealed chunks that wait in memory */
+    struct fb_spool_piece **link;   /* where the next one goes */
+    struct fb_spool_piece *current; /* plain text, not yet a whole chunk or perhaps the last one */
+    int fd;                         /* of the large file, or -1 */
+    bool is_renamed;
+    uint64_t unstarted; /* bytes whose write-back was not asked for yet */
+    enum fb_status failed;
+    uint8_t header[FB_SPOOL_HEADER];
+    uint8_t *envelope; /* sealed */
+    uint32_t envelope_len;
+    uint64_t offset; /* in the segment */
+    uint64_t record_len;
+    fb_spool_done_fn *done;
+    void *ctx;
+};
+
+struct fb_spool_writer {
+    struct fb_spool *spool;
+    char name[FB_SPOOL_NAME_SIZE];
+    fb_spool_batch_fn *on_batch;
+    void *batch_ctx;
+    pthread_t thread;
+    pthread_mutex_t lock; /* queue and pool */
+    pthread_cond_t wake;
+    struct fb_spool_in *queue;
+    struct fb_spool_in **queue_end;
+    bool is_stopping;
+    struct fb_spool_piece *pool; /* chunks to use again: fresh pages cost more than sealing */
+    size_t pool_count;
+    atomic_size_t memory;
+    /* the committer's own */
+    int fd;
+    bool is_new; /* the directory entry is not durable yet */
+    char segment[FB_SPOOL_NAME_SIZE];
+    uint64_t offset; /* all before is durable */
+};
+
+/* in.c; NULL without memory. */
+struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t cap);
+void fb_spool_piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *piece);
+void fb_spool_large_name(const struct fb_spool_in *in, const char *suffix,
+                         char name[FB_SPOOL_NAME_SIZE]);
+/* writer.c */
+void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in *in);
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The key file, and data keys wrapped by its keys.
+ */
+#include "common/spool/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_KEY_FILE 16384U
+#define MAX_KEYS     64U
+
+static const char wrap_label[] = "fumibako spool wrap 1";
+
+static bool is_key_id(struct fb_slice id)
+{
+    if (id.len == 0 || id.len > FB_SPOOL_KEY_ID) {
+        return false;
+    }
+    for (size_t i = 0; i < id.len; i++) {
+        uint8_t c = id.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '_' || c == '-')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum fb_status parse_line(struct fb_spool *spool, struct fb_slice line, int number,
+                                 struct fb_error *err)
+{
+    size_t colon = fb_slice_find(line, FB_SLICE_LITERAL(":"));
+    if (colon == SIZE_MAX || !is_key_id(fb_slice_sub(line, 0, colon))) {
+        return fb_error_set(err, FB_CONFIG, "line %d: expected <id>:<base64 of 32 bytes>", number);
+    }
+    if (spool->key_count == MAX_KEYS) {
+        return fb_error_set(err, FB_CONFIG, "line %d: more than %u keys", number, MAX_KEYS);
+    }
+    struct fb_spool_key *key = &spool->keys[spool->key_count];
+    memcpy(key->id, line.ptr, colon);
+    key->id[colon] = '\0';
+    for (size_t i = 0; i < spool->key_count; i++) {
+        if (strcmp(spool->keys[i].id, key->id) == 0) {
+            return fb_error_set(err, FB_CONFIG, "line %d: the id %s stands twice", number, key->id);
+        }
+    }
+    struct fb_buf bytes;
+    fb_buf_init(&bytes, FB_KEY_SIZE);
+    enum fb_status status =
+        fb_base64_decode(fb_slice_sub(line, colon + 1, line.len - colon - 1), &bytes);
+    if (status == FB_OK && bytes.len == FB_KEY_SIZE) {
+        memcpy(key->key, bytes.ptr, FB_KEY_SIZE);
+        uint8_t print[FB_SHA256_SIZE];
+        fb_hmac_sha256(fb_slice_of(key->key, FB_KEY_SIZE),
+                       FB_SLICE_LITERAL("fumibako spool key print 1"), print);
+        memcpy(key->print, print, sizeof key->print);
+        spool->key_count++;
+    } else {
+        status = fb_error_set(err, FB_CONFIG, "line %d: the key of %s is not 32 bytes in base64",
+                              number, key->id);
+    }
+    fb_wipe(bytes.ptr, bytes.cap);
+    fb_buf_deinit(&bytes);
+    return status;
+}
+
+/* The mounted secrets of Kubernetes are links and readable by our group: both are allowed. */
+static enum fb_status read_key_file(const char *path, uint8_t *out, size_t max, size_t *len_r,
+                                    struct fb_error *err)
+{
+    enum fb_status status = FB_OK;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return fb_error_errno(err, FB_CONFIG, errno, "key file %s", path);
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        status = fb_error_set(err, FB_CONFIG, "key file %s is not a regular file", path);
+    } else if ((st.st_mode & 027) != 0) {
+        status = fb_error_set(err, FB_CONFIG,
+                              "key file %s can be read or changed by others (mode %03o): chmod 600",
+                              path, (unsigned)st.st_mode & 0777);
+    } else if (st.st_uid != geteuid() && st.st_uid != 0) {
+        status = fb_error_set(err, FB_CONFIG, "key file %s belongs to user %u", path,
+                              (unsigned)st.st_uid);
+    } else {
+        int e = fb_spool_read_at(fd, out, max, 0, len_r);
+        if (e != 0) {
+            status = fb_error_errno(err, FB_CONFIG, e, "key file %s", path);
+        } else if (*len_r == max) {
+            status = fb_error_set(err, FB_CONFIG, "key file %s is too large", path);
+        }
+    }
+    (void)close(fd);
+    return status;
+}
+
+enum fb_status fb_spool_keys_load(struct fb_spool *spool, const char *path, struct fb_error *err)
+{
+    uint8_t *text = fb_xcalloc(1, MAX_KEY_FILE);
+    size_t len = 0;
+    enum fb_status status = read_key_file(path, text, MAX_KEY_FILE, &len, err);
+    spool->keys = fb_xcalloc(MAX_KEYS, sizeof *spool->keys);
+    int number = 0;
+    for (size_t at = 0; at < len && status == FB_OK;) {
+        const uint8_t *end = memchr(text + at, '\n', len - at);
+        size_t stop = end != NULL ? (size_t)(end - text) : len;
+        struct fb_slice line = fb_slice_trim(fb_slice_of(text + at, stop - at));
+        number++;
+        at = stop + 1;
+        if (line.len > 0 && line.ptr[0] != '#') {
+            status = parse_line(spool, line, number, err);
+            if (status != FB_OK) {
+                (void)fb_error_prefix(err, "key file %s", path);
+            }
+        }
+    }
+    if (status == FB_OK && spool->key_count == 0) {
+        status = fb_error_set(err, FB_CONFIG, "key file %s holds no key", path);
+    }
+    fb_wipe(text, MAX_KEY_FILE);
+    free(text);
+    return status;
+}
+
+void fb_spool_keys_free(struct fb_spool *spool)
+{
+    if (spool->keys != NULL) {
+        fb_wipe(spool->keys, MAX_KEYS * sizeof *spool->keys);
+        free(spool->keys);
+    }
+    spool->keys = NULL;
+    spool->key_count = 0;
+}
+
+static void wrapping_key(const struct fb_spool_key *key, const uint8_t salt[FB_SPOOL_SALT],
+                         uint8_t out[FB_KEY_SIZE])
+{
+    fb_hkdf_sha256(fb_slice_of(key->key, FB_KEY_SIZE), fb_slice_of(salt, FB_SPOOL_SALT),
+                   fb_slice_of(wrap_label, sizeof wrap_label - 1), out, FB_KEY_SIZE);
+}
+
+void fb_spool_key_wrap(const struct fb_spool *spool, struct fb_slice aad,
+                       const uint8_t key[FB_KEY_SIZE], struct fb_spool_wrap *wrap_r)
+{
+    const struct fb_spool_key *by = &spool->keys[0];
+    uint8_t wrapping[FB_KEY_SIZE];
+    uint8_t fresh[FB_SPOOL_SALT + FB_NONCE_SIZE];
+    fb_random(fresh, sizeof fresh);
+    memset(wrap_r, 0, sizeof *wrap_r);
+    memcpy(wrap_r->key_id, by->id, strnlen(by->id, FB_SPOOL_KEY_ID));
+    memcpy(wrap_r->print, by->print, sizeof wrap_r->print);
+    memcpy(wrap_r->salt, fresh, FB_SPOOL_SALT);
+    memcpy(wrap_r->nonce, fresh + FB_SPOOL_SALT, FB_NONCE_SIZE);
+    wrapping_key(by, wrap_r->salt, wrapping);
+    fb_gcm_seal(wrapping, wrap_r->nonce, aad, fb_slice_of(key, FB_KEY_SIZE), wrap_r->key,
+                wrap_r->tag);
+    fb_wipe(wrapping, sizeof wrapping);
+}
+
+enum fb_status fb_spool_key_unwrap(const struct fb_spool *spool, struct fb_slice aad,
+                                   const struct fb_spool_wrap *wrap, uint8_t key_r[FB_KEY_SIZE],
+                                   struct fb_error *err)
+{
+    char id[FB_SPOOL_KEY_ID + 1] = {0};
+    memcpy(id, wrap->key_id, FB_SPOOL_KEY_ID);
+    const struct fb_spool_key *by = NULL;
+    for (size_t i = 0; i < spool->key_count; i++) {
+        /* With the padding, which keys_load left zero: no two headers mean the same. */
+        if (memcmp(spool->keys[i].id, id, sizeof id) == 0) {
+            by = &spool->keys[i];
+        }
+    }
+    if (by == NULL) {
+        return fb_error_set(err, FB_CONFIG, "the key %s is not in the key file", id);
+    }
+    if (memcmp(by->print, wrap->print, sizeof by->print) != 0) {
+        return fb_error_set(err, FB_CONFIG, "the key %s in the key file is another one", id);
+    }
+    uint8_t wrapping[FB_KEY_SIZE];
+    wrapping_key(by, wrap->salt, wrapping);
+    enum fb_status status = fb_gcm_open(wrapping, wrap->nonce, aad,
+                                        fb_slice_of(wrap->key, FB_KEY_SIZE), wrap->tag, key_r);
+    fb_wipe(wrapping, sizeof wrapping);
+    if (status != FB_OK) {
+        return fb_error_set(err, status, "the data key fails its check");
+    }
+    return FB_OK;
+}
+
+static enum fb_status write_key(int fd, struct fb_error *err)
+{
+    uint8_t key[FB_KEY_SIZE];
+    struct fb_buf line;
+    fb_buf_init(&line, 256);
+    fb_random(key, sizeof key);
+    enum fb_status status = fb_buf_printf(
+        &line, "k%lld:", (long long)(fb_now_ms() / 1000)); /* unique enough to rotate */
+    if (status == FB_OK) {
+        status = fb_base64_encode(fb_slice_of(key, sizeof key), &line);
+    }
+    if (status == FB_OK) {
+        status = fb_buf_add_char(&line, '\n');
+    }
+    fb_wipe(key, sizeof key);
+    if (status != FB_OK) {
+        (void)fb_error_set(err, status, "make a key");
+    } else {
+        int e = fb_spool_write_at(fd, line.ptr, line.len, 0);
+        if (e == 0 && fsync(fd) != 0) {
+            e = errno;
+        }
+        if (e != 0) {
+            status = fb_error_errno(err, fb_spool_errno_status(e), e, "write key file");
+        }
+    }
+    fb_wipe(line.ptr, line.cap);
+    fb_buf_deinit(&line);
+    return status;
+}
+
+/* The directory entry must be on disk before the first mail is sealed with this key. */
+static enum fb_status sync_parent(const char *path, struct fb_error *err)
+{
+    enum fb_status status = FB_OK;
+    char *copy = fb_xstrdup(path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        status = fb_error_errno(err, FB_IO, errno, "sync the directory of %s", path);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    free(copy);
+    return status;
+}
+
+enum fb_status fb_spool_make_key_file(const char *path, struct fb_error *err)
+{
+    char temp[4096];
+    uint8_t number[8];
+    char hex[2 * sizeof number + 1];
+    if (access(path, F_OK) == 0) {
+        return FB_OK;
+    }
+    fb_random(number, sizeof number);
+    fb_hex(number, sizeof number, hex);
+    int n = snprintf(temp, sizeof temp, "%s.%s.tmp", path, hex);
+    if (n < 0 || (size_t)n >= sizeof temp) {
+        return fb_error_set(err, FB_CONFIG, "key file %s: the name is too long", path);
+    }
+    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fb_error_errno(err, FB_CONFIG, errno, "make key file %s", path);
+    }
+    enum fb_status status = write_key(fd, err);
+    (void)close(fd);
+    /* link refuses to replace: of two that start at once, both go on with the key of the first. */
+    if (status == FB_OK && link(temp, path) != 0 && errno != EEXIST) {
+        status = fb_error_errno(err, FB_CONFIG, errno, "make key file %s", path);
+    }
+    (void)unlink(temp);
+    return status == FB_OK ? sync_parent(path, err) : status;
+}

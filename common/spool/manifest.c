@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Manifests: magic[8], zero[4], the wrapped key, then sealed chunks.  They outlive the message, so
+ * each has a key of its own.  A put is durable and seen whole or not at all.
+ */
+#include "common/spool/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/limits.h"
+
+#define HEADER 128U
+
+static const uint8_t magic[8] = {'F', 'B', 'M', 'A', 'N', 'I', 'F', '1'};
+
+static enum fb_status fan_open(const struct fb_spool *spool, const char *parcel_id, bool is_made,
+                               int *fd_r, struct fb_error *err)
+{
+    char msg_id[FB_ID_SIZE];
+    char fan[3];
+    uint32_t branch = 0;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
+        return fb_error_set(err, FB_INVALID, "not a parcel id");
+    }
+    fb_spool_fan(msg_id, fan);
+    return fb_spool_dir_open(spool->manifests_fd, fan, is_made, fd_r, err);
+}
+
+/* Binds the key to the parcel. */
+static struct fb_slice key_aad(const char *parcel_id, uint8_t aad[64])
+{
+    size_t len = strnlen(parcel_id, FB_PARCEL_ID_SIZE);
+    memcpy(aad, magic, sizeof magic);
+    memcpy(aad + sizeof magic, parcel_id, len);
+    return fb_slice_of(aad, sizeof magic + len);
+}
+
+static enum fb_status write_manifest(const struct fb_spool *spool, const char *parcel_id, int fd,
+                                     struct fb_slice bytes, struct fb_error *err)
+{
+    uint8_t header[HEADER] = {0};
+    uint8_t key[FB_KEY_SIZE];
+    uint8_t aad[64];
+    struct fb_spool_wrap wrap;
+    struct fb_sealed_out out = {0};
+    fb_random(key, sizeof key);
+    fb_spool_key_wrap(spool, key_aad(parcel_id, aad), key, &wrap);
+    memcpy(header, magic, sizeof magic);
+    memcpy(header + 12, wrap.key_id, FB_SPOOL_KEY_ID);
+    memcpy(header + 44, wrap.print, FB_SPOOL_PRINT);
+    memcpy(header + 52, wrap.salt, FB_SPOOL_SALT);
+    memcpy(header + 68, wrap.nonce, FB_NONCE_SIZE);
+    memcpy(header + 80, wrap.key, FB_KEY_SIZE);
+    memcpy(header + 112, wrap.tag, FB_TAG_SIZE);
+    enum fb_status status =
+        fb_sealed_begin(&out, fd, HEADER, FB_MAX_MANIFEST, FB_SEAL_MANIFEST, parcel_id, key, err);
+    fb_wipe(key, sizeof key);
+    if (status == FB_OK) {
+        status = fb_sealed_add(&out, bytes.ptr, bytes.len, err);
+    }
+    if (status == FB_OK) {
+        status = fb_sealed_end(&out, err);
+    }
+    if (status == FB_OK) {
+        int e = fb_spool_write_at(fd, header, sizeof header, 0);
+        if (e == 0 && fdatasync(fd) != 0) {
+            e = errno;
+        }
+        if (e != 0) {
+            status = fb_error_errno(err, fb_spool_errno_status(e), e, "write manifest");
+        }
+    }
+    fb_sealed_deinit(&out);
+    return status;
+}
+
+enum fb_status fb_spool_manifest_put(struct fb_spool *spool, const char *parcel_id,
+                                     struct fb_slice bytes, struct fb_error *err)
+{
+    char temp[FB_SPOOL_NAME_SIZE] = "";
+    int dir_fd = -1;
+    int fd = -1;
+    enum fb_status status = fan_open(spool, parcel_id, true, &dir_fd, err);
+    if (status == FB_OK) {
+        /* In large/, where tidy removes what a crash leaves behind. */
+        status = fb_spool_temp_new(spool->large_fd, false, temp, &fd, err);
+    }
+    if (status == FB_OK) {
+        status = write_manifest(spool, parcel_id, fd, bytes, err);
+        if (status == FB_OK && renameat(spool->large_fd, temp, dir_fd, parcel_id) != 0) {
+            status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "rename manifest");
+        }
+        if (status != FB_OK) {
+            (void)unlinkat(spool->large_fd, temp, 0);
+        } else if (fsync(dir_fd) != 0 || fsync(spool->manifests_fd) != 0) {
+            status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync manifests");
+        }
+        (void)close(fd);
+    }
+    if (dir_fd >= 0) {
+        (void)close(dir_fd);
+    }
+    if (status != FB_OK) {
+        (void)fb_error_prefix(err, "manifest");
+    }
+    return status;
+}
+
+static enum fb_status read_manifest(const struct fb_spool *spool, const char *parcel_id, int fd,
+                                    uint64_t size, struct fb_buf *out, struct fb_error *err)
+{
+    uint8_t header[HEADER];
+    uint8_t key[FB_KEY_SIZE] = {0};
+    uint8_t aad[64];
+    static const uint8_t zeros[4];
+    struct fb_spool_wrap wrap;
+    struct fb_spool_chunks chunks;
+    size_t got = 0;
+    enum fb_status status = FB_OK;
+    int e = fb_spool_read_at(fd, header, sizeof header, 0, &got);
+    if (e != 0) {
+        status = fb_error_errno(err, FB_IO, e, "read");
+    } else if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
+               memcmp(header + 8, zeros, sizeof zeros) != 0) {
+        status = fb_error_set(err, FB_CORRUPT, "no good header");
+    } else {
+        memcpy(wrap.key_id, header + 12, FB_SPOOL_KEY_ID);
+        memcpy(wrap.print, header + 44, FB_SPOOL_PRINT);
+        memcpy(wrap.salt, header + 52, FB_SPOOL_SALT);
+        memcpy(wrap.nonce, header + 68, FB_NONCE_SIZE);
+        memcpy(wrap.key, header + 80, FB_KEY_SIZE);
+        memcpy(wrap.tag, header + 112, FB_TAG_SIZE);
+        status = fb_spool_key_unwrap(spool, key_aad(parcel_id, aad), &wrap, key, err);
+    }
+    if (status != FB_OK) {
+        (void)close(fd);
+        return status;
+    }
+    status = fb_sealed_open(&chunks, fd, size, HEADER, FB_SEAL_MANIFEST, parcel_id, key, err);
+    fb_wipe(key, sizeof key);
+    if (status == FB_OK) {
+        status = fb_sealed_read_all(&chunks, FB_MAX_MANIFEST, out, err);
+        fb_spool_chunks_deinit(&chunks);
+    }
+    return status;
+}
+
+enum fb_status fb_spool_manifest_get(struct fb_spool *spool, const char *parcel_id,
+                                     struct fb_buf *out, struct fb_error *err)
+{
+    uint64_t size = 0;
+    int dir_fd = -1;
+    int fd = -1;
+    fb_buf_init(out, FB_MAX_MANIFEST);
+    enum fb_status status = fan_open(spool, parcel_id, false, &dir_fd, err);
+    if (status == FB_OK) {
+        status = fb_spool_file_open(dir_fd, parcel_id, O_RDONLY, &fd, &size, err);
+        (void)close(dir_fd);
+    }
+    if (status == FB_OK) {
+        status = read_manifest(spool, parcel_id, fd, size, out, err);
+    }
+    if (status != FB_OK) {
+        (void)fb_error_prefix(err, "manifest");
+    }
+    return status;
+}
+
+enum fb_status fb_spool_manifest_remove(struct fb_spool *spool, const char *parcel_id,
+                                        struct fb_error *err)
+{
+    int dir_fd = -1;
+    enum fb_status status = fan_open(spool, parcel_id, false, &dir_fd, err);
+    if (status == FB_NOT_FOUND) {
+        return FB_OK;
+    }
+    if (status == FB_OK) {
+        if (unlinkat(dir_fd, parcel_id, 0) != 0 && errno != ENOENT) {
+            status = fb_error_errno(err, FB_IO, errno, "remove");
+        } else if (fsync(dir_fd) != 0) { /* a purge must not come back */
+            status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync");
+        }
+        (void)close(dir_fd);
+    }
+    if (status != FB_OK) {
+        (void)fb_error_prefix(err, "manifest");
+    }
+    return status;
+}
+
+static enum fb_status each_of_fan(struct fb_spool *spool, const char *fan,
+                                  bool (*each)(void *ctx, const char *parcel_id), void *ctx,
+                                  bool *goes_on, struct fb_error *err)
+{
+    struct fb_spool_names names = {0};
+    int dir_fd = -1;
+    enum fb_status status = fb_spool_dir_open(spool->manifests_fd, fan, false, &dir_fd, err);
+    if (status != FB_OK) {
+        return status;
+    }
+    status = fb_spool_names_read(dir_fd, "", &names, err);
+    (void)close(dir_fd);
+    for (size_t i = 0; i < names.count && *goes_on; i++) {
+        char msg_id[FB_ID_SIZE];
+        uint32_t branch = 0;
+        if (fb_parcel_id_split(names.names[i], msg_id, &branch)) {
+            *goes_on = each(ctx, names.names[i]);
+        }
+    }
+    fb_spool_names_free(&names);
+    return status;
+}
+
+enum fb_status fb_spool_manifest_each(struct fb_spool *spool,
+                                      bool (*each)(void *ctx, const char *parcel_id), void *ctx,
+                                      struct fb_error *err)
+{
+    struct fb_spool_names fans = {0};
+    bool goes_on = true;
+    enum fb_status status = fb_spool_names_read(spool->manifests_fd, "", &fans, err);
+    for (size_t i = 0; i < fans.count && goes_on && status == FB_OK; i++) {
+        status = each_of_fan(spool, fans.names[i], each, ctx, &goes_on, err);
+    }
+    fb_spool_names_free(&fans);
+    return status;
+}

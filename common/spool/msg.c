@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading and erasing a spooled message by its ref: "s:<segment file>:<offset>" or "l:<msg_id>".
+ */
+#include "common/spool/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/limits.h"
+
+static const char object_label[] = "fumibako spool object 1";
+
+struct fb_spool_msg {
+    const struct fb_spool *spool;
+    char msg_id[FB_ID_SIZE];
+    struct fb_spool_chunks content;
+    uint8_t *envelope;
+    size_t envelope_len;
+};
+
+static bool parse_offset(const char *text, uint64_t *offset_r)
+{
+    size_t len = strnlen(text, 14);
+    uint64_t value = 0;
+    if (len == 0 || len > 13 || (len > 1 && text[0] == '0')) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+        value = value * 10 + (uint64_t)(text[i] - '0');
+    }
+    *offset_r = value;
+    return value % FB_SPOOL_ALIGN == 0;
+}
+
+enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref, int *dir_fd_r,
+                                  char name_r[FB_SPOOL_NAME_SIZE], uint64_t *offset_r,
+                                  struct fb_error *err)
+{
+    if (ref != NULL && strncmp(ref, "l:", 2) == 0 && fb_id_is_valid(ref + 2)) {
+        int n = snprintf(name_r, FB_SPOOL_NAME_SIZE, "%s.seg", ref + 2);
+        FB_ASSERT(n > 0 && n < (int)FB_SPOOL_NAME_SIZE);
+        *dir_fd_r = spool->large_fd;
+        *offset_r = 0;
+        return FB_OK;
+    }
+    if (ref != NULL && strncmp(ref, "s:", 2) == 0) {
+        const char *name = ref + 2;
+        const char *colon = strchr(name, ':');
+        size_t len = colon != NULL ? (size_t)(colon - name) : 0;
+        if (len > 0 && len < FB_SPOOL_NAME_SIZE) {
+            memcpy(name_r, name, len);
+            name_r[len] = '\0';
+            if (fb_spool_file_name_is_valid(name_r, ".seg") && parse_offset(colon + 1, offset_r)) {
+                *dir_fd_r = spool->segments_fd;
+                return FB_OK;
+            }
+        }
+    }
+    return fb_error_set(err, FB_INVALID, "not a reference into this spool");
+}
+
+/* Opens the file of ref and reads the record's header. */
+static enum fb_status open_record(const struct fb_spool *spool, const char *ref, int flags,
+                                  int *fd_r, uint64_t *offset_r, struct fb_spool_header *header_r,
+                                  struct fb_error *err)
+{
+    char name[FB_SPOOL_NAME_SIZE];
+    uint8_t bytes[FB_SPOOL_HEADER];
+    int dir_fd = -1;
+    int fd = -1;
+    size_t got = 0;
+    enum fb_status status = fb_spool_ref_parse(spool, ref, &dir_fd, name, offset_r, err);
+    if (status == FB_OK) {
+        status = fb_spool_file_open(dir_fd, name, flags, &fd, NULL, err);
+    }
+    if (status != FB_OK) {
+        return status;
+    }
+    int e = fb_spool_read_at(fd, bytes, sizeof bytes, *offset_r, &got);
+    if (e != 0) {
+        status = fb_error_errno(err, FB_IO, e, "read %s", name);
+    } else if (got < sizeof bytes || fb_spool_header_decode(bytes, header_r) != FB_OK) {
+        status = fb_error_set(err, FB_CORRUPT, "no good record in %s at %llu", name,
+                              (unsigned long long)*offset_r);
+    }
+    if (status != FB_OK) {
+        (void)close(fd);
+        return status;
+    }
+    *fd_r = fd;
+    return FB_OK;
+}
+
+static enum fb_status read_envelope(struct fb_spool_msg *msg, int fd, uint64_t at,
+                                    const uint8_t key[FB_KEY_SIZE], struct fb_error *err)
+{
+    size_t len = msg->envelope_len + FB_TAG_SIZE;
+    size_t got = 0;
+    msg->envelope = fb_alloc_bounded(len, (size_t)FB_MAX_ENVELOPE + FB_TAG_SIZE);
+    if (msg->envelope == NULL) {
+        return fb_error_set(err, FB_NO_SPACE, "no memory for an envelope");
+    }
+    int e = fb_spool_read_at(fd, msg->envelope, len, at, &got);
+    if (e != 0) {
+        return fb_error_errno(err, FB_IO, e, "read the envelope of %s", msg->msg_id);
+    }
+    if (got < len || fb_spool_unseal(key, FB_SEAL_ENVELOPE, 0, true, msg->msg_id,
+                                     fb_slice_of(msg->envelope, len), msg->envelope) != FB_OK) {
+        return fb_error_set(err, FB_CORRUPT, "the envelope of %s fails its check", msg->msg_id);
+    }
+    return FB_OK;
+}
+
+enum fb_status fb_spool_msg_open(struct fb_spool *spool, const char *ref,
+                                 struct fb_spool_msg **msg_r, struct fb_error *err)
+{
+    struct fb_spool_header header = {0};
+    uint8_t key[FB_KEY_SIZE] = {0};
+    uint64_t offset = 0;
+    int fd = -1;
+    enum fb_status status = open_record(spool, ref, O_RDONLY, &fd, &offset, &header, err);
+    if (status != FB_OK) {
+        return status;
+    }
+    if (header.is_erased) {
+        (void)close(fd);
+        return fb_error_set(err, FB_NOT_FOUND, "message %s is erased", header.msg_id);
+    }
+    status = fb_spool_header_unwrap(spool, &header, key, err);
+    if (status != FB_OK) {
+        (void)close(fd);
+        (void)fb_error_prefix(err, "message %s", header.msg_id);
+        return status;
+    }
+    struct fb_spool_msg *msg = fb_xcalloc(1, sizeof *msg);
+    msg->spool = spool;
+    msg->envelope_len = header.envelope_len;
+    memcpy(msg->msg_id, header.msg_id, sizeof msg->msg_id);
+    uint64_t start = offset + FB_SPOOL_HEADER;
+    fb_spool_chunks_init(&msg->content, fd, start, header.content_len, FB_SEAL_CONTENT, msg->msg_id,
+                         key);
+    status = read_envelope(msg, fd, start + fb_spool_sealed_len(header.content_len), key, err);
+    fb_wipe(key, sizeof key);
+    if (status != FB_OK) {
+        fb_spool_msg_close(&msg);
+        return status;
+    }
+    *msg_r = msg;
+    return FB_OK;
+}
+
+void fb_spool_msg_close(struct fb_spool_msg **msg_ptr)
+{
+    struct fb_spool_msg *msg = *msg_ptr;
+    if (msg == NULL) {
+        return;
+    }
+    fb_spool_chunks_deinit(&msg->content);
+    if (msg->envelope != NULL) {
+        fb_wipe(msg->envelope, msg->envelope_len);
+        free(msg->envelope);
+    }
+    free(msg);
+    *msg_ptr = NULL;
+}
+
+const char *fb_spool_msg_id(const struct fb_spool_msg *msg)
+{
+    return msg->msg_id;
+}
+
+uint64_t fb_spool_msg_size(const struct fb_spool_msg *msg)
+{
+    return msg->content.content_len;
+}
+
+struct fb_slice fb_spool_msg_envelope(const struct fb_spool_msg *msg)
+{
+    return fb_slice_of(msg->envelope, msg->envelope_len);
+}
+
+const struct fb_spool *fb_spool_msg_spool(const struct fb_spool_msg *msg)
+{
+    return msg->spool;
+}
+
+enum fb_status fb_spool_msg_read(struct fb_spool_msg *msg, uint64_t offset, void *out, size_t len,
+                                 size_t *read_r, struct fb_error *err)
+{
+    return fb_spool_chunks_read(&msg->content, offset, out, len, read_r, err);
+}
+
+void fb_spool_msg_object_key(const struct fb_spool_msg *msg, const char *name,
+                             const uint8_t salt[FB_SPOOL_SALT], uint8_t key_r[FB_KEY_SIZE])
+{
+    /* The name is bound too: an object cannot be passed off as another one. */
+    uint8_t info[sizeof object_label + 64];
+    size_t len = strnlen(name, 64);
+    memcpy(info, object_label, sizeof object_label); /* with its NUL, which no name holds */
+    memcpy(info + sizeof object_label, name, len);
+    fb_hkdf_sha256(fb_slice_of(msg->content.key, FB_KEY_SIZE), fb_slice_of(salt, FB_SPOOL_SALT),
+                   fb_slice_of(info, sizeof object_label + len), key_r, FB_KEY_SIZE);
+}
+
+/* Overwrites the wrapped key, then gives the blocks back.  Without fdatasync: when a crash undoes
+ * it, the message is live again and replayed, and the sent journal stops a second sending; so speed
+ * is free here.  The header keeps its lengths, by which a scan steps over the record. */
+static enum fb_status erase_record(int fd, uint64_t offset, const struct fb_spool_header *header,
+                                   struct fb_error *err)
+{
+    uint8_t erased[FB_SPOOL_ERASE_SIZE];
+    fb_spool_header_erased(erased);
+    int e = fb_spool_write_at(fd, erased, sizeof erased, offset + FB_SPOOL_ERASE_OFFSET);
+    if (e != 0) {
+        return fb_error_errno(err, fb_spool_errno_status(e), e, "erase message %s", header->msg_id);
+    }
+    /* Not every file system can; the key is gone, so this is about space only. */
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    (off_t)(offset + FB_SPOOL_HEADER),
+                    (off_t)(header->record_len - FB_SPOOL_HEADER));
+    return FB_OK;
+}
+
+enum fb_status fb_spool_msg_erase(struct fb_spool *spool, const char *ref, const char *msg_id,
+                                  struct fb_error *err)
+{
+    struct fb_spool_header header = {0};
+    uint64_t offset = 0;
+    int fd = -1;
+    if (!fb_id_is_valid(msg_id)) {
+        return fb_error_set(err, FB_INVALID, "erase: not a message id");
+    }
+    enum fb_status status = open_record(spool, ref, O_RDWR, &fd, &offset, &header, err);
+    if (status == FB_INVALID) {
+        return status;
+    }
+    if (status == FB_OK && strcmp(header.msg_id, msg_id) != 0) {
+        (void)close(fd);
+        return fb_error_set(err, FB_INVALID, "erase: another message than %s lies there", msg_id);
+    }
+    /* Objects first: after a crash in between, the message is still live and comes here again. */
+    struct fb_error objects_err = {0};
+    enum fb_status objects = fb_spool_objects_remove(spool, msg_id, &objects_err);
+    if (status == FB_OK) {
+        if (!header.is_erased) {
+            status = erase_record(fd, offset, &header, err);
+        }
+        (void)close(fd);
+        if (status == FB_OK && ref[0] == 'l') {
+            char name[FB_SPOOL_NAME_SIZE];
+            int n = snprintf(name, sizeof name, "%s.seg", msg_id);
+            FB_ASSERT(n > 0 && (size_t)n < sizeof name);
+            if (unlinkat(spool->large_fd, name, 0) != 0 && errno != ENOENT) {
+                status = fb_error_errno(err, FB_IO, errno, "remove %s", name);
+            }
+        }
+    } else if (status == FB_NOT_FOUND) {
+        status = FB_OK; /* tidied away already */
+    }
+    if (status == FB_OK && objects != FB_OK) {
+        status = fb_error_set(err, objects, "%s", objects_err.text);
+    }
+    return status;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Derived objects: magic[8], salt[16], zero[8], then sealed chunks.  Each write draws a salt, and
+ * with it a key of its own from the message's data key: an object may be written twice with other
+ * content, and a key and nonce must never be.  Erasing the message's key makes its objects
+ * unreadable too.
+ */
+#include "common/spool/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/limits.h"
+
+#define HEADER   32U
+#define MAX_NAME 64U
+
+static const uint8_t magic[8] = {'F', 'B', 'O', 'B', 'J', 'C', 'T', '1'};
+
+struct fb_spool_object_out {
+    const struct fb_spool *spool;
+    int dir_fd;
+    int fd;
+    char msg_id[FB_ID_SIZE];
+    char temp[FB_SPOOL_NAME_SIZE];
+    char name[MAX_NAME + 1];
+    struct fb_sealed_out sealed;
+};
+
+struct fb_spool_object {
+    struct fb_spool_chunks chunks;
+};
+
+static bool is_object_name(const char *name)
+{
+    size_t len = name != NULL ? strnlen(name, MAX_NAME + 1) : 0;
+    return len > 0 && len <= MAX_NAME && name[0] != '.' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+enum fb_status fb_spool_objects_dir(const struct fb_spool *spool, const char *msg_id, bool is_made,
+                                    int *fd_r, struct fb_error *err)
+{
+    char fan[3];
+    int fan_fd = -1;
+    fb_spool_fan(msg_id, fan);
+    enum fb_status status = fb_spool_dir_open(spool->objects_fd, fan, is_made, &fan_fd, err);
+    if (status == FB_OK) {
+        status = fb_spool_dir_open(fan_fd, msg_id, is_made, fd_r, err);
+        (void)close(fan_fd);
+    }
+    return status;
+}
+
+enum fb_status fb_spool_objects_remove(const struct fb_spool *spool, const char *msg_id,
+                                       struct fb_error *err)
+{
+    char fan[3];
+    int fan_fd = -1;
+    fb_spool_fan(msg_id, fan);
+    enum fb_status status = fb_spool_dir_open(spool->objects_fd, fan, false, &fan_fd, err);
+    if (status == FB_NOT_FOUND) {
+        return FB_OK;
+    }
+    if (status == FB_OK) {
+        status = fb_spool_remove_dir(fan_fd, msg_id, err);
+        (void)close(fan_fd);
+    }
+    return status;
+}
+
+enum fb_status fb_spool_object_create(struct fb_spool_msg *msg, const char *name,
+                                      struct fb_spool_object_out **out_r, struct fb_error *err)
+{
+    if (!is_object_name(name)) {
+        return fb_error_set(err, FB_INVALID, "not a name for an object");
+    }
+    struct fb_spool_object_out *out = fb_xcalloc(1, sizeof *out);
+    uint8_t header[HEADER] = {0};
+    uint8_t key[FB_KEY_SIZE] = {0};
+    out->spool = fb_spool_msg_spool(msg);
+    out->dir_fd = -1;
+    out->fd = -1;
+    memcpy(out->msg_id, fb_spool_msg_id(msg), sizeof out->msg_id);
+    memcpy(out->name, name, strlen(name) + 1);
+    enum fb_status status = fb_spool_objects_dir(out->spool, out->msg_id, true, &out->dir_fd, err);
+    if (status == FB_OK) {
+        status = fb_spool_temp_new(out->dir_fd, true, out->temp, &out->fd, err);
+    }
+    if (status == FB_OK) {
+        memcpy(header, magic, sizeof magic);
+        fb_random(header + 8, FB_SPOOL_SALT);
+        fb_spool_msg_object_key(msg, name, header + 8, key);
+        int e = fb_spool_write_at(out->fd, header, sizeof header, 0);
+        status = e == 0 ? fb_sealed_begin(&out->sealed, out->fd, HEADER, FB_MAX_OBJECT,
+                                          FB_SEAL_OBJECT, out->msg_id, key, err)
+                        : fb_error_errno(err, fb_spool_errno_status(e), e, "write object");
+    }
+    fb_wipe(key, sizeof key);
+    if (status != FB_OK) {
+        fb_spool_object_abort(&out);
+        (void)fb_error_prefix(err, "object %s", name);
+        return status;
+    }
+    *out_r = out;
+    return FB_OK;
+}
+
+enum fb_status fb_spool_object_add(struct fb_spool_object_out *out, const void *ptr, size_t len,
+                                   struct fb_error *err)
+{
+    return fb_sealed_add(&out->sealed, ptr, len, err);
+}
+
+/* The entry and the directories that lead to it. */
+static enum fb_status sync_dirs(const struct fb_spool_object_out *out, struct fb_error *err)
+{
+    char fan[3];
+    int fan_fd = -1;
+    fb_spool_fan(out->msg_id, fan);
+    enum fb_status status = fb_spool_dir_open(out->spool->objects_fd, fan, false, &fan_fd, err);
+    if (status != FB_OK) {
+        return status;
+    }
+    if (fsync(out->dir_fd) != 0 || fsync(fan_fd) != 0 || fsync(out->spool->objects_fd) != 0) {
+        status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync object directory");
+    }
+    (void)close(fan_fd);
+    return status;
+}
+
+enum fb_status fb_spool_object_commit(struct fb_spool_object_out **out_ptr, bool is_durable,
+                                      struct fb_error *err)
+{
+    struct fb_spool_object_out *out = *out_ptr;
+    enum fb_status status = fb_sealed_end(&out->sealed, err);
+    if (status == FB_OK && is_durable && fdatasync(out->fd) != 0) {
+        status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync object");
+    }
+    if (status == FB_OK && renameat(out->dir_fd, out->temp, out->dir_fd, out->name) != 0) {
+        /* ENOENT: the message was erased meanwhile, and its directory with it. */
+        status = errno == ENOENT
+                     ? fb_error_set(err, FB_NOT_FOUND, "message %s is erased", out->msg_id)
+                     : fb_error_errno(err, fb_spool_errno_status(errno), errno, "rename object");
+    }
+    if (status == FB_OK) {
+        out->temp[0] = '\0';
+        if (is_durable) {
+            status = sync_dirs(out, err);
+        }
+    }
+    if (status != FB_OK) {
+        (void)fb_error_prefix(err, "object %s", out->name);
+    }
+    fb_spool_object_abort(out_ptr); /* frees; the temporary name is gone when all went well */
+    return status;
+}
+
+void fb_spool_object_abort(struct fb_spool_object_out **out_ptr)
+{
+    struct fb_spool_object_out *out = *out_ptr;
+    if (out == NULL) {
+        return;
+    }
+    if (out->fd >= 0) {
+        if (out->temp[0] != '\0') {
+            (void)unlinkat(out->dir_fd, out->temp, 0);
+        }
+        (void)close(out->fd);
+    }
+    if (out->dir_fd >= 0) {
+        (void)close(out->dir_fd);
+    }
+    fb_sealed_deinit(&out->sealed);
+    free(out);
+    *out_ptr = NULL;
+}
+
+enum fb_status fb_spool_object_put(struct fb_spool_msg *msg, const char *name,
+                                   struct fb_slice bytes, bool is_durable, struct fb_error *err)
+{
+    struct fb_spool_object_out *out = NULL;
+    enum fb_status status = fb_spool_object_create(msg, name, &out, err);
+    if (status == FB_OK) {
+        status = fb_spool_object_add(out, bytes.ptr, bytes.len, err);
+    }
+    if (status == FB_OK) {
+        status = fb_spool_object_commit(&out, is_durable, err);
+    }
+    fb_spool_object_abort(&out);
+    return status;
+}
+
+enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
+                                    struct fb_spool_object **object_r, struct fb_error *err)
+{
+    const char *msg_id = fb_spool_msg_id(msg);
+    uint8_t header[HEADER];
+    uint8_t key[FB_KEY_SIZE] = {0};
+    uint64_t size = 0;
+    size_t got = 0;
+    int dir_fd = -1;
+    int fd = -1;
+    if (!is_object_name(name)) {
+        return fb_error_set(err, FB_INVALID, "not a name for an object");
+    }
+    enum fb_status status =
+        fb_spool_objects_dir(fb_spool_msg_spool(msg), msg_id, false, &dir_fd, err);
+    if (status != FB_OK) {
+        (void)fb_error_prefix(err, "object %s", name);
+        return status;
+    }
+    status = fb_spool_file_open(dir_fd, name, O_RDONLY, &fd, &size, err);
+    (void)close(dir_fd);
+    if (status != FB_OK) {
+        (void)fb_error_prefix(err, "object of %s", msg_id);
+        return status;
+    }
+    int e = fb_spool_read_at(fd, header, sizeof header, 0, &got);
+    if (e != 0) {
+        (void)close(fd);
+        return fb_error_errno(err, FB_IO, e, "read object %s of %s", name, msg_id);
+    }
+    static const uint8_t zeros[8];
+    if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
+        memcmp(header + 24, zeros, sizeof zeros) != 0) {
+        (void)close(fd);
+        return fb_error_set(err, FB_CORRUPT, "object %s of %s has no good header", name, msg_id);
+    }
+    struct fb_spool_object *object = fb_xcalloc(1, sizeof *object);
+    fb_spool_msg_object_key(msg, name, header + 8, key);
+    status = fb_sealed_open(&object->chunks, fd, size, HEADER, FB_SEAL_OBJECT, msg_id, key, err);
+    fb_wipe(key, sizeof key);
+    if (status != FB_OK) {
+        free(object);
+        (void)fb_error_prefix(err, "object %s", name);
+        return status;
+    }
+    *object_r = object;
+    return FB_OK;
+}
+
+void fb_spool_object_close(struct fb_spool_object **object_ptr)
+{
+    if (*object_ptr != NULL) {
+        fb_spool_chunks_deinit(&(*object_ptr)->chunks);
+        free(*object_ptr);
+        *object_ptr = NULL;
+    }
+}
+
+uint64_t fb_spool_object_size(const struct fb_spool_object *object)
+{
+    return object->chunks.content_len;
+}
+
+enum fb_status fb_spool_object_read(struct fb_spool_object *object, uint64_t offset, void *out,
+                                    size_t len, size_t *read_r, struct fb_error *err)
+{
+    return fb_spool_chunks_read(&object->chunks, offset, out, len, read_r, err);
+}
+
+enum fb_status fb_spool_object_get(struct fb_spool_msg *msg, const char *name, size_t max,
+                                   struct fb_buf *out, struct fb_error *err)
+{
+    struct fb_spool_object *object = NULL;
+    fb_buf_init(out, max);
+    enum fb_status status = fb_spool_object_open(msg, name, &object, err);
+    if (status == FB_OK) {
+        status = fb_sealed_read_all(&object->chunks, max, out, err);
+        if (status != FB_OK) {
+            (void)fb_error_prefix(err, "object %s", name);
+        }
+    }
+    fb_spool_object_close(&object);
+    return status;
+}

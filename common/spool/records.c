@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/spool/records.h"
+
+#include <stdio.h>
+
+#include "proto/limits.h"
+
+enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r, struct fb_error *err)
+{
+    struct fb_buf bytes;
+    enum fb_status s = fb_spool_object_get(msg, "plan", FB_MAX_PLAN, &bytes, err);
+    if (s == FB_OK) {
+        s = fb_plan_decode(fb_slice_buf(&bytes), plan_r, err);
+        fb_buf_deinit(&bytes);
+        if (s == FB_INVALID) {
+            s = fb_error_set(err, FB_CORRUPT, "the stored plan cannot be read");
+        }
+    }
+    return s;
+}
+
+static void object_name(uint32_t branch, char name[32])
+{
+    (void)snprintf(name, 32, "parcel.%u", branch);
+}
+
+enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch, struct fb_parcel *parcel_r,
+                           struct fb_error *err)
+{
+    char name[32];
+    struct fb_buf bytes;
+    object_name(branch, name);
+    enum fb_status s = fb_spool_object_get(msg, name, FB_MAX_MANIFEST, &bytes, err);
+    if (s == FB_OK) {
+        s = fb_parcel_decode(fb_slice_buf(&bytes), parcel_r, err);
+        fb_buf_deinit(&bytes);
+        if (s == FB_INVALID) {
+            s = fb_error_set(err, FB_CORRUPT, "the stored parcel cannot be read");
+        }
+    }
+    return s;
+}
+
+enum fb_status fb_spool_parcel_save(struct fb_spool *spool, struct fb_spool_msg *msg, uint32_t branch,
+                           const struct fb_parcel *parcel, bool is_final, struct fb_error *err)
+{
+    char name[32];
+    struct fb_buf bytes;
+    object_name(branch, name);
+    fb_buf_init(&bytes, FB_MAX_MANIFEST);
+    enum fb_status s = fb_parcel_encode(parcel, &bytes);
+    if (s != FB_OK) {
+        s = fb_error_set(err, s, "the parcel cannot be written down");
+    }
+    if (s == FB_OK && is_final) {
+        s = fb_spool_manifest_put(spool, parcel->parcel_id, fb_slice_buf(&bytes), err);
+    }
+    if (s == FB_OK) {
+        s = fb_spool_object_put(msg, name, fb_slice_buf(&bytes), false, err);
+    }
+    fb_buf_deinit(&bytes);
+    return s;
+}

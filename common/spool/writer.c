@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The committer: one thread that takes all messages that wait, writes them with as few writev as it
+ * can, calls fdatasync once, and only then tells their submitters.  Under load the next batch
+ * gathers while this one is being synced, so that batches grow by themselves and nobody waits for a
+ * timer.
+ *
+ * Invariants:
+ *
+ * - done(FB_OK) only after fdatasync of the file and, for a new file, fsync of its directory had
+ *   returned 0.
+ * - After a failed write or sync nothing is written to that file again and it is never synced
+ *   again: the kernel may have dropped the pages and a second fsync would lie.  It is cut back to
+ *   what was durable.
+ * - Every batch begins on a block of its own.
+ */
+#include "common/spool/commit.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in *in)
+{
+    fb_spool_lock(&writer->lock);
+    in->next = NULL;
+    *writer->queue_end = in;
+    writer->queue_end = &in->next;
+    FB_ASSERT(pthread_cond_signal(&writer->wake) == 0);
+    fb_spool_unlock(&writer->lock);
+}
+
+/* Gathers pieces and writes them IOV_MAX at a time. */
+struct gather {
+    int fd;
+    int error;
+    uint64_t offset;
+    size_t count;
+    struct iovec iov[IOV_MAX];
+};
+
+static void flush(struct gather *g)
+{
+    struct iovec *iov = g->iov;
+    while (g->count > 0 && g->error == 0) {
+        ssize_t n = pwritev(g->fd, iov, (int)g->count, (off_t)g->offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            g->error = n < 0 ? errno : EIO;
+            break;
+        }
+        g->offset += (uint64_t)n;
+        size_t left = (size_t)n;
+        while (g->count > 0 && left >= iov->iov_len) {
+            left -= iov->iov_len;
+            iov++;
+            g->count--;
+        }
+        if (g->count > 0) {
+            iov->iov_base = (uint8_t *)iov->iov_base + left;
+            iov->iov_len -= left;
+        }
+    }
+    g->count = 0;
+}
+
+static void gather(struct gather *g, const void *ptr, size_t len)
+{
+    if (g->count == IOV_MAX) {
+        flush(g);
+    }
+    union {
+        const void *in;
+        void *out; /* iovec serves reading too, hence not const */
+    } base = {ptr};
+    g->iov[g->count++] = (struct iovec){base.out, len};
+}
+
+static bool is_small(const struct fb_spool_in *in)
+{
+    return in->failed == FB_OK && in->fd < 0;
+}
+
+/* Gives every small message its place; returns the end of the batch. */
+static uint64_t place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
+{
+    uint64_t at = writer->offset;
+    struct fb_spool_in *last = NULL;
+    for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
+        if (is_small(in)) {
+            in->offset = at;
+            at += in->record_len;
+            at = (at + FB_SPOOL_ALIGN - 1) / FB_SPOOL_ALIGN * FB_SPOOL_ALIGN;
+            last = in;
+        }
+    }
+    if (last != NULL) {
+        at = (at + FB_SPOOL_BLOCK - 1) / FB_SPOOL_BLOCK * FB_SPOOL_BLOCK;
+    }
+    return at;
+}
+
+/* Where the record behind in begins. */
+static uint64_t end_of(const struct fb_spool_in *in, uint64_t batch_end)
+{
+    for (const struct fb_spool_in *next = in->next; next != NULL; next = next->next) {
+        if (is_small(next)) {
+            return next->offset;
+        }
+    }
+    return batch_end;
+}
+
+static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch, uint64_t end)
+{
+    struct gather g = {.fd = writer->fd, .offset = writer->offset};
+    for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
+        if (!is_small(in)) {
+            continue;
+        }
+        uint64_t least = in->record_len;
+        in->record_len = end_of(in, end) - in->offset;
+        fb_spool_header_finish(in->header, in->record_len, writer->offset);
+        gather(&g, in->header, FB_SPOOL_HEADER);
+        for (const struct fb_spool_piece *p = in->first; p != NULL; p = p->next) {
+            gather(&g, p->bytes, p->len);
+        }
+        gather(&g, in->envelope, (size_t)in->envelope_len + FB_TAG_SIZE);
+        size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
+        gather(&g, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
+    }
+    flush(&g);
+    return g.error;
+}
+
+static void fail_small(struct fb_spool_in *batch, enum fb_status status)
+{
+    for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
+        if (is_small(in)) {
+            in->failed = status;
+        }
+    }
+}
+
+/* Cuts off what was not promised, so that no scan takes it for a message: the MTA will send it
+ * again.  When even that fails, the records may come back after a restart: a duplicate, not a loss.
+ */
+static void abandon(struct fb_spool_writer *writer)
+{
+    if (ftruncate(writer->fd, (off_t)writer->offset) != 0) {
+        errno = 0;
+    }
+    fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);
+}
+
+static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *batch)
+{
+    bool is_any = false;
+    for (struct fb_spool_in *in = batch; in != NULL && !is_any; in = in->next) {
+        is_any = is_small(in);
+    }
+    if (!is_any) {
+        return;
+    }
+    if (writer->fd < 0) {
+        writer->offset = 0;
+        enum fb_status status =
+            fb_spool_log_new(writer->spool->segments_fd, writer->name, ".seg", FB_SPOOL_SEGMENT,
+                             writer->segment, &writer->fd, NULL);
+        if (status != FB_OK) {
+            fail_small(batch, status);
+            return;
+        }
+        writer->is_new = true;
+    }
+    uint64_t end = place(writer, batch);
+    int e = write_batch(writer, batch, end);
+    if (e == 0 && fdatasync(writer->fd) != 0) {
+        e = errno;
+    }
+    if (e == 0 && writer->is_new && fsync(writer->spool->segments_fd) != 0) {
+        e = errno;
+    }
+    if (e != 0) {
+        fail_small(batch, fb_spool_errno_status(e));
+        abandon(writer);
+        return;
+    }
+    writer->is_new = false;
+    writer->offset = end;
+    if (writer->offset >= FB_SPOOL_SEGMENT) {
+        fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);
+    }
+}
+
+static void commit_large(struct fb_spool_writer *writer, struct fb_spool_in *batch)
+{
+    int dir_fd = writer->spool->large_fd;
+    bool is_any = false;
+    for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
+        if (in->fd < 0 || in->failed != FB_OK) {
+            continue;
+        }
+        char from[FB_SPOOL_NAME_SIZE];
+        char to[FB_SPOOL_NAME_SIZE];
+        fb_spool_large_name(in, ".tmp", from);
+        fb_spool_large_name(in, ".seg", to);
+        if (fdatasync(in->fd) != 0 || renameat(dir_fd, from, dir_fd, to) != 0) {
+            in->failed = fb_spool_errno_status(errno);
+            continue; /* freeing it removes the temporary file */
+        }
+        in->is_renamed = true;
+        is_any = true;
+    }
+    if (!is_any || fsync(dir_fd) == 0) {
+        return;
+    }
+    enum fb_status status = fb_spool_errno_status(errno);
+    for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
+        if (in->is_renamed) {
+            char name[FB_SPOOL_NAME_SIZE];
+            fb_spool_large_name(in, ".seg", name);
+            (void)unlinkat(dir_fd, name, 0);
+            in->failed = status;
+        }
+    }
+}
+
+static void tell(struct fb_spool_writer *writer, struct fb_spool_in *batch)
+{
+    size_t count = 0;
+    while (batch != NULL) {
+        struct fb_spool_in *in = batch;
+        char ref[FB_REF_SIZE] = "";
+        int n = 0;
+        batch = in->next;
+        if (in->failed == FB_OK) {
+            n = in->fd >= 0 ? snprintf(ref, sizeof ref, "l:%s", in->msg_id)
+                            : snprintf(ref, sizeof ref, "s:%s:%llu", writer->segment,
+                                       (unsigned long long)in->offset);
+        }
+        FB_ASSERT(n >= 0 && (size_t)n < sizeof ref);
+        /* The duty for this mail passes to us here: the 250 may go out. */
+        in->done(in->ctx, in->failed, ref);
+        fb_spool_in_free(&in);
+        count++;
+    }
+    if (writer->on_batch != NULL) {
+        writer->on_batch(writer->batch_ctx, count);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct fb_spool_writer *writer = arg;
+    for (;;) {
+        fb_spool_lock(&writer->lock);
+        /* No time-out: whoever submits or stops signals under the same lock. */
+        while (writer->queue == NULL && !writer->is_stopping) {
+            FB_ASSERT(pthread_cond_wait(&writer->wake, &writer->lock) == 0);
+        }
+        struct fb_spool_in *batch = writer->queue;
+        writer->queue = NULL;
+        writer->queue_end = &writer->queue;
+        fb_spool_unlock(&writer->lock);
+        if (batch == NULL) {
+            break;
+        }
+        commit_large(writer, batch);
+        commit_small(writer, batch);
+        tell(writer, batch);
+    }
+    fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);
+    return NULL;
+}
+
+enum fb_status fb_spool_writer_new(struct fb_spool *spool, const char *name,
+                                   fb_spool_batch_fn *on_batch, void *batch_ctx,
+                                   struct fb_spool_writer **writer_r, struct fb_error *err)
+{
+    if (!fb_spool_writer_name_is_valid(name)) {
+        return fb_error_set(err, FB_CONFIG,
+                            "the writer's name must be 1 to 48 of A-Z a-z 0-9 . _ -");
+    }
+    struct fb_spool_writer *writer = fb_xcalloc(1, sizeof *writer);
+    writer->spool = spool;
+    writer->fd = -1;
+    writer->on_batch = on_batch;
+    writer->batch_ctx = batch_ctx;
+    writer->queue_end = &writer->queue;
+    memcpy(writer->name, name, strlen(name) + 1);
+    atomic_init(&writer->memory, 0);
+    FB_ASSERT(pthread_mutex_init(&writer->lock, NULL) == 0);
+    FB_ASSERT(pthread_cond_init(&writer->wake, NULL) == 0);
+    /* Signals are the main thread's business. */
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    FB_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    int e = pthread_create(&writer->thread, NULL, run, writer);
+    FB_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (e != 0) {
+        (void)pthread_cond_destroy(&writer->wake);
+        (void)pthread_mutex_destroy(&writer->lock);
+        free(writer);
+        return fb_error_errno(err, FB_NO_SPACE, e, "start the spool's committer");
+    }
+    *writer_r = writer;
+    return FB_OK;
+}
+
+void fb_spool_writer_free(struct fb_spool_writer **writer_ptr)
+{
+    struct fb_spool_writer *writer = *writer_ptr;
+    if (writer == NULL) {
+        return;
+    }
+    fb_spool_lock(&writer->lock);
+    writer->is_stopping = true;
+    FB_ASSERT(pthread_cond_signal(&writer->wake) == 0);
+    fb_spool_unlock(&writer->lock);
+    FB_ASSERT(pthread_join(writer->thread, NULL) == 0);
+    while (writer->pool != NULL) {
+        struct fb_spool_piece *piece = writer->pool;
+        writer->pool = piece->next;
+        free(piece);
+    }
+    FB_ASSERT(pthread_cond_destroy(&writer->wake) == 0);
+    FB_ASSERT(pthread_mutex_destroy(&writer->lock) == 0);
+    free(writer);
+    *writer_ptr = NULL;
+}

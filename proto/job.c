@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/limits.h"
+#include "proto/pack.h"
+
+static const char *const stages[FB_STAGE_COUNT] = {"render", "upload", "rewrite", "revoke"};
+static const char *const ops[] = {"", "recall", "restore", "expire", "purge"};
+
+const char *fb_stage_name(enum fb_stage stage)
+{
+    return stage < FB_STAGE_COUNT ? stages[stage] : "unknown";
+}
+
+bool fb_stage_parse(const char *name, enum fb_stage *stage_r)
+{
+    for (int i = 0; i < FB_STAGE_COUNT; i++) {
+        if (strcmp(name, stages[i]) == 0) {
+            *stage_r = (enum fb_stage)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out)
+{
+    struct fb_pack p;
+    bool is_revoke = job->stage == FB_STAGE_REVOKE;
+    fb_pack_init(&p, out);
+    fb_pack_map(&p, is_revoke ? 11 : 8);
+    fb_pack_uint(&p, "v", job->version != 0 ? job->version : FB_JOB_VERSION);
+    fb_pack_str(&p, "stage", fb_stage_name(job->stage));
+    fb_pack_str(&p, "msg", job->msg_id);
+    fb_pack_str(&p, "spool", job->spool_ref);
+    fb_pack_uint(&p, "branch", job->branch);
+    fb_pack_uint(&p, "attempt", job->attempt);
+    fb_pack_uint(&p, "first", job->first_ms > 0 ? (uint64_t)job->first_ms : 0);
+    fb_pack_str(&p, "trace", job->trace);
+    if (is_revoke) {
+        fb_pack_str(&p, "op", ops[job->op]);
+        fb_pack_bool(&p, "content", job->takes_content);
+        fb_pack_uints(&p, "rcpts", job->recipients, job->recipient_count);
+    }
+    return p.status;
+}
+
+static void read_revoke(struct fb_read *r, struct fb_job *job)
+{
+    char op[16] = "";
+    fb_read_str_into(r, "op", op, sizeof op);
+    job->takes_content = fb_read_bool(r, "content");
+    uint32_t count = 0;
+    uint32_t *list = fb_read_uints(r, "rcpts", FB_MAX_JOB_RCPT, FB_MAX_RECIPIENTS - 1, &count);
+    if (list != NULL) {
+        memcpy(job->recipients, list, count * sizeof *list);
+        job->recipient_count = count;
+        free(list);
+    }
+    for (size_t i = 1; i < sizeof ops / sizeof ops[0]; i++) {
+        if (strcmp(op, ops[i]) == 0) {
+            job->op = (enum fb_revoke_op)i;
+            return;
+        }
+    }
+    (void)fb_read_fail(r, "op", "unknown");
+}
+
+enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r, struct fb_error *err)
+{
+    struct fb_read r;
+    struct fb_job job = {0};
+    char stage[16] = "";
+    fb_read_init(&r, "job", bytes, FB_MAX_JOB, err);
+    job.version = (uint32_t)fb_read_uint(&r, "v", UINT32_MAX);
+    if (r.status == FB_OK && job.version > FB_JOB_VERSION) {
+        r.status = fb_error_set(err, FB_AGAIN, "job.v: version %u is newer than this worker (%d): it waits for an upgraded one",
+                                job.version, FB_JOB_VERSION);
+    } else if (r.status == FB_OK && (job.version == 0 || job.version + 1 < FB_JOB_VERSION)) {
+        (void)fb_read_fail(&r, "v", "too old");
+    }
+    fb_read_str_into(&r, "stage", stage, sizeof stage);
+    fb_read_str_into(&r, "msg", job.msg_id, sizeof job.msg_id);
+    fb_read_str_into(&r, "spool", job.spool_ref, sizeof job.spool_ref);
+    job.branch = (uint32_t)fb_read_uint(&r, "branch", FB_MAX_BRANCHES - 1);
+    job.attempt = (uint32_t)fb_read_uint(&r, "attempt", 1000000);
+    job.first_ms = (int64_t)fb_read_uint(&r, "first", INT64_MAX);
+    fb_read_str_into(&r, "trace", job.trace, sizeof job.trace);
+    if (r.status == FB_OK && !fb_stage_parse(stage, &job.stage)) {
+        (void)fb_read_fail(&r, "stage", "unknown");
+    }
+    if (r.status == FB_OK && !fb_id_is_valid(job.msg_id)) {
+        (void)fb_read_fail(&r, "msg", "no message id");
+    }
+    if (r.status == FB_OK && job.trace[0] != '\0' && !fb_trace_is_valid(job.trace)) {
+        (void)fb_read_fail(&r, "trace", "no traceparent");
+    }
+    if (r.status == FB_OK && job.stage == FB_STAGE_REVOKE) {
+        read_revoke(&r, &job);
+    }
+    enum fb_status s = r.status;
+    fb_read_deinit(&r);
+    if (s == FB_OK) {
+        *job_r = job;
+    }
+    return s;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A job: what one stage tells the next through a Redis stream.  It holds references only: no
+ * address, no subject, no content.  Format: msgpack map with string keys, versioned; described in
+ * proto/jobs.md, golden bytes in proto/vectors.  Readers accept this version and the one before; a
+ * newer one is FB_AGAIN (it waits for an upgraded worker); unknown keys are skipped; types, ranges
+ * and sizes are strict.
+ */
+#ifndef FB_PROTO_JOB_H
+#define FB_PROTO_JOB_H
+
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/id.h"
+
+#define FB_JOB_VERSION  1
+#define FB_REF_SIZE     128
+#define FB_MAX_JOB_RCPT 1000
+
+enum fb_stage {
+    FB_STAGE_RENDER,
+    FB_STAGE_UPLOAD,
+    FB_STAGE_REWRITE,
+    FB_STAGE_REVOKE,
+    FB_STAGE_COUNT
+};
+const char *fb_stage_name(enum fb_stage stage);
+bool fb_stage_parse(const char *name, enum fb_stage *stage_r);
+
+enum fb_revoke_op {
+    FB_REVOKE_NONE,
+    FB_REVOKE_RECALL,
+    FB_REVOKE_RESTORE,
+    FB_REVOKE_EXPIRE,
+    FB_REVOKE_PURGE
+};
+
+struct fb_job {
+    uint32_t version; /* 0 when encoding = FB_JOB_VERSION */
+    enum fb_stage stage;
+    char msg_id[FB_ID_SIZE];
+    char spool_ref[FB_REF_SIZE]; /* where the spooled message lies (common/spool/spool.h); "" for
+                                    revoke */
+    uint32_t branch;             /* upload, rewrite, revoke: which branch of the plan */
+    uint32_t attempt;            /* failures so far */
+    int64_t first_ms;            /* when ingest accepted the message */
+    char trace[FB_TRACE_SIZE];
+    /* revoke only */
+    enum fb_revoke_op op;
+    bool takes_content;                   /* recall: content is deleted as well */
+    uint32_t recipients[FB_MAX_JOB_RCPT]; /* indices of the envelope; none = all */
+    uint32_t recipient_count;
+};
+
+FB_MUST_USE enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out);
+FB_MUST_USE enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r,
+                                         struct fb_error *err);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/limits.h"
+#include "proto/pack.h"
+#include "proto/plan.h"
+
+#define MAX_WORDS 1024
+#define MAX_LINK  4096
+
+void fb_parcel_deinit(struct fb_parcel *p)
+{
+    free(p->storage);
+    free(p->user);
+    free(p->folder_id);
+    free(p->link);
+    if (p->password != NULL) {
+        explicit_bzero(p->password, strlen(p->password));
+    }
+    free(p->password);
+    free(p->access);
+    for (uint32_t i = 0; i < p->grant_count; i++) {
+        free(p->grants[i].address);
+        free(p->grants[i].grant_id);
+        free(p->grants[i].state);
+    }
+    free(p->grants);
+    for (uint32_t i = 0; i < p->file_count; i++) {
+        free(p->files[i].name);
+        free(p->files[i].file_id);
+    }
+    free(p->files);
+    *p = (struct fb_parcel){0};
+}
+
+enum fb_status fb_parcel_encode(const struct fb_parcel *parcel, struct fb_buf *out)
+{
+    struct fb_pack p;
+    fb_pack_init(&p, out);
+    fb_pack_map(&p, 12);
+    fb_pack_uint(&p, "v", parcel->version != 0 ? parcel->version : FB_PARCEL_VERSION);
+    fb_pack_str(&p, "parcel", parcel->parcel_id);
+    fb_pack_str(&p, "storage", parcel->storage);
+    fb_pack_str(&p, "user", parcel->user);
+    fb_pack_str(&p, "folder", parcel->folder_id);
+    fb_pack_str(&p, "link", parcel->link);
+    fb_pack_str(&p, "password", parcel->password);
+    fb_pack_str(&p, "access", parcel->access);
+    fb_pack_bool(&p, "download", parcel->can_download);
+    fb_pack_uint(&p, "expires", parcel->expires_ms > 0 ? (uint64_t)parcel->expires_ms : 0);
+    fb_pack_key(&p, "grants");
+    fb_pack_array(&p, parcel->grant_count);
+    for (uint32_t i = 0; i < parcel->grant_count; i++) {
+        const struct fb_parcel_grant *g = &parcel->grants[i];
+        fb_pack_map(&p, 4);
+        fb_pack_uint(&p, "rcpt", g->recipient);
+        fb_pack_str(&p, "to", g->address);
+        fb_pack_str(&p, "id", g->grant_id);
+        fb_pack_str(&p, "state", g->state);
+    }
+    fb_pack_key(&p, "files");
+    fb_pack_array(&p, parcel->file_count);
+    for (uint32_t i = 0; i < parcel->file_count; i++) {
+        const struct fb_parcel_file *f = &parcel->files[i];
+        fb_pack_map(&p, 4);
+        fb_pack_str(&p, "name", f->name);
+        fb_pack_str(&p, "id", f->file_id);
+        fb_pack_uint(&p, "size", f->size);
+        fb_pack_bin(&p, "sha1", f->sha1, sizeof f->sha1);
+    }
+    return p.status;
+}
+
+static void read_grants(struct fb_read *r, struct fb_parcel *p)
+{
+    const msgpack_object_array *list = fb_read_array(r, "grants", FB_MAX_RECIPIENTS);
+    if (list == NULL) {
+        return;
+    }
+    p->grants = fb_xcalloc(list->size, sizeof *p->grants);
+    for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
+        struct fb_read item;
+        struct fb_parcel_grant *g = &p->grants[p->grant_count++];
+        fb_read_item(r, list, i, "parcel.grants[]", &item);
+        g->recipient = (uint32_t)fb_read_uint(&item, "rcpt", FB_MAX_RECIPIENTS - 1);
+        g->address = fb_read_str(&item, "to", FB_MAX_ADDRESS);
+        g->grant_id = fb_read_str(&item, "id", MAX_WORDS);
+        g->state = fb_read_str(&item, "state", 16);
+        fb_read_item_end(r, &item);
+    }
+}
+
+static void read_files(struct fb_read *r, struct fb_parcel *p)
+{
+    const msgpack_object_array *list = fb_read_array(r, "files", FB_MAX_PARTS + 1);
+    if (list == NULL) {
+        return;
+    }
+    p->files = fb_xcalloc(list->size, sizeof *p->files);
+    for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
+        struct fb_read item;
+        struct fb_parcel_file *f = &p->files[p->file_count++];
+        fb_read_item(r, list, i, "parcel.files[]", &item);
+        f->name = fb_read_str(&item, "name", FB_MAX_FILE_NAME * 4);
+        f->file_id = fb_read_str(&item, "id", MAX_WORDS);
+        f->size = fb_read_uint(&item, "size", UINT64_MAX);
+        fb_read_bin(&item, "sha1", f->sha1, sizeof f->sha1);
+        fb_read_item_end(r, &item);
+    }
+}
+
+enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_r, struct fb_error *err)
+{
+    struct fb_read r;
+    struct fb_parcel p = {0};
+    fb_read_init(&r, "parcel", bytes, FB_MAX_MANIFEST, err);
+    p.version = (uint32_t)fb_read_uint(&r, "v", UINT32_MAX);
+    if (r.status == FB_OK && p.version > FB_PARCEL_VERSION) {
+        r.status = fb_error_set(err, FB_AGAIN, "parcel.v: version %u is newer than this program", p.version);
+    }
+    fb_read_str_into(&r, "parcel", p.parcel_id, sizeof p.parcel_id);
+    p.storage = fb_read_str(&r, "storage", MAX_WORDS);
+    p.user = fb_read_str(&r, "user", MAX_WORDS);
+    p.folder_id = fb_read_str(&r, "folder", MAX_WORDS);
+    p.link = fb_read_str(&r, "link", MAX_LINK);
+    p.password = fb_read_str(&r, "password", MAX_WORDS);
+    p.access = fb_read_str(&r, "access", 16);
+    p.can_download = fb_read_bool(&r, "download");
+    p.expires_ms = (int64_t)fb_read_uint(&r, "expires", INT64_MAX);
+    read_grants(&r, &p);
+    read_files(&r, &p);
+    char msg_id[FB_ID_SIZE];
+    uint32_t branch = 0;
+    if (r.status == FB_OK && !fb_parcel_id_split(p.parcel_id, msg_id, &branch)) {
+        (void)fb_read_fail(&r, "parcel", "no parcel id");
+    }
+    enum fb_status s = r.status;
+    fb_read_deinit(&r);
+    if (s == FB_OK) {
+        *parcel_r = p;
+    } else {
+        fb_parcel_deinit(&p);
+    }
+    return s;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/render/child.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "proto/limits.h"
+#include "proto/trace_header.h"
+#include "services/render/child_talk.h"
+#include "services/render/decide.h"
+#include "services/render/headers.h"
+#include "services/render/html_prepare.h"
+#include "services/render/text_paint.h"
+
+#define MAX_PREPARED (32U << 20)
+
+struct job {
+    struct child_talk talk;
+    struct fb_envelope envelope;
+    struct fb_policy *policy;
+    struct render_mail mail;
+    struct fb_plan plan;
+};
+
+void render_child_warm(void)
+{
+    render_mime_init();
+    render_text_warm();
+}
+
+/* Hash of the body: what follows the first empty line. */
+static enum fb_status hash_body(struct child_talk *t, uint8_t hash_r[32], struct fb_error *err)
+{
+    static uint8_t chunk[RENDER_RPC_READ];
+    struct render_source source = child_source(t);
+    struct fb_body_hash hash;
+    bool is_body = false;
+    uint32_t last4 = 0;
+    enum fb_status s = fb_body_hash_init(&hash);
+    for (uint64_t at = 0; s == FB_OK && at < source.size;) {
+        size_t n = 0;
+        size_t i = 0;
+        s = source.read(source.ctx, at, chunk, sizeof chunk, &n, err);
+        if (s != FB_OK || n == 0) {
+            break;
+        }
+        while (!is_body && i < n) {
+            last4 = last4 << 8 | chunk[i++];
+            is_body = last4 == 0x0D0A0D0A;
+        }
+        s = fb_body_hash_add(&hash, fb_slice_of(chunk + i, n - i));
+        at += n;
+    }
+    enum fb_status end = fb_body_hash_final(&hash, hash_r);
+    return s == FB_OK ? end : s;
+}
+
+static enum fb_status look_for_signature(struct job *j, struct fb_error *err)
+{
+    for (size_t i = 0; i < j->mail.facts.header_count; i++) {
+        const struct fb_policy_header_fact *h = &j->mail.facts.headers[i];
+        if (strcasecmp(h->name, FB_TRACE_HEADER) == 0) {
+            uint8_t hash[32];
+            enum fb_status s = hash_body(&j->talk, hash, err);
+            if (s == FB_OK) {
+                j->mail.facts.has_our_signature = child_verify(&j->talk, fb_slice_str(h->value), hash);
+            }
+            return s;
+        }
+    }
+    return FB_OK;
+}
+
+static enum fb_status read_message(struct job *j, struct fb_error *err)
+{
+    struct render_source source = child_source(&j->talk);
+    struct render_sink sink = child_sink(&j->talk);
+    enum fb_status s = fb_envelope_decode(j->talk.start.envelope, &j->envelope, err);
+    if (s == FB_OK) {
+        s = render_mime_parse(&source, &sink, &j->envelope, &j->mail, err);
+    }
+    if (s == FB_OK) {
+        s = look_for_signature(j, err);
+    }
+    if (s == FB_OK) {
+        struct fb_policy_findings findings = {0};
+        s = fb_policy_parse(j->talk.start.policy, &j->policy, &findings);
+        if (s != FB_OK) {
+            s = fb_error_set(err, FB_CONFIG, "the policy cannot be read: %s",
+                             findings.count > 0 ? findings.items[0].text : "empty");
+        }
+        fb_policy_findings_deinit(&findings);
+    }
+    return s;
+}
+
+/* What ends in a header, a log or a page holds no control character. */
+static void clean(char *text)
+{
+    for (; text != NULL && *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            *text = ' ';
+        }
+    }
+}
+
+static void clean_plan(struct fb_plan *p)
+{
+    clean(p->subject);
+    for (uint32_t i = 0; i < p->visible_count; i++) {
+        clean(p->visible[i]);
+    }
+    for (uint32_t i = 0; i < p->part_count; i++) {
+        clean(p->parts[i].name);
+        clean(p->parts[i].cid);
+    }
+}
+
+/* Moves what the mail owns and the plan needs. */
+static void fill_plan(struct job *j)
+{
+    struct fb_plan *p = &j->plan;
+    struct render_mail *m = &j->mail;
+    p->version = FB_PLAN_VERSION;
+    (void)snprintf(p->msg_id, sizeof p->msg_id, "%s", j->talk.start.msg_id);
+    (void)snprintf(p->policy_version, sizeof p->policy_version, "%s", j->talk.start.policy_version);
+    p->content_size = j->talk.start.size;
+    p->subject = fb_xstrdup(m->subject);
+    p->language = fb_xstrdup(m->language);
+    p->visible = m->visible;
+    p->visible_count = m->visible_count;
+    m->visible = NULL;
+    m->visible_count = 0;
+    p->date_ms = m->date_ms;
+    /* Room for one more: the body PDF. */
+    p->parts = fb_xcalloc(m->part_count + 1, sizeof *p->parts);
+    if (m->part_count > 0) {
+        memcpy(p->parts, m->parts, m->part_count * sizeof *p->parts);
+        memset(m->parts, 0, m->part_count * sizeof *m->parts);
+    }
+    p->part_count = m->part_count;
+    m->part_count = 0;
+    p->head_object = fb_xstrdup("");
+    p->kept_text_object = fb_xstrdup("");
+    p->kept_html_object = fb_xstrdup("");
+    p->painter = fb_xstrdup("");
+    p->painter_reason = fb_xstrdup("");
+    clean_plan(p);
+}
+
+static void replace(char **at, const char *text)
+{
+    free(*at);
+    *at = fb_xstrdup(text);
+}
+
+static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored, struct fb_error *err)
+{
+    struct fb_buf pdf;
+    fb_buf_init(&pdf, FB_MAX_OBJECT);
+    enum fb_status s = render_text_paint(&j->mail.letter, j->talk.start.paper, &pdf, err);
+    if (s == FB_OK) {
+        s = child_put(&j->talk, "body.pdf", fb_slice_buf(&pdf), stored, err);
+    }
+    fb_buf_deinit(&pdf);
+    replace(&j->plan.painter, "text");
+    replace(&j->plan.painter_reason, "plain text");
+    return s;
+}
+
+static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored, struct fb_error *err)
+{
+    struct fb_buf html;
+    fb_buf_init(&html, MAX_PREPARED);
+    enum fb_status s = render_html_prepare(&j->mail.letter, &html, err);
+    if (s == FB_OK) {
+        s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images, j->mail.letter.image_count, stored, err);
+    }
+    fb_buf_deinit(&html);
+    replace(&j->plan.painter, "chromium");
+    replace(&j->plan.painter_reason, "html");
+    return s;
+}
+
+static enum fb_status paint(struct job *j, uint32_t *part_r, struct fb_error *err)
+{
+    struct render_rpc_stored stored = {0};
+    if (j->mail.letter.date_ms == 0) {
+        j->mail.letter.date_ms = j->talk.start.first_ms; /* equal on a second try, unlike "now" */
+    }
+    enum fb_status s = j->mail.letter.is_html ? paint_html(j, &stored, err) : paint_text(j, &stored, err);
+    if (s == FB_OK) {
+        struct fb_part *part = &j->plan.parts[j->plan.part_count];
+        part->name = fb_xstrdup(j->mail.letter.is_japanese ? "本文.pdf" : "message.pdf");
+        part->type = fb_xstrdup("application/pdf");
+        part->object = fb_xstrdup("body.pdf");
+        part->size = stored.size;
+        memcpy(part->sha1, stored.sha1, sizeof part->sha1);
+        *part_r = j->plan.part_count++;
+    }
+    return s;
+}
+
+static enum fb_status strip_tag(struct job *j, struct fb_branch *b, struct fb_error *err)
+{
+    const struct fb_policy_rule *rule = fb_policy_find_rule(j->policy, b->rule);
+    const char *tag = rule != NULL && rule->strips_tag ? fb_policy_matched_tag(rule, j->mail.subject) : NULL;
+    if (tag == NULL || j->mail.raw_subject == NULL) {
+        return FB_OK;
+    }
+    struct fb_buf subject;
+    fb_buf_init(&subject, FB_MAX_HEADER_BYTES);
+    enum fb_status s = render_head_strip_tag(fb_slice_str(j->mail.raw_subject), tag, &subject);
+    if (s == FB_OK) {
+        b->subject = fb_xstrdup(fb_buf_str(&subject));
+        clean(b->subject); /* unfolded: rewrite folds it again */
+    } else {
+        s = fb_error_set(err, s, "the tag cannot be taken out of the subject");
+    }
+    fb_buf_deinit(&subject);
+    return s;
+}
+
+static void list_parts(const struct fb_plan *p, struct fb_branch *b, uint32_t body_part)
+{
+    b->parts = fb_xcalloc(p->part_count + 1, sizeof *b->parts);
+    if (b->secures_body) {
+        b->parts[b->part_count++] = body_part;
+    }
+    for (uint32_t i = 0; i < p->part_count && b->secures_attachments; i++) {
+        if (!p->parts[i].is_inline && !(b->secures_body && i == body_part)) {
+            b->parts[b->part_count++] = i;
+        }
+    }
+}
+
+/* What the secured branches need: body PDF, kept body, header block. */
+static enum fb_status derive(struct job *j, struct fb_error *err)
+{
+    struct render_sink sink = child_sink(&j->talk);
+    struct fb_plan *p = &j->plan;
+    bool needs_pdf = false;
+    bool needs_kept = false;
+    bool is_touched = false;
+    uint32_t body_part = UINT32_MAX;
+    enum fb_status s = FB_OK;
+    for (uint32_t i = 0; i < p->branch_count; i++) {
+        bool is_secure = p->branches[i].kind == FB_BRANCH_SECURE;
+        needs_pdf = needs_pdf || (is_secure && p->branches[i].secures_body);
+        needs_kept = needs_kept || (is_secure && !p->branches[i].secures_body);
+        is_touched = is_touched || p->branches[i].kind != FB_BRANCH_PASS;
+    }
+    if (is_touched) {
+        s = render_mime_keep_head(&j->mail, &sink, err);
+        replace(&p->head_object, RENDER_OBJECT_HEAD);
+    }
+    if (s == FB_OK && needs_kept) {
+        s = render_mime_keep_body(&j->mail, &sink, err);
+        replace(&p->kept_text_object, RENDER_OBJECT_KEPT_TEXT);
+        replace(&p->kept_html_object, j->mail.html.len > 0 ? RENDER_OBJECT_KEPT_HTML : "");
+    }
+    if (s == FB_OK && needs_pdf) {
+        s = paint(j, &body_part, err);
+    }
+    for (uint32_t i = 0; i < p->branch_count && s == FB_OK; i++) {
+        if (p->branches[i].kind == FB_BRANCH_SECURE) {
+            s = strip_tag(j, &p->branches[i], err);
+            list_parts(p, &p->branches[i], body_part);
+        }
+    }
+    return s;
+}
+
+static enum fb_status work(struct job *j, struct fb_error *err)
+{
+    enum fb_status s = child_receive_start(&j->talk, err);
+    if (s == FB_OK) {
+        s = read_message(j, err);
+    }
+    if (s == FB_OK) {
+        fill_plan(j);
+        s = render_decide(j->policy, &j->mail.facts, &j->envelope, j->talk.start.first_ms, &j->plan, err);
+    }
+    return s == FB_OK ? derive(j, err) : s;
+}
+
+void render_child_run(int fd)
+{
+    static struct job j; /* the process is one message's: nothing is freed, it ends */
+    struct fb_error err = {0};
+    struct fb_buf plan;
+    child_talk_init(&j.talk, fd);
+    fb_buf_init(&plan, FB_MAX_PLAN);
+    enum fb_status s = work(&j, &err);
+    if (s == FB_OK) {
+        s = fb_plan_encode(&j.plan, &plan);
+        if (s != FB_OK) {
+            s = fb_error_set(&err, s, "the plan is too large");
+        }
+    }
+    if (s == FB_OK) {
+        child_done(&j.talk, fb_slice_buf(&plan));
+    } else {
+        child_fail(&j.talk, s, err.text);
+    }
+}

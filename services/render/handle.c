@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/render/handle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ledger/ledger.h"
+#include "common/log.h"
+#include "common/metrics.h"
+
+#define MAX_POLICY (4U << 20)
+
+/* The policy that a first try used is kept beside the message: a second one must come to the same branches, or a
+ * recipient could get the mail twice, or in a parcel and in the clear. */
+static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool_msg *msg, struct fb_buf *document,
+                                        char version[65], struct fb_error *err)
+{
+    enum fb_status s = fb_spool_object_get(msg, "policy", MAX_POLICY, document, err);
+    if (s == FB_OK) {
+        struct fb_policy *stored = NULL;
+        struct fb_policy_findings findings = {0};
+        s = fb_policy_parse(fb_slice_buf(document), &stored, &findings);
+        fb_policy_findings_deinit(&findings);
+        if (s == FB_OK) {
+            (void)snprintf(version, 65, "%s", stored->version);
+            fb_policy_unref(&stored);
+            return FB_OK;
+        }
+        fb_buf_deinit(document);
+    }
+    struct fb_policy *policy = fb_policy_follow_get(w->policy);
+    if (policy == NULL) {
+        return fb_error_set(err, FB_CONFIG, "no policy is known; apply one with `fumibako policy apply`");
+    }
+    fb_buf_init(document, MAX_POLICY);
+    s = fb_buf_add(document, policy->document, policy->document_len);
+    (void)snprintf(version, 65, "%s", policy->version);
+    fb_policy_unref(&policy);
+    if (s == FB_OK) {
+        s = fb_spool_object_put(msg, "policy", fb_slice_buf(document), false, err);
+    }
+    if (s != FB_OK) {
+        fb_buf_deinit(document);
+    }
+    return s;
+}
+
+static enum fb_status save_plan(struct fb_spool_msg *msg, const struct fb_plan *plan, struct fb_error *err)
+{
+    struct fb_buf bytes;
+    fb_buf_init(&bytes, FB_MAX_PLAN);
+    enum fb_status s = fb_plan_encode(plan, &bytes);
+    if (s != FB_OK) {
+        s = fb_error_set(err, s, "the plan is too large");
+    } else {
+        s = fb_spool_object_put(msg, "plan", fb_slice_buf(&bytes), true, err);
+    }
+    fb_buf_deinit(&bytes);
+    return s;
+}
+
+static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg, struct fb_redis *redis,
+                             const struct fb_claim *claim, struct fb_plan *plan_r, struct fb_error *err)
+{
+    struct fb_envelope envelope = {0};
+    struct fb_buf document = {0};
+    char version[65] = "";
+    enum fb_status s = fb_envelope_decode(fb_spool_msg_envelope(msg), &envelope, err);
+    if (s == FB_OK) {
+        s = policy_of_message(w, msg, &document, version, err);
+    }
+    if (s == FB_OK) {
+        const struct render_request request = {.msg = msg,
+                                               .envelope = &envelope,
+                                               .policy_document = fb_slice_buf(&document),
+                                               .policy_version = version,
+                                               .redis = redis,
+                                               .first_ms = claim->job.first_ms};
+        s = render_converse(&w->service, &request, plan_r, err);
+        if (s == FB_OK) {
+            s = save_plan(msg, plan_r, err);
+            if (s != FB_OK) {
+                fb_plan_deinit(plan_r);
+            }
+        }
+    }
+    fb_buf_deinit(&document);
+    fb_envelope_deinit(&envelope);
+    return s;
+}
+
+static void hand_over(struct fb_redis *redis, const struct fb_claim *claim, const struct fb_plan *plan,
+                      struct fb_outcome *out)
+{
+    out->kind = FB_OUTCOME_ADVANCE;
+    out->next = fb_xcalloc(plan->branch_count, sizeof *out->next);
+    out->next_count = plan->branch_count;
+    for (uint32_t i = 0; i < plan->branch_count; i++) {
+        enum fb_stage stage = plan->branches[i].kind == FB_BRANCH_SECURE ? FB_STAGE_UPLOAD : FB_STAGE_REWRITE;
+        fb_job_follow(claim, stage, i, &out->next[i]);
+    }
+    out->ops = fb_ops_new();
+    fb_ledger_planned(redis, out->ops, plan);
+}
+
+static void count_painter(const struct fb_plan *plan)
+{
+    if (plan->painter != NULL && plan->painter[0] != '\0') {
+        char label[64];
+        (void)snprintf(label, sizeof label, "engine=\"%s\"", strcmp(plan->painter, "text") == 0 ? "text" : "chromium");
+        fb_metric_add("fumibako_painted_total", label, 1);
+        fb_log_fields(FB_INFO, "painted", "engine", plan->painter, "why", plan->painter_reason, NULL);
+    }
+}
+
+void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
+                   struct fb_outcome *out)
+{
+    (void)thread;
+    struct render_worker *w = ctx;
+    struct fb_spool_msg *msg = NULL;
+    struct fb_plan plan = {0};
+    struct fb_error err = {0};
+    fb_log_context(claim->job.msg_id, NULL, "render", claim->job.trace, claim->job.attempt);
+    enum fb_status s = fb_spool_msg_open(w->spool, claim->job.spool_ref, &msg, &err);
+    if (s == FB_NOT_FOUND) {
+        out->kind = FB_OUTCOME_ADVANCE; /* delivered and erased: this job is an echo */
+        return;
+    }
+    if (s == FB_OK) {
+        s = render(w, msg, redis, claim, &plan, &err);
+    }
+    if (s == FB_OK) {
+        count_painter(&plan);
+        hand_over(redis, claim, &plan, out);
+        fb_plan_deinit(&plan);
+    } else {
+        /* A crash or time-out costs one retry; what breaks twice is held. */
+        bool is_worth_it = fb_status_class(s) == FB_CLASS_RETRY && !(s == FB_CRASHED && claim->job.attempt >= 1);
+        out->kind = is_worth_it ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
+        out->reason = err;
+    }
+    fb_spool_msg_close(&msg);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * HTML read as text: what policy conditions, the language guess and the plain version of a body
+ * need.  A linear scanner and no parser: it must survive 10 MB of anything in milliseconds, and
+ * nothing is painted from it.
+ */
+#ifndef FB_RENDER_HTML_TEXT_H
+#define FB_RENDER_HTML_TEXT_H
+
+#include <stdbool.h>
+
+#include "common/buf.h"
+
+enum html_token_kind { HTML_TEXT, HTML_START, HTML_END, HTML_OTHER };
+
+struct html_token {
+    enum html_token_kind kind;
+    struct fb_slice whole;
+    struct fb_slice name;       /* of a tag, as written */
+    struct fb_slice attributes; /* behind the name, without the last '>' */
+};
+
+/* Takes the next token off *rest; false at the end.  Script and style come with their content as
+ * HTML_OTHER. */
+bool html_token_next(struct fb_slice *rest, struct html_token *t_r);
+
+/* Adds the visible text of UTF-8 HTML to out: blocks on lines of their own, blanks collapsed,
+ * entities decoded. Stops quietly at out's maximum.  FB_NO_SPACE. */
+FB_MUST_USE enum fb_status html_text_add(struct fb_slice html, struct fb_buf *out);
+/* Is there anything to see: text or an image? */
+bool html_text_has_content(struct fb_slice html);
+/* The charset that the first 4096 bytes of an HTML document name (WHATWG prescan, roughly); "" when
+ * none. */
+void html_text_charset(struct fb_slice bytes, char *charset, size_t size);
+/* Plain text as HTML: escaped, lines kept. */
+FB_MUST_USE enum fb_status html_text_from_plain(struct fb_slice text, struct fb_buf *out);
+
+/* The kept body (proto/plan.h): FB_PLAN_MARK directly behind <body> (or in front of the content),
+ * charset declarations replaced by UTF-8. */
+FB_MUST_USE enum fb_status html_keep(struct fb_slice html, struct fb_buf *out);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One revoke job: takes access to a parcel away from all or some of its recipients, and the content when asked.
+ * The parcel is known by its manifest, so that this works for the parcel's life, with or without the message.
+ */
+#ifndef FB_REVOKE_HANDLE_H
+#define FB_REVOKE_HANDLE_H
+
+#include "common/policy/service_source.h"
+#include "common/queue/worker.h"
+#include "common/spool/spool.h"
+
+struct revoke_service {
+    const struct fb_config *config;
+    struct fb_spool *spool;
+    struct fb_policy_follow *policy;
+};
+
+enum fb_status revoke_thread_init(void *ctx, void **thread_r, struct fb_error *err);
+void revoke_thread_deinit(void *ctx, void *thread);
+void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
+                   struct fb_outcome *out);
+
+#endif

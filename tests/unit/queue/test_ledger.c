@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ledger tells what happened to a message, for one recipient and for ten thousand.
+ */
+#include "tests/unit/queue/queue_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MS (86400LL * 1000)
+#define TTL_MS (400 * DAY_MS)
+
+struct letter {
+    struct fb_job job;
+    struct fb_envelope envelope;
+    struct fb_plan plan;
+};
+
+/* n recipients: the first `passed` untouched (branch 1), the rest in a parcel (branch 0). */
+static struct letter *letter_new(uint32_t n, uint32_t passed)
+{
+    struct letter *l = calloc(1, sizeof(*l));
+    assert_non_null(l);
+    l->job = render_job();
+    l->envelope.reverse_path = strdup("Sender@Example.jp");
+    l->envelope.recipients = calloc(n, sizeof(*l->envelope.recipients));
+    l->envelope.recipient_count = n;
+    memcpy(l->plan.msg_id, l->job.msg_id, sizeof(l->plan.msg_id));
+    l->plan.branch_count = passed > 0 ? 2 : 1;
+    l->plan.branches = calloc(2, sizeof(*l->plan.branches));
+    for (uint32_t b = 0; b < 2; b++) {
+        l->plan.branches[b].recipients = calloc(n, sizeof(uint32_t));
+    }
+    l->plan.branches[0].kind = FB_BRANCH_SECURE;
+    l->plan.branches[0].rule = strdup("secure | outbound");
+    l->plan.branches[0].storage = strdup("vault");
+    l->plan.branches[0].security = strdup("recipients only");
+    l->plan.branches[1].kind = FB_BRANCH_PASS;
+    l->plan.branches[1].rule = strdup("");
+    for (uint32_t i = 0; i < n; i++) {
+        char address[64];
+        (void)snprintf(address, sizeof(address), "User%u@Example.COM", i);
+        l->envelope.recipients[i].address = strdup(address);
+        struct fb_branch *b = &l->plan.branches[i < passed ? 1 : 0];
+        b->recipients[b->recipient_count++] = i;
+    }
+    return l;
+}
+
+static void letter_free(struct letter *l)
+{
+    for (size_t i = 0; i < l->envelope.recipient_count; i++) {
+        free(l->envelope.recipients[i].address);
+    }
+    free(l->envelope.recipients);
+    free(l->envelope.reverse_path);
+    for (uint32_t b = 0; b < 2; b++) {
+        free(l->plan.branches[b].recipients);
+        free(l->plan.branches[b].rule);
+        free(l->plan.branches[b].storage);
+        free(l->plan.branches[b].security);
+    }
+    free(l->plan.branches);
+    free(l);
+}
+
+static void accept_letter(struct letter *l)
+{
+    struct fb_ops *ops = fb_ops_new();
+    enum fb_status s = FB_BUG;
+    fb_ledger_accepted(q.r, ops, &l->job, &l->envelope, 12345, TTL_MS);
+    const struct fb_ops *list[1] = {ops};
+    assert_status(FB_OK, fb_queue_enqueue(q.r, &l->job, list, 1, &s, &q.err));
+    assert_status(FB_OK, s);
+    fb_ops_free(&ops);
+}
+
+static void plan_letter(struct letter *l)
+{
+    struct fb_claim claim = take(FB_STAGE_RENDER, "a");
+    struct fb_job next[2];
+    fb_job_follow(&claim, FB_STAGE_UPLOAD, 0, &next[0]);
+    fb_job_follow(&claim, FB_STAGE_REWRITE, 1, &next[1]);
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_planned(q.r, ops, &l->plan);
+    assert_status(FB_OK,
+                  fb_queue_advance(q.r, "a", &claim, next, l->plan.branch_count, ops, &q.err));
+    fb_ops_free(&ops);
+}
+
+static void upload_letter(struct letter *l, int64_t expires_ms)
+{
+    struct fb_claim claim = take(FB_STAGE_UPLOAD, "a");
+    const struct fb_branch *b = &l->plan.branches[0];
+    char storage[] = "vault";
+    char folder[] = "f-1";
+    char access[] = "recipients";
+    char grant_id[] = "collab-9";
+    char active[] = "active";
+    struct fb_parcel parcel = {
+        .storage = storage, .folder_id = folder, .access = access, .expires_ms = expires_ms};
+    fb_parcel_id_make(l->job.msg_id, 0, parcel.parcel_id);
+    parcel.grants = calloc(b->recipient_count, sizeof(*parcel.grants));
+    assert_non_null(parcel.grants);
+    parcel.grant_count = b->recipient_count;
+    for (uint32_t i = 0; i < b->recipient_count; i++) {
+        parcel.grants[i] = (struct fb_parcel_grant){
+            .recipient = b->recipients[i], .grant_id = grant_id, .state = active};
+    }
+    struct fb_job next;
+    fb_job_follow(&claim, FB_STAGE_REWRITE, 0, &next);
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_uploaded(q.r, ops, &l->plan, 0, &parcel, TTL_MS);
+    assert_status(FB_OK, fb_queue_advance(q.r, "a", &claim, &next, 1, ops, &q.err));
+    fb_ops_free(&ops);
+    free(parcel.grants);
+}
+
+static struct fb_ledger_message get(const char *msg_id)
+{
+    struct fb_ledger_message m;
+    assert_status(FB_OK, fb_ledger_get(q.r, msg_id, &m, &q.err));
+    return m;
+}
+
+/* Claims and sends all recipients of the branch that the next rewrite job is for. */
+static bool send_branch(struct letter *l, const char *state)
+{
+    struct fb_claim claim = take(FB_STAGE_REWRITE, "a");
+    const struct fb_branch *b = &l->plan.branches[claim.job.branch];
+    bool *may = calloc(b->recipient_count, sizeof(bool));
+    bool last = false;
+    assert_non_null(may);
+    assert_status(FB_OK, fb_ledger_claim_sending(q.r, "a", &claim, b->recipients,
+                                                 b->recipient_count, may, &q.err));
+    for (uint32_t i = 0; i < b->recipient_count; i++) {
+        assert_true(may[i]);
+    }
+    free(may);
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_sent(q.r, ops, l->job.msg_id, claim.job.branch, state);
+    assert_status(FB_OK, fb_queue_finish(q.r, "a", &claim, ops, &last, &q.err));
+    fb_ops_free(&ops);
+    return last;
+}
+
+static void a_message_is_told_from_acceptance_to_its_end(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(3, 1);
+    accept_letter(l);
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_string_equal(m.state, "queued");
+    assert_string_equal(m.from, "Sender@Example.jp");
+    assert_int_equal(m.size, 12345);
+    assert_int_equal(m.recipient_count, 3);
+    assert_int_equal(m.branch_count, 0);
+    assert_string_equal(m.recipients[2].address, "User2@Example.COM");
+    assert_string_equal(m.recipients[2].state, "waiting");
+    fb_ledger_message_deinit(&m);
+    plan_letter(l);
+    upload_letter(l, fb_now_ms() + 30 * DAY_MS);
+    m = get(l->job.msg_id);
+    assert_string_equal(m.state, "planned");
+    assert_int_equal(m.branch_count, 2);
+    assert_string_equal(m.branches[0].kind, "secure");
+    assert_string_equal(m.branches[0].state, "uploaded");
+    assert_string_equal(m.branches[0].rule, "secure | outbound");
+    assert_string_equal(m.branches[0].storage, "vault");
+    assert_string_equal(m.branches[0].folder_id, "f-1");
+    assert_true(m.branches[0].expires_ms > fb_now_ms());
+    assert_string_equal(m.branches[1].kind, "pass");
+    assert_int_equal(m.recipients[0].branch, 1);
+    assert_int_equal(m.recipients[1].branch, 0);
+    assert_string_equal(m.recipients[1].grant_state, "active");
+    assert_string_equal(m.recipients[1].grant_id, "collab-9");
+    assert_string_equal(m.recipients[0].grant_state, "");
+    fb_ledger_message_deinit(&m);
+    assert_false(send_branch(l, "refused"));
+    assert_true(send_branch(l, "sent"));
+    m = get(l->job.msg_id);
+    assert_string_equal(m.state, "done");
+    assert_string_equal(m.branches[0].state, "sent");
+    assert_string_equal(m.recipients[0].state, "refused");
+    assert_string_equal(m.recipients[1].state, "sent");
+    fb_ledger_message_deinit(&m);
+    letter_free(l);
+}
+
+static void held_is_shown_with_its_reason_until_it_goes_on(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(1, 0);
+    accept_letter(l);
+    struct fb_claim claim = take(FB_STAGE_RENDER, "a");
+    struct fb_error why = {.status = FB_OK};
+    (void)fb_error_set(&why, FB_CRASHED, "painter died | twice");
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_held(q.r, ops, l->job.msg_id, 0, &why);
+    assert_status(FB_OK, fb_queue_bury(q.r, "a", &claim, &why, ops, &q.err));
+    fb_ops_free(&ops);
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_string_equal(m.state, "held");
+    assert_int_equal(m.branch_count, 1);
+    assert_string_equal(m.branches[0].state, "held");
+    assert_string_equal(m.branches[0].reason, "crashed|painter died | twice");
+    fb_ledger_message_deinit(&m);
+    letter_free(l);
+}
+
+static void ten_thousand_recipients_fit(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(10000, 100);
+    accept_letter(l);
+    plan_letter(l);
+    upload_letter(l, 0);
+    assert_false(send_branch(l, "sent"));
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_int_equal(m.recipient_count, 10000);
+    assert_string_equal(m.recipients[9999].address, "User9999@Example.COM");
+    assert_string_equal(m.recipients[9999].grant_state, "active");
+    fb_ledger_message_deinit(&m);
+    bool *out = calloc(10000, sizeof(bool));
+    assert_non_null(out);
+    assert_status(
+        FB_OK, fb_ledger_recall(q.r, l->job.msg_id, NULL, 0, true, "boss@example.jp", out, &q.err));
+    assert_true(out[0]);
+    assert_false(out[9999]);
+    free(out);
+    struct fb_claim claim = take(FB_STAGE_REWRITE, "a");
+    bool *may = calloc(10000, sizeof(bool));
+    assert_non_null(may);
+    assert_status(FB_OK, fb_ledger_claim_sending(q.r, "a", &claim, l->plan.branches[0].recipients,
+                                                 9900, may, &q.err));
+    for (int i = 0; i < 9900; i++) {
+        assert_false(may[i]);
+    }
+    free(may);
+    m = get(l->job.msg_id);
+    assert_string_equal(m.recipients[50].state, "sent"); /* was out before */
+    assert_string_equal(m.recipients[9999].state, "recalled");
+    fb_ledger_message_deinit(&m);
+    letter_free(l);
+}
+
+struct names {
+    char ids[16][FB_PARCEL_ID_SIZE]; /* longer ones (history lines) are cut */
+    size_t count, max;
+};
+
+static bool collect(void *ctx, const char *id)
+{
+    struct names *n = ctx;
+    (void)snprintf(n->ids[n->count++], sizeof(n->ids[0]), "%s", id);
+    return n->count < n->max;
+}
+
+static void listings_are_newest_first_and_by_address(void **state)
+{
+    (void)state;
+    struct letter *l[3];
+    for (int i = 0; i < 3; i++) {
+        l[i] = letter_new(i == 1 ? 2 : 1, 0);
+        l[i]->job.first_ms += i * 10;
+        accept_letter(l[i]);
+    }
+    struct names n = {.max = 16};
+    int64_t now = fb_now_ms() + 1000;
+    assert_status(FB_OK, fb_ledger_list(q.r, NULL, 0, now, 10, collect, &n, &q.err));
+    assert_int_equal(n.count, 3);
+    assert_string_equal(n.ids[0], l[2]->job.msg_id);
+    assert_string_equal(n.ids[2], l[0]->job.msg_id);
+    n = (struct names){.max = 16};
+    assert_status(FB_OK, fb_ledger_list(q.r, "USER1@example.com", 0, now, 10, collect, &n, &q.err));
+    assert_int_equal(n.count, 1);
+    assert_string_equal(n.ids[0], l[1]->job.msg_id);
+    n = (struct names){.max = 16};
+    assert_status(FB_OK, fb_ledger_list(q.r, "sender@example.jp", 0, l[1]->job.first_ms, 10,
+                                        collect, &n, &q.err));
+    assert_int_equal(n.count, 2);
+    n = (struct names){.max = 16};
+    assert_status(FB_OK, fb_ledger_list(q.r, NULL, 0, now, 2, collect, &n,
+                                        &q.err)); /* limit keeps the newest */
+    assert_int_equal(n.count, 2);
+    assert_string_equal(n.ids[0], l[2]->job.msg_id);
+    n = (struct names){.max = 1};
+    assert_status(FB_OK, fb_ledger_list(q.r, NULL, 0, now, 10, collect, &n, &q.err));
+    assert_int_equal(n.count, 1);
+    n = (struct names){.max = 16};
+    assert_status(FB_OK, fb_ledger_stuck(q.r, now, 10, collect, &n, &q.err));
+    assert_int_equal(n.count, 3);
+    for (int i = 0; i < 3; i++) {
+        letter_free(l[i]);
+    }
+}
+
+static void listings_merge_shards(void **state)
+{
+    (void)state;
+    struct fb_config config = q.redis.config;
+    config.redis.shards = 4;
+    struct fb_redis *wide = NULL;
+    assert_status(FB_OK, fb_redis_new(&config, 2000, &wide, &q.err));
+    assert_status(FB_OK, fb_queue_prepare(wide, &q.err));
+    char want[12][FB_ID_SIZE];
+    for (int i = 0; i < 12; i++) {
+        struct letter *l = letter_new(1, 0);
+        struct fb_ops *ops = fb_ops_new();
+        enum fb_status s = FB_BUG;
+        l->job.first_ms = 1000000 + i;
+        memcpy(want[i], l->job.msg_id, FB_ID_SIZE);
+        fb_ledger_accepted(wide, ops, &l->job, &l->envelope, 1, TTL_MS);
+        const struct fb_ops *list[1] = {ops};
+        assert_status(FB_OK, fb_queue_enqueue(wide, &l->job, list, 1, &s, &q.err));
+        assert_status(FB_OK, s);
+        fb_ops_free(&ops);
+        letter_free(l);
+    }
+    struct names n = {.max = 16};
+    assert_status(FB_OK, fb_ledger_list(wide, NULL, 0, 2000000, 7, collect, &n, &q.err));
+    assert_int_equal(n.count, 7);
+    for (int i = 0; i < 7; i++) {
+        assert_string_equal(n.ids[i], want[11 - i]);
+    }
+    fb_redis_free(&wide);
+}
+
+static void expiry_is_due_until_it_is_done(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(1, 0);
+    accept_letter(l);
+    plan_letter(l);
+    upload_letter(l, fb_now_ms() + 1000);
+    struct names n = {.max = 16};
+    assert_status(FB_OK, fb_ledger_due(q.r, fb_now_ms(), 10, collect, &n, &q.err));
+    assert_int_equal(n.count, 0);
+    assert_status(FB_OK, fb_ledger_due(q.r, fb_now_ms() + 2000, 10, collect, &n, &q.err));
+    assert_int_equal(n.count, 1);
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_grant(q.r, ops, n.ids[0], 0, "active", "expired", "collab-9", "", "expiry");
+    fb_ledger_due_set(q.r, ops, n.ids[0], 0);
+    struct fb_job job = l->job;
+    job.stage = FB_STAGE_REVOKE;
+    job.op = FB_REVOKE_RECALL;
+    assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
+    fb_ops_free(&ops);
+    struct names after = {.max = 16};
+    assert_status(FB_OK, fb_ledger_due(q.r, fb_now_ms() + 2000, 10, collect, &after, &q.err));
+    assert_int_equal(after.count, 0);
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_string_equal(m.recipients[0].grant_state, "expired");
+    fb_ledger_message_deinit(&m);
+    struct names history = {.max = 16};
+    assert_status(FB_OK, fb_ledger_history(q.r, n.ids[0], 10, collect, &history, &q.err));
+    assert_int_equal(history.count, 2); /* granted, expired */
+    letter_free(l);
+}
+
+static void nothing_is_kept_for_ever(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(2, 1);
+    accept_letter(l);
+    plan_letter(l);
+    upload_letter(l, 0);
+    char parcel[FB_PARCEL_ID_SIZE];
+    char key[128];
+    fb_parcel_id_make(l->job.msg_id, 0, parcel);
+    static const char *const kinds[] = {"p", "g", "h"};
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(key, sizeof(key), "fb:{s0}:%s:%s", kinds[i], parcel);
+        assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 399 * 86400, 400 * 86400);
+    }
+    (void)snprintf(key, sizeof(key), "fb:{s0}:m:%s", l->job.msg_id);
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 489 * 86400, 490 * 86400);
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:a:user0@example.com", NULL), 1,
+                    490 * 86400);
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:t", NULL), 1, 490 * 86400);
+    letter_free(l);
+}
+
+static void unknown_messages_are_not_found(void **state)
+{
+    (void)state;
+    struct fb_ledger_message m;
+    struct fb_job job = render_job();
+    assert_status(FB_NOT_FOUND, fb_ledger_get(q.r, job.msg_id, &m, &q.err));
+    assert_status(FB_NOT_FOUND, fb_ledger_get(q.r, "../../etc/passwd", &m, &q.err));
+    assert_status(FB_NOT_FOUND,
+                  fb_ledger_recall(q.r, job.msg_id, NULL, 0, false, "x", NULL, &q.err));
+}
+
+static void a_mark_overrules_the_plan(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(2, 1);
+    accept_letter(l);
+    char what[16] = "x";
+    assert_status(FB_OK, fb_ledger_forced(q.r, l->job.msg_id, 1, what, &q.err));
+    assert_string_equal(what, "");
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_force(q.r, ops, l->job.msg_id, UINT32_MAX, "deliver");
+    fb_ledger_force(q.r, ops, l->job.msg_id, 1, "reject");
+    struct fb_job job = l->job;
+    job.stage = FB_STAGE_REVOKE;
+    job.op = FB_REVOKE_RECALL;
+    assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
+    fb_ops_free(&ops);
+    assert_status(FB_OK, fb_ledger_forced(q.r, l->job.msg_id, 1, what, &q.err));
+    assert_string_equal(what, "reject");
+    assert_status(FB_OK, fb_ledger_forced(q.r, l->job.msg_id, 0, what, &q.err));
+    assert_string_equal(what, "deliver");
+    letter_free(l);
+}
+
+static void the_epoch_changes_with_a_wipe_only(void **state)
+{
+    (void)state;
+    char first[FB_ID_SIZE];
+    char second[FB_ID_SIZE];
+    bool is_new = false;
+    assert_status(FB_OK, fb_ledger_epoch(q.r, 0, first, &is_new, &q.err));
+    assert_true(is_new);
+    assert_status(FB_OK, fb_ledger_epoch(q.r, 0, second, &is_new, &q.err));
+    assert_false(is_new);
+    assert_string_equal(first, second);
+    assert_int_equal(redis_fixture_int(&q.redis, "FLUSHALL", NULL), 0);
+    assert_status(FB_OK, fb_ledger_epoch(q.r, 0, second, &is_new, &q.err));
+    assert_true(is_new);
+    assert_string_not_equal(first, second);
+}
+
+int main(void)
+{
+#define PROMISE(f) cmocka_unit_test_setup_teardown(f, queue_test_wipe, queue_test_close)
+    const struct CMUnitTest tests[] = {
+        PROMISE(a_message_is_told_from_acceptance_to_its_end),
+        PROMISE(held_is_shown_with_its_reason_until_it_goes_on),
+        PROMISE(ten_thousand_recipients_fit),
+        PROMISE(listings_are_newest_first_and_by_address),
+        PROMISE(listings_merge_shards),
+        PROMISE(expiry_is_due_until_it_is_done),
+        PROMISE(nothing_is_kept_for_ever),
+        PROMISE(unknown_messages_are_not_found),
+        PROMISE(a_mark_overrules_the_plan),
+        PROMISE(the_epoch_changes_with_a_wipe_only),
+    };
+    return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);
+}
