@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "proto/limits.h"
-#include "proto/trace_header.h"
+#include "services/render/child_signature.h"
 #include "services/render/child_talk.h"
 #include "services/render/decide.h"
 #include "services/render/headers.h"
@@ -30,49 +29,6 @@ void render_child_warm(void)
     render_text_warm();
 }
 
-/* Hash of the body: what follows the first empty line. */
-static enum fb_status hash_body(struct child_talk *t, uint8_t hash_r[32], struct fb_error *err)
-{
-    static uint8_t chunk[RENDER_RPC_READ];
-    struct render_source source = child_source(t);
-    struct fb_body_hash hash;
-    bool is_body = false;
-    uint32_t last4 = 0;
-    enum fb_status s = fb_body_hash_init(&hash);
-    for (uint64_t at = 0; s == FB_OK && at < source.size;) {
-        size_t n = 0;
-        size_t i = 0;
-        s = source.read(source.ctx, at, chunk, sizeof chunk, &n, err);
-        if (s != FB_OK || n == 0) {
-            break;
-        }
-        while (!is_body && i < n) {
-            last4 = last4 << 8 | chunk[i++];
-            is_body = last4 == 0x0D0A0D0A;
-        }
-        s = fb_body_hash_add(&hash, fb_slice_of(chunk + i, n - i));
-        at += n;
-    }
-    enum fb_status end = fb_body_hash_final(&hash, hash_r);
-    return s == FB_OK ? end : s;
-}
-
-static enum fb_status look_for_signature(struct job *j, struct fb_error *err)
-{
-    for (size_t i = 0; i < j->mail.facts.header_count; i++) {
-        const struct fb_policy_header_fact *h = &j->mail.facts.headers[i];
-        if (strcasecmp(h->name, FB_TRACE_HEADER) == 0) {
-            uint8_t hash[32];
-            enum fb_status s = hash_body(&j->talk, hash, err);
-            if (s == FB_OK) {
-                j->mail.facts.has_our_signature = child_verify(&j->talk, fb_slice_str(h->value), hash);
-            }
-            return s;
-        }
-    }
-    return FB_OK;
-}
-
 static enum fb_status read_message(struct job *j, struct fb_error *err)
 {
     struct render_source source = child_source(&j->talk);
@@ -82,7 +38,7 @@ static enum fb_status read_message(struct job *j, struct fb_error *err)
         s = render_mime_parse(&source, &sink, &j->envelope, &j->mail, err);
     }
     if (s == FB_OK) {
-        s = look_for_signature(j, err);
+        s = child_look_for_signature(&j->talk, &j->mail, err);
     }
     if (s == FB_OK) {
         struct fb_policy_findings findings = {0};
@@ -176,7 +132,8 @@ static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored
     fb_buf_init(&html, MAX_PREPARED);
     enum fb_status s = render_html_prepare(&j->mail.letter, &html, err);
     if (s == FB_OK) {
-        s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images, j->mail.letter.image_count, stored, err);
+        s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images, j->mail.letter.image_count,
+                        j->mail.letter.date_ms, stored, err);
     }
     fb_buf_deinit(&html);
     replace(&j->plan.painter, "chromium");
@@ -230,7 +187,7 @@ static void list_parts(const struct fb_plan *p, struct fb_branch *b, uint32_t bo
         b->parts[b->part_count++] = body_part;
     }
     for (uint32_t i = 0; i < p->part_count && b->secures_attachments; i++) {
-        if (!p->parts[i].is_inline && !(b->secures_body && i == body_part)) {
+        if (!p->parts[i].is_inline && i != body_part) { /* the PDF is for those whose body is secured */
             b->parts[b->part_count++] = i;
         }
     }

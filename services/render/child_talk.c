@@ -186,15 +186,17 @@ static void send_pieces(struct child_talk *t, enum render_print_kind kind, struc
 }
 
 enum fb_status child_print(struct child_talk *t, struct fb_slice html, const struct render_image *images,
-                           size_t image_count, struct render_rpc_stored *stored_r, struct fb_error *err)
+                           size_t image_count, int64_t date_ms, struct render_rpc_stored *stored_r,
+                           struct fb_error *err)
 {
+    const uint64_t date = (uint64_t)date_ms;
     send_pieces(t, RENDER_PRINT_HTML, html);
     for (size_t i = 0; i < image_count; i++) {
         const uint8_t head = RENDER_PRINT_IMAGE;
         ask(t, RENDER_RPC_PRINT_PART, fb_slice_of(&head, 1), fb_slice_str(images[i].type));
         send_pieces(t, RENDER_PRINT_IMAGE_DATA, fb_slice_buf(&images[i].bytes));
     }
-    ask(t, RENDER_RPC_PRINT, (struct fb_slice){0}, (struct fb_slice){0});
+    ask(t, RENDER_RPC_PRINT, fb_slice_of(&date, sizeof date), (struct fb_slice){0});
     return hear_stored(t, RENDER_RPC_PRINT, stored_r, err);
 }
 

@@ -156,8 +156,12 @@ static enum fb_status on_verify(struct talk *t, struct fb_slice in, struct fb_er
     return answer(t, RENDER_RPC_VERIFY, fb_slice_of(&is_ours, sizeof is_ours), err);
 }
 
-static enum fb_status on_print(struct talk *t, struct fb_error *err)
+static enum fb_status on_print(struct talk *t, struct fb_slice in, struct fb_error *err)
 {
+    uint64_t date_ms = 0;
+    if (!render_rpc_take_u64(&in, &date_ms)) {
+        return fb_error_set(err, FB_CRASHED, "the child wants a page without a date");
+    }
     struct render_rpc_stored stored = {0};
     struct fb_error why = {0};
     struct fb_buf pdf;
@@ -169,7 +173,7 @@ static enum fb_status on_print(struct talk *t, struct fb_error *err)
     } else {
         int64_t before = fb_mono_ms();
         s = render_print_run(&t->print, t->service->chromium, t->service->config->render.paper,
-                             (int)t->service->config->render.timeout_ms, &pdf, &why);
+                             (int64_t)date_ms, (int)t->service->config->render.timeout_ms, &pdf, &why);
         t->deadline_ms +=
             fb_mono_ms() - before; /* Chromium has a limit of its own, waiting for it included */
     }
@@ -236,7 +240,7 @@ static enum fb_status dispatch(struct talk *t, uint32_t type, struct fb_slice in
     case RENDER_RPC_PRINT_PART:
         return render_print_add(&t->print, in, err);
     case RENDER_RPC_PRINT:
-        return on_print(t, err);
+        return on_print(t, in, err);
     case RENDER_RPC_DONE:
         return on_done(t, in, err);
     case RENDER_RPC_FAIL:

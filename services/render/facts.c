@@ -245,6 +245,38 @@ static void list_attachments(struct render_mail *m)
     }
 }
 
+/* The date as a letter bears it, by the sender's clock; one that cannot be read stays as it came. */
+static void show_date(struct render_letter *l)
+{
+    static const char *const days_ja[] = {"月", "火", "水", "木", "金", "土", "日"};
+    static const char *const days[] = {"Monday", "Tuesday",  "Wednesday", "Thursday",
+                                       "Friday", "Saturday", "Sunday"};
+    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
+                                         "July",    "August",   "September", "October", "November", "December"};
+    GDateTime *d = l->date_ms > 0 && l->date != NULL ? g_mime_utils_header_decode_date(l->date) : NULL;
+    if (d == NULL) {
+        return;
+    }
+    int zone = (int)(g_date_time_get_utc_offset(d) / G_TIME_SPAN_MINUTE);
+    int minutes = zone < 0 ? -zone : zone;
+    int day = g_date_time_get_day_of_week(d) - 1;
+    int month = g_date_time_get_month(d);
+    char clock[48];
+    char text[160];
+    (void)snprintf(clock, sizeof clock, "%02d:%02d (UTC%c%02d:%02d)", g_date_time_get_hour(d),
+                   g_date_time_get_minute(d), zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
+    if (l->is_japanese) {
+        (void)snprintf(text, sizeof text, "%d年%d月%d日（%s） %s", g_date_time_get_year(d), month,
+                       g_date_time_get_day_of_month(d), days_ja[day], clock);
+    } else {
+        (void)snprintf(text, sizeof text, "%s, %d %s %d, %s", days[day], g_date_time_get_day_of_month(d),
+                       months[month - 1], g_date_time_get_year(d), clock);
+    }
+    g_date_time_unref(d);
+    free(l->date);
+    l->date = fb_xstrdup(text);
+}
+
 enum fb_status facts_finish(const struct fb_envelope *envelope, uint64_t size,
                             bool has_japanese_charset, struct render_mail *m, struct fb_error *err)
 {
@@ -258,6 +290,7 @@ enum fb_status facts_finish(const struct fb_envelope *envelope, uint64_t size,
     m->language = render_language(subject, text);
     m->letter.is_japanese =
         render_language_is_japanese(m->language, subject, text, has_japanese_charset);
+    show_date(&m->letter);
     m->facts.from = envelope->reverse_path != NULL ? envelope->reverse_path : "";
     m->facts.subject = m->subject;
     m->facts.headers = m->header_facts;

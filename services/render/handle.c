@@ -8,6 +8,7 @@
 #include "common/ledger/ledger.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "proto/limits.h"
 
 #define MAX_POLICY (4U << 20)
 

@@ -6,6 +6,8 @@
 #include "common/log.h"
 #include "common/service.h"
 #include "services/render/child.h"
+#include "services/render/explain.h"
+#include "services/render/fonts.h"
 #include "services/render/handle.h"
 
 #define METRICS_PORT 9102
@@ -33,6 +35,7 @@ static void start_chromium(const struct fb_config *config, struct render_worker 
         .recycle_after = (int)config->render.recycle,
         .user = config->render.chromium_user,
         .timeout_ms = (int)config->render.timeout_ms,
+        .fonts_conf = render_fonts_conf(),
     };
     if (render_chromium_new(&chromium, &w->service.chromium, &w->service.chromium_why) != FB_OK) {
         fb_log(FB_ERROR, "Chromium cannot be used, HTML mail will be held: %s", w->service.chromium_why.text);
@@ -86,6 +89,9 @@ static enum fb_status run(void *ctx, struct fb_error *err)
 
 int main(int argc, char **argv)
 {
+    if (render_explain_is_asked(argc, argv)) { /* `fumibako policy test` */
+        return render_explain_main(argc, argv);
+    }
     const struct fb_service service = {
         .name = "render", .metrics_port = METRICS_PORT, .init = init, .run = run, .deinit = deinit};
     return fb_service_main(&service, argc, argv);

@@ -8,5 +8,5 @@ add_library(render_mime STATIC
     ${render_dir}/mime_leaf.c ${render_dir}/mime_parts.c ${render_dir}/mime_proof.c ${render_dir}/mime_scan.c
     ${render_dir}/mime_source.c ${render_dir}/mime_unpack.c ${render_dir}/mime_uu.c ${render_dir}/mime_walk.c
     ${render_dir}/names.c ${render_dir}/params.c ${render_dir}/rtf.c ${render_dir}/tnef.c ${render_dir}/tnef_props.c
-    ${render_dir}/transfer.c ${render_dir}/words.c)
+    ${render_dir}/words.c)
 target_link_libraries(render_mime PUBLIC fb_common FB::gmime OpenSSL::Crypto PRIVATE fb_flags)

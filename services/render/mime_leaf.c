@@ -13,7 +13,7 @@
 #include "proto/limits.h"
 #include "services/render/names.h"
 #include "services/render/params.h"
-#include "services/render/transfer.h"
+#include "proto/transfer.h"
 #include "services/render/words.h"
 
 #define CHUNK_SIZE 49152
@@ -177,12 +177,12 @@ void mime_leaf_deinit(struct mime_leaf *leaf)
 enum fb_status mime_leaf_stream(const struct mime_leaf *leaf, mime_leaf_take take, void *ctx,
                                 struct fb_error *err)
 {
-    struct render_transfer t;
+    struct fb_transfer t;
     uint8_t *in = fb_xcalloc(1, CHUNK_SIZE);
-    uint8_t *out = fb_xcalloc(1, CHUNK_SIZE + RENDER_TRANSFER_SLACK);
+    uint8_t *out = fb_xcalloc(1, CHUNK_SIZE + FB_TRANSFER_SLACK);
     uint64_t done = 0;
     enum fb_status status = FB_OK;
-    render_transfer_init(&t, leaf->encoding);
+    fb_transfer_init(&t, leaf->encoding);
     while (done < leaf->length && status == FB_OK) {
         uint64_t left = leaf->length - done;
         size_t got = 0;
@@ -193,12 +193,12 @@ enum fb_status mime_leaf_stream(const struct mime_leaf *leaf, mime_leaf_take tak
         }
         if (status == FB_OK) {
             done += got;
-            size_t n = render_transfer_step(&t, in, got, out);
+            size_t n = fb_transfer_step(&t, in, got, out);
             status = n > 0 ? take(ctx, out, n, err) : FB_OK;
         }
     }
     if (status == FB_OK) {
-        size_t n = render_transfer_end(&t, out);
+        size_t n = fb_transfer_end(&t, out);
         status = n > 0 ? take(ctx, out, n, err) : FB_OK;
     }
     free(out);

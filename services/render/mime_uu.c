@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "services/render/transfer.h"
+#include "proto/transfer.h"
 
 static struct fb_slice take_line(struct fb_slice text, size_t *at)
 {
@@ -52,7 +52,7 @@ static bool read_data(struct fb_slice text, size_t *at, struct fb_buf *bytes,
         }
         int n = line.len > 80   ? -1
                 : line.len == 0 ? 0
-                                : render_transfer_uu_line(line.ptr, line.len, out);
+                                : fb_transfer_uu_line(line.ptr, line.len, out);
         if (n < 0 || (n > 0 && is_over)) {
             return false;
         }

@@ -72,3 +72,11 @@ enum fb_status render_print_add(struct render_print *p, struct fb_slice payload,
     }
     return s == FB_OK ? FB_OK : fb_error_set(err, s, "the child's document is beyond its bounds");
 }
+
+enum fb_status render_print_run(struct render_print *p, struct render_chromium *chromium,
+                                const char *paper, int64_t date_ms, int timeout_ms,
+                                struct fb_buf *pdf_r, struct fb_error *err)
+{
+    return render_chromium_print(chromium, fb_slice_buf(&p->html), p->images, p->image_count, paper,
+                                 date_ms, timeout_ms, pdf_r, err);
+}

@@ -15,7 +15,6 @@ struct render_print {
     struct fb_buf html;
     struct render_image *images;
     size_t image_count;
-    int64_t date_ms;
     uint64_t total;
 };
 
@@ -23,9 +22,10 @@ void render_print_init(struct render_print *p);
 void render_print_deinit(struct render_print *p);
 FB_MUST_USE enum fb_status render_print_add(struct render_print *p, struct fb_slice payload,
                                             struct fb_error *err);
+/* date_ms: of the mail, for the PDF's own dates. */
 FB_MUST_USE enum fb_status render_print_run(struct render_print *p,
                                             struct render_chromium *chromium, const char *paper,
-                                            int timeout_ms, struct fb_buf *pdf_r,
+                                            int64_t date_ms, int timeout_ms, struct fb_buf *pdf_r,
                                             struct fb_error *err);
 
 #endif

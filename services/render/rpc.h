@@ -12,7 +12,7 @@
  *   COMMIT                               -> status, size, SHA-1
  *   VERIFY X-Fumibako-Id value, SHA-256 of the body -> 1 when it is ours and for these recipients
  *   PRINT_PART image or HTML             (no answer)
- *   PRINT                                -> status, size, SHA-1 of the object body.pdf, text
+ *   PRINT  the mail's date               -> status, size, SHA-1 of the object body.pdf, text
  *   DONE   plan                          (no answer, the end)
  *   FAIL   status, text                  (no answer, the end)
  */

@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -121,7 +122,7 @@ static enum fb_status enter_landlock(const struct render_sandbox *s, struct fb_e
 }
 
 /* What parsing and painting need.  No socket, connect, bind, exec, fork, ptrace, kill of others, no
- * file for writing: what is not listed kills the child. */
+ * file for writing: what is not listed kills the child.  (Threads are: see add_thread_rules.) */
 static const int allowed[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
@@ -192,8 +193,20 @@ static const int allowed[] = {
 static const int refused[] = {
     SCMP_SYS(ioctl),  SCMP_SYS(prlimit64),    SCMP_SYS(getrlimit), SCMP_SYS(prctl),
     SCMP_SYS(socket), SCMP_SYS(memfd_create), SCMP_SYS(eventfd2),  SCMP_SYS(mkdir),
-    SCMP_SYS(unlink), SCMP_SYS(chmod),        SCMP_SYS(clone3),    SCMP_SYS(membarrier),
+    SCMP_SYS(unlink), SCMP_SYS(chmod),        SCMP_SYS(membarrier), SCMP_SYS(sched_getattr),
 };
+
+/* Pango asks Fontconfig in threads.  clone3's flags lie in memory, where no filter can see them: with ENOSYS for an
+ * answer glibc falls back to clone, which may make threads and no processes. */
+static int add_thread_rules(scmp_filter_ctx ctx)
+{
+    int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (rc == 0) {
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
+    }
+    return rc;
+}
 
 static int add_rules(scmp_filter_ctx ctx)
 {
@@ -203,6 +216,9 @@ static int add_rules(scmp_filter_ctx ctx)
     }
     for (size_t i = 0; i < sizeof refused / sizeof refused[0] && rc == 0; i++) {
         rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+    }
+    if (rc == 0) {
+        rc = add_thread_rules(ctx);
     }
     /* Opening for reading only. */
     const unsigned writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND;

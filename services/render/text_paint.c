@@ -5,27 +5,36 @@
 #include "services/render/text_paint.h"
 
 #include <cairo-pdf.h>
+#include <fontconfig/fontconfig.h>
 #include <pango/pangocairo.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include "common/log.h"
 #include "services/render/flowed.h"
+#include "services/render/fonts.h"
 #include "services/render/links.h"
 
 #define MAX_PAGES    2000
+#define WARM_WAIT_MS 2000
 #define MARGIN_X     58.0
 #define MARGIN_TOP   56.0
 #define MARGIN_FOOT  62.0
 #define LABEL_WIDTH  64.0
+#define ROW_ROOM     20.0 /* what a label must find on its page */
 #define QUOTE_INDENT 10.0
-#define LEADING      0.26 /* of a line's height, below it */
-#define BODY_JA      "BIZ UDGothic, Noto Sans Mono 10"
+#define LEADING      0.32 /* of a line's height, below it */
+#define BODY_JA      "BIZ UDGothic, Noto Sans Mono 10.5"
 #define BODY_EN      "Liberation Mono, BIZ UDGothic 9.5"
-#define HEAD_FONT    "BIZ UDPGothic, Liberation Sans 9.5"
-#define SMALL_FONT   "BIZ UDPGothic, Liberation Sans 8.5"
-#define TITLE_FONT   "BIZ UDPGothic, Liberation Sans Bold 15"
+#define HEAD_JA      "BIZ UDPGothic, Liberation Sans 9.5"
+#define HEAD_EN      "Liberation Sans, BIZ UDPGothic 9.5"
+#define SMALL_FONT   "Liberation Sans, BIZ UDPGothic 8.5"
+#define TITLE_JA     "BIZ UDPGothic, Liberation Sans Bold 15"
+#define TITLE_EN     "Liberation Sans, BIZ UDPGothic Bold 15"
 
 struct colour {
     double r, g, b;
@@ -39,6 +48,7 @@ static const struct colour link_blue = {0.05, 0.31, 0.63};
 struct page {
     cairo_surface_t *surface;
     cairo_t *cr;
+    PangoContext *context;
     PangoLayout *layout;
     double width, height, y;
     int number;
@@ -46,6 +56,9 @@ struct page {
     struct fb_buf *pdf;
     enum fb_status write_status;
 };
+
+/* Fonts that were found and loaded before the fork.  NULL: each letter finds its own. */
+static PangoFontMap *warm_map;
 
 static cairo_status_t write_pdf(void *closure, const unsigned char *data, unsigned len)
 {
@@ -72,7 +85,7 @@ static void draw_page_number(struct page *p)
 {
     char text[32];
     (void)snprintf(text, sizeof text, "%d", p->number);
-    PangoLayout *layout = pango_cairo_create_layout(p->cr);
+    PangoLayout *layout = pango_layout_new(p->context);
     PangoFontDescription *d = pango_font_description_from_string(SMALL_FONT);
     pango_layout_set_font_description(layout, d);
     pango_font_description_free(d);
@@ -216,16 +229,20 @@ static enum fb_status draw_row(struct page *p, const char *label, const char *va
     if (value == NULL || value[0] == '\0') {
         return FB_OK;
     }
+    enum fb_status s = FB_OK;
+    if (p->y + ROW_ROOM > p->height - MARGIN_FOOT) {
+        s = next_page(p, err);
+    }
     double top = p->y;
-    int page = p->number;
-    set_font(p, HEAD_FONT);
-    enum fb_status s = draw_text(p, fb_slice_str(value), MARGIN_X + LABEL_WIDTH,
-                                 p->width - 2 * MARGIN_X - LABEL_WIDTH, ink, false, err);
-    if (s == FB_OK && page == p->number) { /* a value over several pages keeps its label on none */
-        double bottom = p->y;
-        p->y = top;
+    set_font(p, p->is_japanese ? HEAD_JA : HEAD_EN);
+    /* The label first: text is searched and read aloud in the order in which it was drawn. */
+    if (s == FB_OK) {
         s = draw_text(p, fb_slice_str(label), MARGIN_X, LABEL_WIDTH, grey, false, err);
-        p->y = bottom;
+    }
+    if (s == FB_OK) {
+        p->y = top;
+        s = draw_text(p, fb_slice_str(value), MARGIN_X + LABEL_WIDTH,
+                      p->width - 2 * MARGIN_X - LABEL_WIDTH, ink, false, err);
     }
     p->y += 0.5;
     return s;
@@ -255,8 +272,8 @@ static enum fb_status draw_attachments(struct page *p, const struct render_lette
         if (s == FB_OK) {
             s = draw_row(p,
                          i > 0            ? ""
-                         : l->is_japanese ? "添付"
-                                          : "Attached",
+                         : l->is_japanese ? "添付ファイル"
+                                          : "Attachments",
                          fb_buf_str(&row), err);
         }
         fb_buf_deinit(&row);
@@ -270,7 +287,7 @@ static enum fb_status draw_head(struct page *p, const struct render_letter *l, s
     const char *subject = l->subject != NULL && l->subject[0] != '\0' ? l->subject
                           : ja                                        ? "(件名なし)"
                                                                       : "(no subject)";
-    set_font(p, TITLE_FONT);
+    set_font(p, ja ? TITLE_JA : TITLE_EN);
     enum fb_status s =
         draw_text(p, fb_slice_str(subject), MARGIN_X, p->width - 2 * MARGIN_X, ink, false, err);
     p->y += 8;
@@ -344,11 +361,15 @@ enum fb_status render_text_paint(const struct render_letter *letter, const char 
     p.surface = cairo_pdf_surface_create_for_stream(write_pdf, &p, p.width, p.height);
     set_metadata(&p, letter);
     p.cr = cairo_create(p.surface);
-    p.layout = pango_cairo_create_layout(p.cr);
+    PangoFontMap *map = warm_map != NULL ? g_object_ref(warm_map) : pango_cairo_font_map_new();
+    p.context = pango_font_map_create_context(map);
+    pango_cairo_update_context(p.cr, p.context);
+    pango_cairo_context_set_resolution(p.context, 72); /* a point of a font is one of the page */
+    p.layout = pango_layout_new(p.context);
     pango_layout_set_wrap(p.layout, PANGO_WRAP_WORD_CHAR);
     pango_layout_set_auto_dir(p.layout, TRUE);
     PangoLanguage *language = pango_language_from_string(letter->is_japanese ? "ja" : "en");
-    pango_context_set_language(pango_layout_get_context(p.layout), language);
+    pango_context_set_language(p.context, language);
 
     enum fb_status s = draw_head(&p, letter, err);
     if (s == FB_OK) {
@@ -360,6 +381,8 @@ enum fb_status render_text_paint(const struct render_letter *letter, const char 
     }
     cairo_status_t cs = cairo_status(p.cr);
     g_object_unref(p.layout);
+    g_object_unref(p.context);
+    g_object_unref(map);
     cairo_destroy(p.cr);
     cairo_surface_finish(p.surface);
     cs = cs == CAIRO_STATUS_SUCCESS ? cairo_surface_status(p.surface) : cs;
@@ -372,7 +395,38 @@ enum fb_status render_text_paint(const struct render_letter *letter, const char 
     return s;
 }
 
-void render_text_warm(void)
+/* Pango asks Fontconfig's current configuration: from now on that is ours. */
+static void load_fonts(void)
+{
+    FcConfig *config = FcConfigCreate();
+    bool is_done = config != NULL &&
+                   FcConfigParseAndLoadFromMemory(config, render_fonts_conf().ptr, FcTrue) == FcTrue &&
+                   FcConfigBuildFonts(config) == FcTrue && FcConfigSetCurrent(config) == FcTrue;
+    if (!is_done) {
+        fb_log(FB_ERROR, "Fontconfig does not take our fonts.conf: letters are painted with the system's fonts");
+    }
+    if (config != NULL) {
+        FcConfigDestroy(config); /* our reference; the current configuration has its own */
+    }
+}
+
+/* Waits until this process has one thread. */
+static bool is_alone(int timeout_ms)
+{
+    for (int64_t end = fb_mono_ms() + timeout_ms;;) {
+        struct stat tasks = {0};
+        /* One link for the folder, one for itself, one for each thread. */
+        if (stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink <= 3) {
+            return true;
+        }
+        if (fb_mono_ms() >= end) {
+            return false;
+        }
+        (void)poll(NULL, 0, 2);
+    }
+}
+
+static void paint_samples(void)
 {
     struct render_letter l = {.is_japanese = true, .subject = NULL};
     struct fb_buf pdf;
@@ -388,4 +442,20 @@ void render_text_warm(void)
     }
     fb_buf_deinit(&l.body);
     fb_buf_deinit(&pdf);
+}
+
+/* Pango asks Fontconfig in threads, and a fork takes along no thread but a lock that one holds.  So the caller may fork
+ * only when all have ended.  Up to 1.50 each has one question to answer; a later Pango keeps one as long as its font map
+ * lives: then the map is given up, and each letter makes its own. */
+void render_text_warm(void)
+{
+    load_fonts();
+    warm_map = pango_cairo_font_map_new();
+    paint_samples();
+    if (!is_alone(WARM_WAIT_MS)) {
+        g_clear_object(&warm_map);
+        if (!is_alone(WARM_WAIT_MS)) {
+            fb_log(FB_WARN, "a thread of Pango's does not end: painting may hang and then be tried again");
+        }
+    }
 }

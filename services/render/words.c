@@ -10,7 +10,7 @@
 #include <strings.h>
 
 #include "services/render/charset.h"
-#include "services/render/transfer.h"
+#include "proto/transfer.h"
 
 #define WORD_MAX 8192 /* the RFC says 75; broken mailers write a whole subject as one word */
 
@@ -59,15 +59,15 @@ static bool read_word(struct fb_slice s, struct word *w)
 
 static enum fb_status add_word_bytes(const struct word *w, struct fb_buf *bytes)
 {
-    struct render_transfer t;
-    uint8_t out[WORD_MAX + RENDER_TRANSFER_SLACK];
+    struct fb_transfer t;
+    uint8_t out[WORD_MAX + FB_TRANSFER_SLACK];
     uint8_t text[WORD_MAX];
-    render_transfer_init(&t, w->is_base64 ? FB_ENC_BASE64 : FB_ENC_QP);
+    fb_transfer_init(&t, w->is_base64 ? FB_ENC_BASE64 : FB_ENC_QP);
     for (size_t i = 0; i < w->text.len; i++) {
         text[i] = !w->is_base64 && w->text.ptr[i] == '_' ? ' ' : w->text.ptr[i];
     }
-    size_t n = render_transfer_step(&t, text, w->text.len, out);
-    n += render_transfer_end(&t, out + n);
+    size_t n = fb_transfer_step(&t, text, w->text.len, out);
+    n += fb_transfer_end(&t, out + n);
     return fb_buf_add(bytes, out, n);
 }
 

@@ -8,7 +8,7 @@
 
 #include "proto/limits.h"
 #include "services/render/charset.h"
-#include "services/render/transfer.h"
+#include "proto/transfer.h"
 
 static enum fb_status source_read(void *ctx, uint64_t offset, void *out, size_t len, size_t *read_r,
                                   struct fb_error *err)
@@ -120,7 +120,7 @@ static const char *check_part(const struct kit *k, const struct fb_part *p)
     uint8_t sha1[20];
     unsigned n = 0;
     const char *wrong = NULL;
-    fb_buf_init(&decoded, k->message.len + RENDER_TRANSFER_SLACK);
+    fb_buf_init(&decoded, k->message.len + FB_TRANSFER_SLACK);
     if (p->object != NULL) {
         const struct kit_object *o = kit_find(k, p->object);
         wrong = o == NULL ? "derived object is missing" : NULL;
@@ -128,11 +128,11 @@ static const char *check_part(const struct kit *k, const struct fb_part *p)
     } else if (p->offset + p->length > k->message.len) {
         wrong = "range outside of the message";
     } else {
-        struct render_transfer t;
-        render_transfer_init(&t, p->encoding);
-        FB_ASSERT(fb_buf_reserve(&decoded, p->length + RENDER_TRANSFER_SLACK) == FB_OK);
-        decoded.len = render_transfer_step(&t, k->message.ptr + p->offset, p->length, decoded.ptr);
-        decoded.len += render_transfer_end(&t, decoded.ptr + decoded.len);
+        struct fb_transfer t;
+        fb_transfer_init(&t, p->encoding);
+        FB_ASSERT(fb_buf_reserve(&decoded, p->length + FB_TRANSFER_SLACK) == FB_OK);
+        decoded.len = fb_transfer_step(&t, k->message.ptr + p->offset, p->length, decoded.ptr);
+        decoded.len += fb_transfer_end(&t, decoded.ptr + decoded.len);
         bytes = fb_slice_buf(&decoded);
     }
     if (wrong == NULL) {

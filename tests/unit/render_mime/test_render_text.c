@@ -23,7 +23,7 @@
 #include "services/render/names.h"
 #include "services/render/params.h"
 #include "services/render/rtf.h"
-#include "services/render/transfer.h"
+#include "proto/transfer.h"
 #include "services/render/words.h"
 
 struct row {
@@ -343,15 +343,15 @@ static void test_encoding_a_long_subject_gives_it_back(void **state)
 /* Decodes in pieces of `cut` bytes. */
 static size_t decode(enum fb_encoding e, const char *in, size_t cut, char *out)
 {
-    struct render_transfer t;
+    struct fb_transfer t;
     size_t n = 0;
     size_t len = strlen(in);
-    render_transfer_init(&t, e);
+    fb_transfer_init(&t, e);
     for (size_t at = 0; at < len; at += cut) {
         size_t piece = len - at < cut ? len - at : cut;
-        n += render_transfer_step(&t, (const uint8_t *)in + at, piece, (uint8_t *)out + n);
+        n += fb_transfer_step(&t, (const uint8_t *)in + at, piece, (uint8_t *)out + n);
     }
-    n += render_transfer_end(&t, (uint8_t *)out + n);
+    n += fb_transfer_end(&t, (uint8_t *)out + n);
     out[n] = '\0';
     return n;
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a mail's HTML to a document that Chromium may print: sanitised by allow-lists, with our
+ * header block on top.  Runs inside the sandboxed child (no network, no files); pure computation on
+ * memory.
+ *
+ *   html_prepare_trim.c   before the parser: depth, attributes and formatting are cut so that its
+ * time stays linear html_prepare_tree.c   walks gumbo's tree: which elements are let through
+ *   html_prepare_attr.c   which attributes, links and images are let through
+ *   html_prepare_css.c    style sheets: rules, and selectors that cannot leave the mail's container
+ *   html_prepare_decl.c   declarations: allow-list of properties and functions
+ *   html_prepare_head.c   the document around it: header block, page, our own style
+ */
+#ifndef FB_RENDER_HTML_PREPARE_H
+#define FB_RENDER_HTML_PREPARE_H
+
+#include "services/render/letter.h"
+
+#define RENDER_HTML_MAX                                                                            \
+    (10U << 20) /* bytes of HTML: more is no letter, and Chromium takes minutes for it */
+#define RENDER_HTML_DEPTH                                                                          \
+    400 /* deeper elements lose their tags, not their text; threads reach about 120 */
+#define RENDER_HTML_ATTRIBUTES 100        /* an element; further ones are cut off */
+#define RENDER_HTML_ELEMENTS   200000     /* a table of 10,000 rows and 10 columns has 110,000 */
+#define RENDER_HTML_TABLES     24         /* tables in tables: layout time grows with each level */
+#define RENDER_HTML_DATA_URL   (4U << 20) /* one data: image, as text */
+
+/* Appends the whole document (UTF-8) to html_r, which the caller initialised with its maximum.
+ * Images are named cid:N, N the index into letter->images.  FB_OK; FB_TOO_BIG with the limit in
+ * words; FB_NO_SPACE. */
+FB_MUST_USE enum fb_status render_html_prepare(const struct render_letter *letter,
+                                               struct fb_buf *html_r, struct fb_error *err);
+
+#endif
