@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako-rewrite: composes notices, hands mail back to the MTA, remembers what was sent. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/service.h"
+#include "services/rewrite/handle.h"
+#include "services/rewrite/smtp_client.h"
+
+#define METRICS_PORT 9104
+#define MIN_KEY      32
+
+/* Each process writes a journal file of its own. */
+static void writer_name(char *name, size_t size)
+{
+    char host[200] = "host";
+    (void)gethostname(host, sizeof host - 1);
+    for (char *p = host; *p != '\0'; p++) {
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-')) {
+            *p = '-';
+        }
+    }
+    (void)snprintf(name, size, "%.40s-%d", host, (int)getpid());
+}
+
+static enum fb_status check(const struct fb_config *config, struct fb_error *err)
+{
+    if (config->rewrite.key == NULL) {
+        return fb_error_set(err, FB_CONFIG, "rewrite.key: missing; give rewrite.key_file with at least 32 random characters");
+    }
+    if (strlen(config->rewrite.key) < MIN_KEY) {
+        return fb_error_set(err, FB_CONFIG, "rewrite.key: has %zu characters; give at least %d random ones",
+                            strlen(config->rewrite.key), MIN_KEY);
+    }
+    struct smtp_client *client = NULL; /* connects to nothing yet */
+    enum fb_status s = smtp_client_new(config->rewrite.relay, "check", &client, err);
+    smtp_client_free(&client);
+    return s;
+}
+
+static enum fb_status init(const struct fb_config *config, void **ctx_r, struct fb_error *err)
+{
+    struct rewrite_service *s = fb_xcalloc(1, sizeof *s);
+    char name[64];
+    s->config = config;
+    writer_name(name, sizeof name);
+    if (config->rewrite.helo != NULL) {
+        (void)snprintf(s->helo, sizeof s->helo, "%s", config->rewrite.helo);
+    } else if (gethostname(s->helo, sizeof s->helo - 1) != 0) {
+        (void)snprintf(s->helo, sizeof s->helo, "localhost");
+    }
+    enum fb_status st = fb_spool_open(config->spool.url, config->spool.key_file, &s->spool, err);
+    if (st == FB_OK) {
+        st = fb_journal_open(s->spool, name, &s->journal, err);
+    }
+    if (st == FB_OK) {
+        st = fb_policy_follow_new(config, &s->policy, err);
+    }
+    if (st != FB_OK) {
+        fb_journal_close(&s->journal);
+        fb_spool_close(&s->spool);
+        free(s);
+        return st;
+    }
+    *ctx_r = s;
+    return FB_OK;
+}
+
+static enum fb_status run(void *ctx, struct fb_error *err)
+{
+    struct rewrite_service *s = ctx;
+    const struct fb_worker_config worker = {
+        .stage = FB_STAGE_REWRITE,
+        .threads = (int)s->config->rewrite.concurrency,
+        .heartbeat_ms = 10000,
+        .max_deliveries = 3,
+        .ctx = s,
+        .thread_init = rewrite_thread_init,
+        .thread_deinit = rewrite_thread_deinit,
+        .handle = rewrite_handle,
+        .message_done = rewrite_message_done,
+    };
+    return fb_worker_run(s->config, &worker, err);
+}
+
+static void deinit(void *ctx)
+{
+    struct rewrite_service *s = ctx;
+    fb_policy_follow_free(&s->policy);
+    fb_journal_close(&s->journal);
+    fb_spool_close(&s->spool);
+    free(s);
+}
+
+int main(int argc, char **argv)
+{
+    const struct fb_service service = {
+        .name = "rewrite", .metrics_port = METRICS_PORT, .check = check, .init = init, .run = run, .deinit = deinit};
+    return fb_service_main(&service, argc, argv);
+}
