@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/yaml.h"
+#include "services/ctl/ctl.h"
+
+#define DEFAULT_CONFIG "/etc/fumibako/fumibako.yaml"
+
+int ctl_fail(const struct ctl *c, const struct fb_error *err)
+{
+    if (c->is_json) {
+        ctl_print_json(json_pack("{s:{s:s,s:s}}", "error", "code", fb_status_name(err->status), "message", err->text));
+    } else {
+        bool is_redis = err->status == FB_NETWORK && strstr(err->text, "redis: ") != NULL;
+        (void)fprintf(stderr, "fumibako: %s%s\n", err->text, /* without control characters, see fb_error_set */
+                      is_redis ? "; is Redis running? `fumibako doctor` looks at everything" : "");
+    }
+    return err->status == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
+}
+
+int ctl_usage_error(const struct ctl *c, const char *text)
+{
+    struct fb_error err = {0};
+    (void)fb_error_set(&err, FB_INVALID, "%s", text);
+    (void)ctl_fail(c, &err);
+    return FB_EXIT_USAGE;
+}
+
+const char *ctl_config_path(void)
+{
+    const char *path = getenv("FUMIBAKO_CONFIG"); /* as fb_config_load does */
+    if (path != NULL && path[0] != '\0') {
+        return path;
+    }
+    return access(DEFAULT_CONFIG, F_OK) == 0 ? DEFAULT_CONFIG : NULL;
+}
+
+void ctl_print_clean(const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f) {
+            (void)putchar('?');
+        } else if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f) { /* C1 controls in UTF-8 */
+            (void)putchar('?');
+            at++;
+        } else {
+            (void)putchar(*at);
+        }
+    }
+}
+
+bool ctl_need_config(struct ctl *c, int *exit_r)
+{
+    struct fb_error err = {0};
+    if (c->config == NULL && fb_config_load(c->config_path, &c->config, &err) != FB_OK) {
+        (void)ctl_fail(c, &err);
+        *exit_r = FB_EXIT_CONFIG; /* also when the file cannot be read */
+        return false;
+    }
+    return true;
+}
+
+bool ctl_need_redis(struct ctl *c, int *exit_r)
+{
+    struct fb_error err = {0};
+    if (!ctl_need_config(c, exit_r)) {
+        return false;
+    }
+    if (c->redis == NULL && fb_redis_new(c->config, CTL_REDIS_TIMEOUT_MS, &c->redis, &err) != FB_OK) {
+        *exit_r = ctl_fail(c, &err);
+        return false;
+    }
+    return true;
+}
+
+bool ctl_need_spool(struct ctl *c, int *exit_r)
+{
+    struct fb_error err = {0};
+    if (!ctl_need_config(c, exit_r)) {
+        return false;
+    }
+    if (c->spool == NULL && fb_spool_open(c->config->spool.url, c->config->spool.key_file, &c->spool, &err) != FB_OK) {
+        *exit_r = ctl_fail(c, &err);
+        return false;
+    }
+    return true;
+}
+
+void ctl_print_json(json_t *value)
+{
+    if (value == NULL || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII * 0) != 0) {
+        (void)fputs("null", stdout);
+    }
+    (void)fputc('\n', stdout);
+    json_decref(value);
+}
+
+void ctl_time(int64_t ms, char out[32])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    (void)snprintf(out, 32, "-");
+    if (ms > 0 && localtime_r(&seconds, &tm) != NULL) {
+        (void)strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm);
+    }
+}
+
+json_t *ctl_json_time(int64_t ms)
+{
+    char text[40];
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms <= 0 || gmtime_r(&seconds, &tm) == NULL) {
+        return json_null();
+    }
+    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return json_string(text);
+}
+
+json_t *ctl_json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value == NULL) {
+        char *copy = fb_xstrdup(text);
+        for (char *at = copy; *at != '\0'; at++) {
+            *at = (unsigned char)*at < 0x80 ? *at : '?';
+        }
+        value = json_string(copy);
+        free(copy);
+    }
+    return value;
+}
+
+bool ctl_parse_time(const char *text, int64_t *ms_r)
+{
+    int64_t ago = 0;
+    struct tm tm = {.tm_isdst = -1};
+    if (fb_parse_duration(text, &ago)) {
+        *ms_r = fb_now_ms() - ago;
+        return true;
+    }
+    const char *end = strptime(text, "%Y-%m-%d", &tm);
+    if (end != NULL && (*end == 'T' || *end == ' ')) {
+        end = strptime(end + 1, "%H:%M:%S", &tm);
+    }
+    if (end == NULL || *end != '\0') {
+        return false;
+    }
+    time_t seconds = mktime(&tm);
+    *ms_r = (int64_t)seconds * 1000;
+    return seconds != (time_t)-1;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the subcommands of `fumibako` share: configuration, connections on demand, options, output as text or JSON.
+ */
+#ifndef FB_CTL_CTL_H
+#define FB_CTL_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "common/redis.h"
+#include "common/service.h"
+#include "common/spool/spool.h"
+
+#define CTL_MAX_RECIPIENTS   1000
+#define CTL_REDIS_TIMEOUT_MS 10000
+
+struct ctl {
+    const char *config_path;
+    struct fb_config *config;
+    struct fb_redis *redis;
+    struct fb_spool *spool;
+    bool is_json;
+    /* options of subcommands; NULL or 0 when not given */
+    const char *from, *state, *sender, *recipient, *since, *until, *comment;
+    const char *to[CTL_MAX_RECIPIENTS];
+    size_t to_count;
+    int64_t limit;
+    bool takes_content;
+    /* positional words behind the subcommand */
+    char **words;
+    int word_count;
+};
+
+struct ctl_command {
+    const char *group, *name; /* "policy", "check"; name "" for a command without subcommands */
+    const char *arguments, *help;
+    int least, most; /* positional words */
+    int (*run)(struct ctl *c);
+};
+
+/* All of them, ended by an entry without a group. */
+extern const struct ctl_command ctl_commands[];
+
+/* Connections; on failure the reason is printed and false comes back (the command returns FB_EXIT_FAILED). */
+bool ctl_need_config(struct ctl *c, int *exit_r);
+bool ctl_need_redis(struct ctl *c, int *exit_r);
+bool ctl_need_spool(struct ctl *c, int *exit_r);
+
+/* "fumibako: <text>" on stderr, or {"error": ...} on stdout with --json. Returns FB_EXIT_FAILED, or FB_EXIT_CONFIG for
+ * FB_CONFIG (a setting or credential is wrong). */
+int ctl_fail(const struct ctl *c, const struct fb_error *err);
+/* The same for a command line that cannot be; returns FB_EXIT_USAGE. */
+int ctl_usage_error(const struct ctl *c, const char *text);
+/* The configuration that is read without --config, or NULL when there is none: $FUMIBAKO_CONFIG, else the file in /etc. */
+const char *ctl_config_path(void);
+/* The document of the policy in force (needs the configuration); not to be freed on failure.  FB_NOT_FOUND: there is none. */
+FB_MUST_USE enum fb_status ctl_policy_read(struct ctl *c, struct fb_buf *document, struct fb_error *err);
+/* The same with everything it needs; false: the reason was printed. */
+bool ctl_policy_in_force(struct ctl *c, struct fb_buf *document, int *exit_r);
+/* Text that a mail brought: control characters do not reach the terminal. */
+void ctl_print_clean(const char *text);
+/* Prints and frees. */
+void ctl_print_json(json_t *value);
+/* "2026-11-25 10:15:00" in local time; "-" for 0. */
+void ctl_time(int64_t ms, char out[32]);
+/* Dates of --since and --until: "2026-11-25", "2026-11-25T10:15:00", or "2h", "3d" ago. */
+bool ctl_parse_time(const char *text, int64_t *ms_r);
+json_t *ctl_json_time(int64_t ms); /* RFC 3339, or null */
+/* Text from outside; what is not UTF-8 has ? for its bytes above ASCII. */
+json_t *ctl_json_text(const char *text);
+
+int ctl_policy_check(struct ctl *c);
+int ctl_policy_show(struct ctl *c);
+int ctl_policy_apply(struct ctl *c);
+int ctl_policy_history(struct ctl *c);
+int ctl_policy_test(struct ctl *c);
+int ctl_message_list(struct ctl *c);
+int ctl_message_show(struct ctl *c);
+int ctl_message_recall(struct ctl *c);
+int ctl_queue(struct ctl *c);
+int ctl_dead_list(struct ctl *c);
+int ctl_dead_show(struct ctl *c);
+int ctl_dead_retry(struct ctl *c);
+int ctl_dead_release(struct ctl *c);
+int ctl_dead_reject(struct ctl *c);
+int ctl_spool_list(struct ctl *c);
+int ctl_spool_replay(struct ctl *c);
+int ctl_ledger_rebuild(struct ctl *c);
+int ctl_doctor(struct ctl *c);
+int ctl_submit(struct ctl *c);
+
+#endif

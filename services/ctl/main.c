@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako: the operator's command line. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/yaml.h"
+#include "services/ctl/ctl.h"
+
+#define USAGE_COLUMN 44
+
+enum {
+    OPT_CONFIG = 1, OPT_JSON, OPT_FROM, OPT_TO, OPT_STATE, OPT_SENDER, OPT_RECIPIENT, OPT_SINCE, OPT_UNTIL, OPT_LIMIT,
+    OPT_CONTENT, OPT_COMMENT, OPT_VERSION, OPT_HELP,
+};
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, OPT_CONFIG},   {"json", no_argument, NULL, OPT_JSON},
+    {"from", required_argument, NULL, OPT_FROM},       {"to", required_argument, NULL, OPT_TO},
+    {"state", required_argument, NULL, OPT_STATE},     {"sender", required_argument, NULL, OPT_SENDER},
+    {"recipient", required_argument, NULL, OPT_RECIPIENT}, {"since", required_argument, NULL, OPT_SINCE},
+    {"until", required_argument, NULL, OPT_UNTIL},     {"limit", required_argument, NULL, OPT_LIMIT},
+    {"content", no_argument, NULL, OPT_CONTENT},       {"comment", required_argument, NULL, OPT_COMMENT},
+    {"version", no_argument, NULL, OPT_VERSION},       {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0}};
+
+static void usage(FILE *to)
+{
+    (void)fputs("usage: fumibako [--config FILE] [--json] COMMAND\n\n", to);
+    for (const struct ctl_command *k = ctl_commands; k->group != NULL; k++) {
+        char line[120];
+        (void)snprintf(line, sizeof line, "%s%s%s%s%s", k->group, k->name[0] != '\0' ? " " : "", k->name,
+                       k->arguments[0] != '\0' ? " " : "", k->arguments);
+        if (strlen(line) > USAGE_COLUMN) {
+            (void)fprintf(to, "  %s\n  %-*s  %s\n", line, USAGE_COLUMN, "", k->help);
+        } else {
+            (void)fprintf(to, "  %-*s  %s\n", USAGE_COLUMN, line, k->help);
+        }
+    }
+    (void)fputs("\n"
+                "  --config FILE   configuration (default: $FUMIBAKO_CONFIG, then /etc/fumibako/fumibako.yaml)\n"
+                "  --json          answer with one JSON value; errors as {\"error\": {\"code\", \"message\"}}\n"
+                "  --since, --until  2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)\n"
+                "  --version, --help\n\n"
+                "exit: 0 done, 1 failed (or the check found errors), 2 usage, 78 bad configuration\n", to);
+}
+
+static bool take_option(struct ctl *c, int o)
+{
+    switch (o) {
+    case OPT_CONFIG: c->config_path = optarg; return true;
+    case OPT_JSON: c->is_json = true; return true;
+    case OPT_FROM: c->from = optarg; return true;
+    case OPT_STATE: c->state = optarg; return true;
+    case OPT_SENDER: c->sender = optarg; return true;
+    case OPT_RECIPIENT: c->recipient = optarg; return true;
+    case OPT_SINCE: c->since = optarg; return true;
+    case OPT_UNTIL: c->until = optarg; return true;
+    case OPT_CONTENT: c->takes_content = true; return true;
+    case OPT_COMMENT: c->comment = optarg; return true;
+    case OPT_LIMIT: return fb_parse_int(optarg, &c->limit) && c->limit > 0;
+    case OPT_TO:
+        if (c->to_count == CTL_MAX_RECIPIENTS) {
+            return false;
+        }
+        c->to[c->to_count++] = optarg;
+        return true;
+    default: return false;
+    }
+}
+
+static const struct ctl_command *find(int argc, char **argv, int *used_r)
+{
+    for (const struct ctl_command *k = ctl_commands; k->group != NULL && argc > 0; k++) {
+        if (strcmp(k->group, argv[0]) != 0) {
+            continue;
+        }
+        if (k->name[0] == '\0') {
+            *used_r = 1;
+            return k;
+        }
+        if (argc > 1 && strcmp(k->name, argv[1]) == 0) {
+            *used_r = 2;
+            return k;
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl c = {.limit = 50};
+    fb_log_init("ctl", FB_WARN, false);
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (o == OPT_HELP) {
+            usage(stdout);
+            return 0;
+        }
+        if (o == OPT_VERSION) {
+            (void)printf("fumibako %s\n", FB_VERSION);
+            return 0;
+        }
+        if (!take_option(&c, o)) {
+            usage(stderr);
+            return FB_EXIT_USAGE;
+        }
+    }
+    int used = 0;
+    const struct ctl_command *k = find(argc - optind, argv + optind, &used);
+    if (k == NULL || argc - optind - used < k->least || argc - optind - used > k->most) {
+        usage(stderr);
+        return FB_EXIT_USAGE;
+    }
+    c.words = argv + optind + used;
+    c.word_count = argc - optind - used;
+    int code = k->run(&c);
+    fb_redis_free(&c.redis);
+    fb_spool_close(&c.spool);
+    fb_config_free(&c.config);
+    return code;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako message list|show|recall */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/ledger/ledger.h"
+#include "services/ctl/ctl.h"
+
+#define MAX_SEARCH 10000 /* what fb_ledger_list gives at most */
+
+static json_t *recipient_json(const struct fb_ledger_recipient *r)
+{
+    return json_pack("{s:o,s:i,s:s,s:s,s:o}", "address", ctl_json_text(r->address), "branch", (int)r->branch, "state", r->state,
+                     "grant", r->grant_state, "grant_at", ctl_json_time(r->grant_ms));
+}
+
+static json_t *branch_json(const struct fb_ledger_branch *b)
+{
+    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:o,s:o,s:o}", "kind", b->kind, "state", b->state, "rule", ctl_json_text(b->rule),
+                     "reason", ctl_json_text(b->reason), "parcel", b->parcel_id, "storage", ctl_json_text(b->storage),
+                     "folder", ctl_json_text(b->folder_id), "expires", ctl_json_time(b->expires_ms));
+}
+
+static json_t *message_json(const struct fb_ledger_message *m)
+{
+    json_t *recipients = json_array();
+    json_t *branches = json_array();
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        (void)json_array_append_new(recipients, recipient_json(&m->recipients[i]));
+    }
+    for (size_t i = 0; i < m->branch_count; i++) {
+        (void)json_array_append_new(branches, branch_json(&m->branches[i]));
+    }
+    return json_pack("{s:s,s:o,s:o,s:I,s:s,s:o,s:o}", "id", m->msg_id, "accepted", ctl_json_time(m->accepted_ms), "from",
+                     ctl_json_text(m->from), "size", (json_int_t)m->size, "state", m->state, "recipients", recipients, "branches",
+                     branches);
+}
+
+struct listing {
+    struct ctl *c;
+    json_t *list;
+    struct fb_error err;
+    bool is_failed;
+    size_t seen, shown;
+};
+
+static bool is_wanted(const struct ctl *c, const struct fb_ledger_message *m)
+{
+    if (c->state != NULL && strcmp(c->state, m->state) != 0) {
+        return false;
+    }
+    if (c->sender != NULL && strcasecmp(c->sender, m->from) != 0) {
+        return false;
+    }
+    bool has_recipient = c->recipient == NULL;
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        has_recipient = has_recipient || strcasecmp(c->recipient, m->recipients[i].address) == 0;
+    }
+    return has_recipient;
+}
+
+static bool list_one(void *ctx, const char *msg_id)
+{
+    struct listing *l = ctx;
+    struct fb_ledger_message m = {0};
+    l->seen++;
+    enum fb_status s = fb_ledger_get(l->c->redis, msg_id, &m, &l->err);
+    if (s == FB_NOT_FOUND) {
+        return true; /* its time in the ledger is over */
+    }
+    if (s != FB_OK) {
+        l->is_failed = true;
+        return false;
+    }
+    if (is_wanted(l->c, &m)) {
+        char when[32];
+        l->shown++;
+        ctl_time(m.accepted_ms, when);
+        if (l->c->is_json) {
+            (void)json_array_append_new(l->list, message_json(&m));
+        } else {
+            (void)printf("%s  %s  %-8s %s -> %zu recipient%s\n", m.msg_id, when, m.state, m.from[0] != '\0' ? m.from : "<>",
+                         m.recipient_count, m.recipient_count == 1 ? "" : "s");
+        }
+    }
+    fb_ledger_message_deinit(&m);
+    return l->shown < (size_t)l->c->limit;
+}
+
+int ctl_message_list(struct ctl *c)
+{
+    int code = 0;
+    int64_t since = 0;
+    int64_t until = INT64_MAX / 2;
+    struct listing l = {.c = c, .list = json_array()};
+    if ((c->since != NULL && !ctl_parse_time(c->since, &since)) ||
+        (c->until != NULL && !ctl_parse_time(c->until, &until))) {
+        json_decref(l.list);
+        (void)fb_error_set(&l.err, FB_INVALID, "--since and --until take 2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)");
+        (void)ctl_fail(c, &l.err);
+        return FB_EXIT_USAGE;
+    }
+    if (!ctl_need_redis(c, &code)) {
+        json_decref(l.list);
+        return code;
+    }
+    const char *address = c->sender != NULL ? c->sender : c->recipient;
+    /* Other filters are applied to what comes back, so --limit counts what is shown. */
+    enum fb_status s = fb_ledger_list(c->redis, address, since, until, MAX_SEARCH, list_one, &l, &l.err);
+    if (s != FB_OK || l.is_failed) {
+        json_decref(l.list);
+        return ctl_fail(c, &l.err);
+    }
+    if (c->is_json) {
+        ctl_print_json(l.list);
+    } else {
+        json_decref(l.list);
+    }
+    if (l.seen == MAX_SEARCH && l.shown < (size_t)c->limit) {
+        (void)fprintf(stderr, "fumibako: the newest %d messages were searched; narrow it down with --since and --until\n",
+                      MAX_SEARCH);
+    } else if (l.shown == 0 && !c->is_json) {
+        (void)printf("no message\n");
+    }
+    return 0;
+}
+
+static void print_message(const struct fb_ledger_message *m)
+{
+    char when[32];
+    ctl_time(m->accepted_ms, when);
+    (void)printf("%s  accepted %s, %llu bytes, from %s: %s\n", m->msg_id, when, (unsigned long long)m->size,
+                 m->from[0] != '\0' ? m->from : "<>", m->state);
+    for (size_t b = 0; b < m->branch_count; b++) {
+        const struct fb_ledger_branch *branch = &m->branches[b];
+        (void)printf("  %s", branch->kind);
+        if (branch->rule[0] != '\0') {
+            (void)printf(" by rule \"%s\"", branch->rule);
+        }
+        (void)printf(": %s", branch->state);
+        if (branch->reason[0] != '\0') {
+            (void)printf(" (%s)", branch->reason);
+        }
+        if (branch->storage[0] != '\0') {
+            ctl_time(branch->expires_ms, when);
+            (void)printf(", in %s folder %s, parcel %s, expires %s", branch->storage, branch->folder_id, branch->parcel_id,
+                         branch->expires_ms > 0 ? when : "never");
+        }
+        (void)printf("\n");
+        for (size_t i = 0; i < m->recipient_count; i++) {
+            const struct fb_ledger_recipient *r = &m->recipients[i];
+            if (r->branch == b) {
+                (void)printf("    %-40s %s%s%s\n", r->address, r->state, r->grant_state[0] != '\0' ? ", access " : "",
+                             r->grant_state);
+            }
+        }
+    }
+}
+
+int ctl_message_show(struct ctl *c)
+{
+    int code = 0;
+    struct fb_error err = {0};
+    struct fb_ledger_message m = {0};
+    if (!ctl_need_redis(c, &code)) {
+        return code;
+    }
+    if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
+        return ctl_fail(c, &err);
+    }
+    if (c->is_json) {
+        ctl_print_json(message_json(&m));
+    } else {
+        print_message(&m);
+    }
+    fb_ledger_message_deinit(&m);
+    return 0;
+}
+
+static bool find_recipient(const struct fb_ledger_message *m, const char *address, uint32_t *index_r)
+{
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        if (strcasecmp(m->recipients[i].address, address) == 0) {
+            *index_r = (uint32_t)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report_recall(const struct ctl *c, const struct fb_ledger_message *m, const uint32_t *only, size_t only_count,
+                          const bool *was_out)
+{
+    json_t *list = json_array();
+    size_t count = only_count > 0 ? only_count : m->recipient_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct fb_ledger_recipient *r = &m->recipients[only_count > 0 ? only[i] : i];
+        if (r->address[0] == '\0') {
+            continue; /* a rebuilt ledger does not know who was outside the parcels */
+        }
+        bool is_plain = r->branch < m->branch_count && strcmp(m->branches[r->branch].kind, "pass") == 0;
+        const char *what = !was_out[i] ? "stopped before anything was sent"
+                           : is_plain  ? "the mail itself was sent, it was not secured: it cannot be taken back"
+                                       : "the notice was out; access is being taken away";
+        if (c->is_json) {
+            (void)json_array_append_new(list, json_pack("{s:o,s:b,s:b}", "address", ctl_json_text(r->address), "was_out", was_out[i],
+                                                        "was_secured", !is_plain));
+        } else {
+            (void)printf("%-40s %s\n", r->address, what);
+        }
+    }
+    if (c->is_json) {
+        ctl_print_json(json_pack("{s:s,s:o}", "id", m->msg_id, "recipients", list));
+    } else {
+        json_decref(list);
+    }
+}
+
+int ctl_message_recall(struct ctl *c)
+{
+    int code = 0;
+    struct fb_error err = {0};
+    struct fb_ledger_message m = {0};
+    uint32_t only[1] = {0};
+    size_t only_count = 0;
+    if (!ctl_need_redis(c, &code)) {
+        return code;
+    }
+    if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
+        return ctl_fail(c, &err);
+    }
+    bool *was_out = fb_xcalloc(m.recipient_count, sizeof *was_out);
+    if (c->recipient != NULL) {
+        only_count = 1;
+        if (!find_recipient(&m, c->recipient, &only[0])) {
+            (void)fb_error_set(&err, FB_NOT_FOUND, "%s is no recipient of message %s", c->recipient, m.msg_id);
+            code = ctl_fail(c, &err);
+        }
+    }
+    if (code == 0) {
+        enum fb_status s = fb_ledger_recall(c->redis, m.msg_id, only, only_count, c->takes_content, "operator", was_out, &err);
+        if (s == FB_OK) {
+            report_recall(c, &m, only, only_count, was_out);
+        } else {
+            code = ctl_fail(c, &err);
+        }
+    }
+    free(was_out);
+    fb_ledger_message_deinit(&m);
+    return code;
+}

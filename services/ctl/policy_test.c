@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako policy test: which rule takes each recipient of a mail, and why the earlier ones do not.  The mail is read by
+ * `fumibako-render --explain`, because content is parsed in render's sandbox and nowhere else; what comes back is shown. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "services/ctl/ctl.h"
+#include "services/ctl/run.h"
+
+#define MAX_ANSWER (16U << 20)
+#define TIMEOUT_MS (10 * 60 * 1000) /* render has its own, by size; this one is for a render that hangs */
+#define MAX_ARGS   (2 * CTL_MAX_RECIPIENTS + 12)
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+/* ---- the answer, for people ---- */
+
+static void print_mail(const json_t *mail)
+{
+    size_t i;
+    json_t *a;
+    const json_t *list = json_object_get(mail, "attachments");
+    json_int_t count = json_integer_value(json_object_get(mail, "attachment_count"));
+    (void)printf("from %s, subject \"", text_of(mail, "from")[0] != '\0' ? text_of(mail, "from") : "<>");
+    ctl_print_clean(text_of(mail, "subject"));
+    (void)printf("\", %lld bytes, %lld attachment%s\n", (long long)json_integer_value(json_object_get(mail, "size")),
+                 (long long)count, count == 1 ? "" : "s");
+    json_array_foreach(list, i, a)
+    {
+        (void)printf("  attachment ");
+        ctl_print_clean(text_of(a, "name"));
+        (void)printf(" (");
+        ctl_print_clean(text_of(a, "type"));
+        (void)printf(", %lld bytes)\n", (long long)json_integer_value(json_object_get(a, "size")));
+    }
+    if (count > (json_int_t)json_array_size(list)) {
+        (void)printf("  ... and %lld more\n", (long long)(count - (json_int_t)json_array_size(list)));
+    }
+}
+
+static void print_outcome(const json_t *r)
+{
+    const char *action = text_of(r, "action");
+    const char *rule = json_string_value(json_object_get(r, "rule"));
+    if (strcmp(action, "secure") == 0) {
+        (void)printf("secured by rule \"%s\": storage %s, security \"%s\"", rule != NULL ? rule : "", text_of(r, "storage"),
+                     text_of(r, "security"));
+    } else if (strcmp(action, "reject") == 0) {
+        (void)printf("rejected by rule \"%s\": a delivery report goes to the sender", rule != NULL ? rule : "");
+    } else if (rule != NULL && strcmp(text_of(r, "reason"), "rule") == 0) {
+        (void)printf("passed untouched by rule \"%s\"", rule);
+    } else if (rule != NULL) {
+        (void)printf("passed untouched: rule \"%s\" takes it, but there is %s", rule, text_of(r, "reason"));
+    } else if (strcmp(text_of(r, "reason"), "no rule") == 0) {
+        (void)printf("passed untouched: no rule takes it");
+    } else {
+        (void)printf("passed untouched before any rule: %s", text_of(r, "reason"));
+    }
+    const char *shadow = json_string_value(json_object_get(r, "shadow"));
+    if (shadow != NULL) {
+        (void)printf(" (shadow rule \"%s\" would have taken it)", shadow);
+    }
+    (void)printf("\n");
+}
+
+static void print_answer(const json_t *answer)
+{
+    size_t i, k;
+    json_t *r, *rule;
+    print_mail(json_object_get(answer, "mail"));
+    json_array_foreach(json_object_get(answer, "recipients"), i, r)
+    {
+        (void)printf("%s: ", text_of(r, "address"));
+        print_outcome(r);
+        json_array_foreach(json_object_get(r, "rules"), k, rule)
+        {
+            bool matches = json_is_true(json_object_get(rule, "matches"));
+            (void)printf("  %s rule \"%s\" (line %lld): ", matches ? "+" : "-", text_of(rule, "rule"),
+                         (long long)json_integer_value(json_object_get(rule, "line")));
+            ctl_print_clean(text_of(rule, "why"));
+            (void)printf("\n");
+        }
+    }
+}
+
+/* ---- the question ---- */
+
+static enum fb_status ask(const struct ctl *c, const char *policy_path, struct fb_buf *out, int *exit_r, struct fb_error *err)
+{
+    size_t n = 0;
+    char **argv = fb_xcalloc(MAX_ARGS, sizeof *argv);
+    argv[n++] = fb_xstrdup("fumibako-render");
+    argv[n++] = fb_xstrdup("--explain");
+    argv[n++] = fb_xstrdup("--from");
+    argv[n++] = fb_xstrdup(c->from);
+    for (size_t i = 0; i < c->to_count; i++) {
+        argv[n++] = fb_xstrdup("--to");
+        argv[n++] = fb_xstrdup(c->to[i]);
+    }
+    const char *config = c->config_path != NULL ? c->config_path : ctl_config_path();
+    if (config != NULL) {
+        argv[n++] = fb_xstrdup("--config");
+        argv[n++] = fb_xstrdup(config);
+    }
+    argv[n++] = fb_xstrdup("--");
+    argv[n++] = fb_xstrdup(policy_path);
+    argv[n++] = fb_xstrdup(c->words[0]);
+    enum fb_status s = ctl_run(argv, TIMEOUT_MS, out, exit_r, err);
+    for (size_t i = 0; i < n; i++) {
+        free(argv[i]);
+    }
+    free(argv);
+    return s;
+}
+
+static int tell(const struct ctl *c, const struct fb_buf *out, int exit_code)
+{
+    struct fb_error err = {0};
+    json_t *answer = out->len > 0 ? json_loadb((const char *)out->ptr, out->len, 0, NULL) : NULL;
+    const json_t *error = json_object_get(answer, "error");
+    const json_t *findings = json_object_get(answer, "findings");
+    if (answer == NULL || (exit_code != 0 && error == NULL)) {
+        json_decref(answer);
+        (void)fb_error_set(&err, FB_BUG, "fumibako-render ended with %d and without an answer", exit_code);
+        return ctl_fail(c, &err);
+    }
+    if (c->is_json) {
+        ctl_print_json(answer);
+        return exit_code;
+    }
+    if (error == NULL) {
+        print_answer(answer);
+    } else if (findings != NULL) {
+        size_t i;
+        json_t *f;
+        json_array_foreach(findings, i, f)
+        {
+            (void)fprintf(stderr, "%s:%lld: %s: %s\n", c->word_count > 1 ? c->words[1] : "policy in force",
+                          (long long)json_integer_value(json_object_get(f, "line")), text_of(f, "severity"),
+                          text_of(f, "text"));
+        }
+    } else {
+        (void)fprintf(stderr, "fumibako: %s\n", text_of(error, "message"));
+    }
+    json_decref(answer);
+    return exit_code;
+}
+
+int ctl_policy_test(struct ctl *c)
+{
+    int code = 0;
+    int fd = -1;
+    struct fb_error err = {0};
+    struct fb_buf document = {0};
+    struct fb_buf out;
+    char path[32] = "";
+    if (c->from == NULL || c->to_count == 0) {
+        return ctl_usage_error(c, "policy test needs --from A (\"\" for the null sender) and at least one --to B");
+    }
+    if (c->word_count < 2 && !ctl_policy_in_force(c, &document, &code)) {
+        return code;
+    }
+    enum fb_status s = c->word_count < 2 ? ctl_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
+    fb_buf_init(&out, MAX_ANSWER);
+    if (s == FB_OK) {
+        s = ask(c, c->word_count < 2 ? path : c->words[1], &out, &code, &err);
+    }
+    code = s == FB_OK ? tell(c, &out, code) : ctl_fail(c, &err);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    fb_buf_deinit(&out);
+    fb_buf_deinit(&document);
+    return code;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako queue, fumibako dead list|show|retry|release|reject */
+#include "common/queue/queue.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/ledger/ledger.h"
+#include "services/ctl/ctl.h"
+
+int ctl_queue(struct ctl *c)
+{
+    int code = 0;
+    struct fb_error err = {0};
+    if (!ctl_need_redis(c, &code)) {
+        return code;
+    }
+    json_t *stages = json_object();
+    if (!c->is_json) {
+        (void)printf("%-8s %8s %8s %8s %8s %10s\n", "stage", "waiting", "inflight", "delayed", "dead", "oldest");
+    }
+    for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
+        struct fb_queue_stats q = {0};
+        if (fb_queue_stats(c->redis, (enum fb_stage)stage, &q, &err) != FB_OK) {
+            json_decref(stages);
+            return ctl_fail(c, &err);
+        }
+        const char *name = fb_stage_name((enum fb_stage)stage);
+        if (c->is_json) {
+            (void)json_object_set_new(stages, name,
+                                      json_pack("{s:I,s:I,s:I,s:I,s:I}", "waiting", (json_int_t)q.waiting, "inflight",
+                                                (json_int_t)q.inflight, "delayed", (json_int_t)q.delayed, "dead",
+                                                (json_int_t)q.dead, "oldest_age_ms", (json_int_t)q.oldest_age_ms));
+        } else {
+            (void)printf("%-8s %8lld %8lld %8lld %8lld %8.1f s\n", name, (long long)q.waiting, (long long)q.inflight,
+                         (long long)q.delayed, (long long)q.dead, (double)q.oldest_age_ms / 1000);
+        }
+    }
+    if (c->is_json) {
+        ctl_print_json(stages);
+    } else {
+        json_decref(stages);
+    }
+    return 0;
+}
+
+static json_t *dead_json(const struct fb_dead *d)
+{
+    return json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id, "branch",
+                     (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts", (int)d->job.attempt, "held_at",
+                     ctl_json_time(d->died_ms), "status", d->status, "reason", ctl_json_text(d->reason));
+}
+
+/* Reasons are ours and hold no content; what a relay or a storage said may be in them. */
+static void print_dead(const struct fb_dead *d)
+{
+    char when[32];
+    ctl_time(d->died_ms, when);
+    (void)printf("%s  %s  %s  %s branch %u, attempt %u: %s: ", d->id, when,
+                 d->job.msg_id[0] != '\0' ? d->job.msg_id : "(unreadable job)", fb_stage_name(d->job.stage), d->job.branch,
+                 d->job.attempt, d->status);
+    ctl_print_clean(d->reason);
+    (void)printf("\n");
+}
+
+struct listing {
+    const struct ctl *c;
+    json_t *list;
+    size_t count;
+};
+
+static bool list_one(void *ctx, const struct fb_dead *d)
+{
+    struct listing *l = ctx;
+    l->count++;
+    if (l->c->is_json) {
+        (void)json_array_append_new(l->list, dead_json(d));
+    } else {
+        print_dead(d);
+    }
+    return true;
+}
+
+int ctl_dead_list(struct ctl *c)
+{
+    int code = 0;
+    struct fb_error err = {0};
+    struct listing l = {.c = c, .list = json_array()};
+    if (!ctl_need_redis(c, &code)) {
+        json_decref(l.list);
+        return code;
+    }
+    if (fb_dead_list(c->redis, list_one, &l, &err) != FB_OK) {
+        json_decref(l.list);
+        return ctl_fail(c, &err);
+    }
+    if (c->is_json) {
+        ctl_print_json(l.list);
+    } else {
+        json_decref(l.list);
+        (void)printf("%s", l.count == 0 ? "no mail is held\n"
+                                        : "next: fumibako dead retry ID, dead release ID (sends it UNPROTECTED), or dead "
+                                          "reject ID (tells the sender)\n");
+    }
+    return 0;
+}
+
+static bool get_dead(struct ctl *c, struct fb_dead *d, int *code_r)
+{
+    struct fb_error err = {0};
+    if (!ctl_need_redis(c, code_r)) {
+        return false;
+    }
+    if (fb_dead_get(c->redis, c->words[0], d, &err) != FB_OK) {
+        *code_r = ctl_fail(c, &err);
+        return false;
+    }
+    return true;
+}
+
+int ctl_dead_show(struct ctl *c)
+{
+    int code = 0;
+    struct fb_dead d;
+    if (get_dead(c, &d, &code)) {
+        if (c->is_json) {
+            ctl_print_json(dead_json(&d));
+        } else {
+            print_dead(&d);
+            (void)printf("next: fumibako message show %s for its recipients; then\n"
+                         "  fumibako dead retry %s     when the cause is gone\n", d.job.msg_id, d.id);
+            if (d.job.stage != FB_STAGE_REVOKE) {
+                (void)printf("  fumibako dead release %s   to send it on UNPROTECTED, as it came\n"
+                             "  fumibako dead reject %s    to give it up; its sender gets a delivery report\n", d.id, d.id);
+            }
+        }
+    }
+    return code;
+}
+
+static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *action, const char *text)
+{
+    if (c->is_json) {
+        ctl_print_json(json_pack("{s:s,s:s,s:s}", "id", d->id, "message", d->job.msg_id, "action", action));
+    } else {
+        (void)printf("%s: %s; fumibako message show %s follows it\n", d->job.msg_id, text, d->job.msg_id);
+    }
+    return 0;
+}
+
+static bool is_readable(const struct ctl *c, const struct fb_dead *d)
+{
+    struct fb_error err = {0};
+    if (d->job.msg_id[0] == '\0') {
+        (void)fb_error_set(&err, FB_INVALID, "dead letter %s holds no job that this version can read; use the version that "
+                                             "wrote it", d->id);
+        (void)ctl_fail(c, &err);
+        return false;
+    }
+    return true;
+}
+
+int ctl_dead_retry(struct ctl *c)
+{
+    int code = 0;
+    struct fb_dead d;
+    struct fb_error err = {0};
+    if (!get_dead(c, &d, &code)) {
+        return code;
+    }
+    if (!is_readable(c, &d)) {
+        return FB_EXIT_FAILED;
+    }
+    if (fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
+        return ctl_fail(c, &err);
+    }
+    char text[80];
+    (void)snprintf(text, sizeof text, "%s tries it again", fb_stage_name(d.job.stage));
+    return tell_done(c, &d, "retry", text);
+}
+
+/* Release and reject hand the branch (or, held before there was a plan, the whole message) to rewrite with a mark
+ * that says what to do; mark and job go in one step. */
+static int decide(struct ctl *c, const char *mark, const char *action, const char *text)
+{
+    int code = 0;
+    struct fb_dead d;
+    struct fb_error err = {0};
+    if (!get_dead(c, &d, &code)) {
+        return code;
+    }
+    if (!is_readable(c, &d)) {
+        return FB_EXIT_FAILED;
+    }
+    if (d.job.stage == FB_STAGE_REVOKE) {
+        (void)fb_error_set(&err, FB_DENIED, "%s is a recall that failed, not a mail: `fumibako dead retry %s` tries it again",
+                           d.id, d.id);
+        return ctl_fail(c, &err);
+    }
+    struct fb_job job = d.job;
+    bool is_whole = d.job.stage == FB_STAGE_RENDER;
+    job.stage = FB_STAGE_REWRITE;
+    job.attempt = 0;
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_force(c->redis, ops, job.msg_id, is_whole ? UINT32_MAX : job.branch, mark);
+    enum fb_status s = fb_dead_replace(c->redis, d.id, &job, ops, &err);
+    fb_ops_free(&ops);
+    return s == FB_OK ? tell_done(c, &d, action, text) : ctl_fail(c, &err);
+}
+
+int ctl_dead_release(struct ctl *c)
+{
+    return decide(c, "deliver", "release", "goes on UNPROTECTED, as it came");
+}
+
+int ctl_dead_reject(struct ctl *c)
+{
+    return decide(c, "reject", "reject", "is given up; its sender gets a delivery report");
+}
