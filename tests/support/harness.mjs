@@ -12,7 +12,7 @@
 //     ...
 //   });
 //
-// FUMIBAKO_BIN names the folder of the programs; else the first of build/{asan,dev,release}/bin that exists.
+// FB_BIN names the folder of the programs; else the first of build/{asan,dev,release}/bin that exists.
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -31,12 +31,12 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The folder of the built programs. */
 export function binDir() {
-  if (process.env.FUMIBAKO_BIN) return path.resolve(process.env.FUMIBAKO_BIN);
+  if (process.env.FB_BIN) return path.resolve(process.env.FB_BIN);
   for (const preset of ['asan', 'dev', 'release']) {
     const dir = path.join(ROOT, 'build', preset, 'bin');
     if (fs.existsSync(dir)) return dir;
   }
-  throw new Error('no programs found: build a preset first, or set FUMIBAKO_BIN');
+  throw new Error('no programs found: build a preset first, or set FB_BIN');
 }
 
 /** Port numbers that the kernel says are free; all of them are held until the last one is known. */
@@ -392,6 +392,8 @@ export class World {
     fs.writeFileSync(world.keyFile, `k1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
     world.spoolDir = path.join(world.dir, 'spool');
     t?.after(() => world.end());
+    // A test that dies, or is ended by an uncaught error, leaves no process behind.
+    process.on('exit', world.#onExit);
     return world;
   }
 
@@ -429,7 +431,9 @@ export class World {
     const child = this.spawn(command[0], command.slice(1), { env });
     const running = new Service(service, child, this.ports[`metrics_${service}`]);
     this.services.push(running);
-    if (ready) await running.ready();
+    if (ready) {
+      await Promise.race([running.ready(), once(child, 'error').then(([error]) => { throw error; })]);
+    }
     return running;
   }
 
@@ -441,6 +445,10 @@ export class World {
     this.processes.push(child);
     return child;
   }
+
+  #onExit = () => {
+    for (const child of [...this.processes, this.redis?.process]) child?.kill('SIGKILL');
+  };
 
   /** fn runs when all processes have ended, before the folder is removed. */
   atEnd(fn) {
@@ -456,6 +464,7 @@ export class World {
     }
     await this.redis?.stop();
     for (const fn of this.cleanups.reverse()) await fn();
+    process.off('exit', this.#onExit);
     fs.rmSync(this.dir, { recursive: true, force: true });
   }
 }
