@@ -211,6 +211,17 @@ static const struct fb_config_row *find_row(const char *section, const char *key
     return NULL;
 }
 
+/* "token" beside "token_file": nobody knows which one was meant. */
+static bool is_given_twice(const struct fb_config_row *row, const struct fb_yaml *map)
+{
+    char file[64];
+    (void)snprintf(file, sizeof file, "%s_file", row->key);
+    const struct fb_yaml *value = fb_yaml_get(map, row->key);
+    const struct fb_yaml *path = fb_yaml_get(map, file);
+    return row->type == FB_CT_SECRET && value != NULL && path != NULL && !fb_yaml_is_null(value) &&
+           !fb_yaml_is_null(path);
+}
+
 static bool section_exists(const char *section)
 {
     for (size_t i = 0; i < fb_config_row_count; i++) {
@@ -265,6 +276,9 @@ static enum fb_status read_section(struct fb_config *c, const char *path, const 
             s = fb_error_set(err, FB_CONFIG,
                              "%s: %s.%s: unknown key; --dump-config lists the known ones",
                              from.text, section, map->keys[i]);
+        } else if (is_given_twice(row, map)) {
+            s = fb_error_set(err, FB_CONFIG, "%s: %s.%s and %s.%s_file: give one of them", from.text,
+                             section, row->key, section, row->key);
         } else {
             s = set_node(c, row, is_file, &map->items[i], &from, err);
         }
@@ -373,8 +387,11 @@ enum fb_status fb_config_load(const char *path, struct fb_config **config_r, str
     if (path == NULL) {
         path = getenv("FUMIBAKO_CONFIG");
     }
+    if (path == NULL) {
+        path = DEFAULT_PATH;
+    }
     if (s == FB_OK) {
-        s = read_document(c, path != NULL ? path : DEFAULT_PATH, err);
+        s = read_document(c, path, err);
     }
     if (s == FB_OK) {
         s = read_environment(c, err);
@@ -389,6 +406,9 @@ enum fb_status fb_config_load(const char *path, struct fb_config **config_r, str
     }
     if (s == FB_OK) {
         s = check_together(c, err);
+        if (s != FB_OK) {
+            (void)fb_error_prefix(err, "%s", path);
+        }
     }
     if (s != FB_OK) {
         fb_config_free(&c);

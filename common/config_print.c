@@ -11,6 +11,41 @@ static const void *field(const struct fb_config *c, const struct fb_config_row *
     return (const char *)c + row->offset;
 }
 
+/* A double-quoted YAML scalar that reads back as it was. */
+static enum fb_status print_quoted(const char *text, struct fb_buf *out)
+{
+    enum fb_status s = fb_buf_add_char(out, '"');
+    for (const char *p = text; *p != '\0' && s == FB_OK; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c == '"' || c == '\\') {
+            s = fb_buf_printf(out, "\\%c", c);
+        } else if (c < 0x20 || c == 0x7f) {
+            s = fb_buf_printf(out, "\\x%02x", c);
+        } else {
+            s = fb_buf_add_char(out, (char)c);
+        }
+    }
+    return s == FB_OK ? fb_buf_add_char(out, '"') : s;
+}
+
+/* The same, with the user and the password of a URL hidden: they are secrets as well. */
+static enum fb_status print_text(const char *text, struct fb_buf *out)
+{
+    const char *at = strrchr(text, '@');
+    const char *scheme = strstr(text, "://");
+    if (at == NULL || scheme == NULL || scheme > at) {
+        return print_quoted(text, out);
+    }
+    struct fb_buf shown;
+    fb_buf_init(&shown, SIZE_MAX / 2);
+    enum fb_status s = fb_buf_printf(&shown, "%.*s***%s", (int)(scheme + 3 - text), text, at);
+    if (s == FB_OK) {
+        s = print_quoted(fb_buf_str(&shown), out);
+    }
+    fb_buf_deinit(&shown);
+    return s;
+}
+
 static enum fb_status print_value(const struct fb_config *c, const struct fb_config_row *row,
                                   struct fb_buf *out)
 {
@@ -18,7 +53,8 @@ static enum fb_status print_value(const struct fb_config *c, const struct fb_con
         const struct fb_string_list *list = field(c, row);
         enum fb_status s = fb_buf_add_str(out, "[");
         for (size_t i = 0; i < list->count && s == FB_OK; i++) {
-            s = fb_buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", list->items[i]);
+            s = i > 0 ? fb_buf_add_str(out, ", ") : FB_OK;
+            s = s == FB_OK ? print_quoted(list->items[i], out) : s;
         }
         return s == FB_OK ? fb_buf_add_str(out, "]") : s;
     }
@@ -38,13 +74,7 @@ static enum fb_status print_value(const struct fb_config *c, const struct fb_con
     if (row->type == FB_CT_SECRET) {
         return fb_buf_add_str(out, "\"***\"");
     }
-    /* A password in the URL is a secret as well. */
-    const char *at = strcmp(row->key, "url") == 0 ? strrchr(*text, '@') : NULL;
-    const char *scheme = at != NULL ? strstr(*text, "://") : NULL;
-    if (scheme != NULL && scheme < at) {
-        return fb_buf_printf(out, "\"%.*s***%s\"", (int)(scheme + 3 - *text), *text, at);
-    }
-    return fb_buf_printf(out, "\"%s\"", *text);
+    return print_text(*text, out);
 }
 
 enum fb_status fb_config_dump(const struct fb_config *c, struct fb_buf *out)

@@ -10,6 +10,8 @@
 #include "common/buf.h"
 
 #define LINE_MAX_BYTES 4096
+#define TEXT_MAX_BYTES 3072 /* of them the text may take, escaped: the ids behind it always fit */
+#define END_MAX_BYTES  16   /* what closes a value and a line comes on top */
 
 static struct {
     const char *service;
@@ -67,33 +69,67 @@ void fb_log_context_clear(void)
     memset(&context, 0, sizeof context);
 }
 
-/* JSON string escaping; the text form escapes the same way, so that one record stays one line.
- * Bytes that are not UTF-8 cannot reach here from callers (fb_error cleans, ids are ASCII), so they
- * pass as they are. */
-static void add_escaped(struct fb_buf *b, const char *s)
+/* Bytes of the UTF-8 character at p (RFC 3629); 0 when there is none.  A NUL ends the text, so no byte
+ * behind it is looked at. */
+static size_t character_length(const unsigned char *p)
 {
-    enum fb_status ignored = FB_OK; /* a full line is cut, the log goes on */
-    for (; *s != '\0'; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\') {
-            ignored = fb_buf_printf(b, "\\%c", c);
-        } else if (c < 0x20 || c == 0x7f) {
-            ignored = fb_buf_printf(b, "\\u%04x", c);
-        } else {
-            ignored = fb_buf_add_char(b, (char)c);
+    static const struct {
+        unsigned char first, last, second_from, second_to;
+        size_t length;
+    } forms[] = {{0x01, 0x7f, 0, 0, 1},          {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+                 {0xe1, 0xec, 0x80, 0xbf, 3},    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+                 {0xf0, 0xf0, 0x90, 0xbf, 4},    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (p[0] < forms[i].first || p[0] > forms[i].last) {
+            continue;
         }
+        if (forms[i].length > 1 && (p[1] < forms[i].second_from || p[1] > forms[i].second_to)) {
+            return 0;
+        }
+        for (size_t k = 2; k < forms[i].length; k++) {
+            if (p[k] < 0x80 || p[k] > 0xbf) {
+                return 0;
+            }
+        }
+        return forms[i].length;
     }
-    (void)ignored;
+    return 0;
+}
+
+/* JSON string escaping, up to the line's length `most`; the text form escapes the same way, so that one
+ * record stays one line.  Names of files and words of peers come in here: what is not UTF-8 becomes
+ * U+FFFD, and no control character passes, C1 included. */
+static void add_escaped(struct fb_buf *b, const char *text, size_t most)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    enum fb_status s = FB_OK; /* a full line is cut between two characters, the log goes on */
+    while (*p != '\0' && s == FB_OK) {
+        char out[8];
+        size_t n = character_length(p);
+        if (n == 1 && (*p == '"' || *p == '\\')) {
+            (void)snprintf(out, sizeof out, "\\%c", *p);
+        } else if (n == 1 && (*p < 0x20 || *p == 0x7f)) {
+            (void)snprintf(out, sizeof out, "\\u%04x", *p);
+        } else if (n == 0) {
+            (void)snprintf(out, sizeof out, "\\ufffd");
+        } else if (n == 2 && *p == 0xc2 && p[1] < 0xa0) {
+            (void)snprintf(out, sizeof out, "\\u%04x", p[1]);
+        } else {
+            (void)snprintf(out, sizeof out, "%.*s", (int)n, (const char *)p);
+        }
+        s = b->len + strlen(out) <= most ? fb_buf_add_str(b, out) : FB_TOO_BIG;
+        p += n > 0 ? n : 1;
+    }
 }
 
 static void add_field(struct fb_buf *b, const char *key, const char *value)
 {
-    if (value == NULL || value[0] == '\0') {
+    if (value == NULL || value[0] == '\0' || b->len + strlen(key) + 8 > LINE_MAX_BYTES) {
         return;
     }
     enum fb_status s = fb_buf_printf(b, settings.is_json ? ",\"%s\":\"" : " %s=\"", key);
     if (s == FB_OK) {
-        add_escaped(b, value);
+        add_escaped(b, value, LINE_MAX_BYTES);
         s = fb_buf_add_str(b, "\"");
     }
     (void)s;
@@ -117,7 +153,7 @@ static void add_head(struct fb_buf *b, enum fb_level level, const char *text)
         s = fb_buf_printf(b, "%s %-5s %s: ", when, level_names[level], settings.service);
     }
     if (s == FB_OK) {
-        add_escaped(b, text);
+        add_escaped(b, text, TEXT_MAX_BYTES);
     }
     if (settings.is_json) {
         s = fb_buf_add_char(b, '"');
@@ -137,7 +173,6 @@ static void add_head(struct fb_buf *b, enum fb_level level, const char *text)
 /* One write() a line, so that lines of several threads and processes do not mix. */
 static void end_line(struct fb_buf *b)
 {
-    b->max += 8; /* the end always fits */
     enum fb_status s = fb_buf_add_str(b, settings.is_json ? "}\n" : "\n");
     if (s == FB_OK) {
         ssize_t n = write(STDERR_FILENO, b->ptr, b->len);
@@ -157,7 +192,7 @@ void fb_log(enum fb_level level, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     struct fb_buf line;
-    fb_buf_init(&line, LINE_MAX_BYTES);
+    fb_buf_init(&line, LINE_MAX_BYTES + END_MAX_BYTES);
     add_head(&line, level, text);
     end_line(&line);
 }
@@ -168,7 +203,7 @@ void fb_log_fields(enum fb_level level, const char *text, ...)
         return;
     }
     struct fb_buf line;
-    fb_buf_init(&line, LINE_MAX_BYTES);
+    fb_buf_init(&line, LINE_MAX_BYTES + END_MAX_BYTES);
     add_head(&line, level, text);
     va_list ap;
     va_start(ap, text);

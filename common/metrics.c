@@ -4,6 +4,7 @@
  * up by name: a service has some dozens of series. */
 #include "common/metrics.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -126,6 +127,19 @@ void fb_metrics_on_scrape(void (*collect)(void *ctx), void *ctx)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* As the exposition format writes a number: glibc's "-nan" would spoil the whole scrape. */
+static const char *number(double value, char text[32])
+{
+    if (isnan(value)) {
+        return "NaN";
+    }
+    if (isinf(value)) {
+        return value > 0 ? "+Inf" : "-Inf";
+    }
+    (void)snprintf(text, 32, "%.17g", value);
+    return text;
+}
+
 static enum fb_status render_histogram(const struct fb_counter *c, struct fb_buf *out)
 {
     const char *comma = c->labels[0] != '\0' ? "," : "";
@@ -144,8 +158,9 @@ static enum fb_status render_histogram(const struct fb_counter *c, struct fb_buf
     const char *open = c->labels[0] != '\0' ? "{" : "";
     const char *close = c->labels[0] != '\0' ? "}" : "";
     if (s == FB_OK) {
-        s = fb_buf_printf(out, "%s_sum%s%s%s %.17g\n%s_count%s%s%s %llu\n", c->name, open,
-                          c->labels, close, c->value, c->name, open, c->labels, close,
+        char sum[32];
+        s = fb_buf_printf(out, "%s_sum%s%s%s %s\n%s_count%s%s%s %llu\n", c->name, open,
+                          c->labels, close, number(c->value, sum), c->name, open, c->labels, close,
                           (unsigned long long)total);
     }
     return s;
@@ -161,6 +176,7 @@ enum fb_status fb_metrics_render(struct fb_buf *out)
     (void)pthread_mutex_lock(&lock);
     for (size_t i = 0; i < series_count && s == FB_OK; i++) {
         const struct fb_counter *c = series[i];
+        char value[32];
         if (i == 0 || strcmp(series[i - 1]->name, c->name) != 0) {
             s = fb_buf_printf(out, "# TYPE %s %s\n", c->name, kinds[c->kind]);
         }
@@ -170,9 +186,9 @@ enum fb_status fb_metrics_render(struct fb_buf *out)
         if (c->kind == HISTOGRAM) {
             s = render_histogram(c, out);
         } else if (c->labels[0] != '\0') {
-            s = fb_buf_printf(out, "%s{%s} %.17g\n", c->name, c->labels, c->value);
+            s = fb_buf_printf(out, "%s{%s} %s\n", c->name, c->labels, number(c->value, value));
         } else {
-            s = fb_buf_printf(out, "%s %.17g\n", c->name, c->value);
+            s = fb_buf_printf(out, "%s %s\n", c->name, number(c->value, value));
         }
     }
     (void)pthread_mutex_unlock(&lock);

@@ -68,11 +68,13 @@ static void prepare_process(void)
 static void usage(FILE *to, const struct fb_service *service)
 {
     (void)fprintf(to,
-                  "usage: fumibako-%s [--config FILE] [--check | --dump-config | --version]\n"
+                  "usage: fumibako-%s [--config FILE] [--check | --dump-config | --config-table | "
+                  "--version]\n"
                   "  --config FILE   configuration (default: $FUMIBAKO_CONFIG, then "
                   "/etc/fumibako/fumibako.yaml)\n"
                   "  --check         check the configuration and exit: 0 good, 78 not\n"
                   "  --dump-config   print the configuration in effect, secrets as ***\n"
+                  "  --config-table  print all keys with default and meaning, in Markdown\n"
                   "  --version       print the version\n",
                   service->name);
 }
@@ -83,13 +85,14 @@ static int complain(const struct fb_service *service, const struct fb_error *err
     return err->status == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
 }
 
+/* The configuration in effect, or (NULL) the table of all keys. */
 static int dump(const struct fb_config *config)
 {
     struct fb_buf text;
     fb_buf_init(&text, 1U << 20);
     int code = FB_EXIT_FAILED;
-    if (fb_config_dump(config, &text) == FB_OK &&
-        fwrite(text.ptr, 1, text.len, stdout) == text.len) {
+    enum fb_status s = config != NULL ? fb_config_dump(config, &text) : fb_config_table(&text);
+    if (s == FB_OK && fwrite(text.ptr, 1, text.len, stdout) == text.len) {
         code = 0;
     }
     fb_buf_deinit(&text);
@@ -148,10 +151,11 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
 
 int fb_service_main(const struct fb_service *service, int argc, char **argv)
 {
-    enum { OPT_CONFIG = 1, OPT_CHECK, OPT_DUMP, OPT_VERSION, OPT_HELP };
+    enum { OPT_CONFIG = 1, OPT_CHECK, OPT_DUMP, OPT_TABLE, OPT_VERSION, OPT_HELP };
     static const struct option options[] = {{"config", required_argument, NULL, OPT_CONFIG},
                                             {"check", no_argument, NULL, OPT_CHECK},
                                             {"dump-config", no_argument, NULL, OPT_DUMP},
+                                            {"config-table", no_argument, NULL, OPT_TABLE},
                                             {"version", no_argument, NULL, OPT_VERSION},
                                             {"help", no_argument, NULL, OPT_HELP},
                                             {NULL, 0, NULL, 0}};
@@ -166,6 +170,8 @@ int fb_service_main(const struct fb_service *service, int argc, char **argv)
         case OPT_DUMP:
             mode = o;
             break;
+        case OPT_TABLE:
+            return dump(NULL);
         case OPT_VERSION:
             (void)printf("fumibako-%s %s\n", service->name, FB_VERSION);
             return 0;
@@ -190,7 +196,8 @@ int fb_service_main(const struct fb_service *service, int argc, char **argv)
     }
     if (mode == OPT_CHECK) {
         if (service->check != NULL && service->check(config, &err) != FB_OK) {
-            code = complain(service, &err);
+            (void)complain(service, &err);
+            code = FB_EXIT_CONFIG; /* whatever the reason: the configuration cannot be used as it is */
         } else {
             (void)printf("fumibako-%s: the configuration is good\n", service->name);
         }

@@ -108,7 +108,16 @@ enum fb_status fb_error_prefix(struct fb_error *err, const char *fmt, ...)
 
 _Noreturn void fb_assert_failed(const char *expression, const char *file, int line)
 {
+    char text[512]; /* no buffer of ours here: memory may be what is missing */
+    size_t n = 0;
+    for (const char *p = expression; *p != '\0' && n + 3 < sizeof text; p++) {
+        if (*p == '"' || *p == '\\') {
+            text[n++] = '\\';
+        }
+        text[n++] = *p;
+    }
+    text[n] = '\0';
     (void)fprintf(stderr, "{\"level\":\"panic\",\"text\":\"%s:%d: assertion failed: %s\"}\n", file,
-                  line, expression);
+                  line, text);
     abort();
 }

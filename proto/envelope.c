@@ -64,11 +64,11 @@ static void read_recipients(struct fb_read *r, struct fb_envelope *e)
     if (list == NULL) {
         return;
     }
-    e->recipients = fb_xcalloc(list->size, sizeof *e->recipients);
+    e->recipients = fb_read_alloc(r, "rcpts", list->size, sizeof *e->recipients);
     for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
         struct fb_read item;
         struct fb_recipient *to = &e->recipients[e->recipient_count++];
-        fb_read_item(r, list, i, "envelope.rcpts[]", &item);
+        fb_read_item(r, list, i, "envelope.rcpts", &item);
         to->address = fb_read_str(&item, "to", FB_MAX_ADDRESS);
         to->notify = fb_read_opt_str(&item, "notify", 64);
         to->orcpt = fb_read_opt_str(&item, "orcpt", MAX_TEXT);
@@ -87,9 +87,7 @@ enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *env
     struct fb_read r;
     struct fb_envelope e = {0};
     fb_read_init(&r, "envelope", bytes, FB_MAX_ENVELOPE, err);
-    if (fb_read_uint(&r, "v", UINT32_MAX) > ENVELOPE_VERSION && r.status == FB_OK) {
-        r.status = fb_error_set(err, FB_AGAIN, "envelope.v: newer than this program");
-    }
+    (void)fb_read_version(&r, ENVELOPE_VERSION);
     e.reverse_path = fb_read_str(&r, "from", FB_MAX_ADDRESS);
     read_recipients(&r, &e);
     e.is_8bit = fb_read_bool(&r, "8bit");
@@ -103,6 +101,9 @@ enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *env
     e.queue_id = fb_read_opt_str(&r, "queue", MAX_TEXT);
     e.received_ms = (int64_t)fb_read_uint(&r, "at", INT64_MAX);
     fb_read_str_into(&r, "trace", e.trace, sizeof e.trace);
+    if (r.status == FB_OK && e.trace[0] != '\0' && !fb_trace_is_valid(e.trace)) {
+        (void)fb_read_fail(&r, "trace", "no traceparent");
+    }
     enum fb_status s = r.status;
     fb_read_deinit(&r);
     if (s == FB_OK) {

@@ -75,13 +75,7 @@ enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r, struct
     struct fb_job job = {0};
     char stage[16] = "";
     fb_read_init(&r, "job", bytes, FB_MAX_JOB, err);
-    job.version = (uint32_t)fb_read_uint(&r, "v", UINT32_MAX);
-    if (r.status == FB_OK && job.version > FB_JOB_VERSION) {
-        r.status = fb_error_set(err, FB_AGAIN, "job.v: version %u is newer than this worker (%d): it waits for an upgraded one",
-                                job.version, FB_JOB_VERSION);
-    } else if (r.status == FB_OK && (job.version == 0 || job.version + 1 < FB_JOB_VERSION)) {
-        (void)fb_read_fail(&r, "v", "too old");
-    }
+    job.version = fb_read_version(&r, FB_JOB_VERSION);
     fb_read_str_into(&r, "stage", stage, sizeof stage);
     fb_read_str_into(&r, "msg", job.msg_id, sizeof job.msg_id);
     fb_read_str_into(&r, "spool", job.spool_ref, sizeof job.spool_ref);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_DEPTH 8
+/* msgpack-c keeps 24 bytes for an element, which may be one byte long.  The largest plan has 1,000 branches that name
+ * 2,001 parts each. */
+#define MAX_ELEMENTS (5U << 19)
+#define MAX_KEYS     64
 
 /* ---- writing ---- */
 
@@ -101,11 +106,12 @@ static uint64_t big_endian(const uint8_t *p, size_t len)
 }
 
 /* Walks the heads before msgpack-c allocates anything: depth, and counts that the bytes could not hold. */
-static bool walk(struct fb_slice *in, int depth)
+static bool walk(struct fb_slice *in, int depth, uint32_t *left)
 {
-    if (in->len == 0 || depth > MAX_DEPTH) {
+    if (in->len == 0 || depth > MAX_DEPTH || *left == 0) {
         return false;
     }
+    (*left)--;
     uint8_t t = in->ptr[0];
     size_t head = 1;
     uint64_t body = 0;  /* bytes */
@@ -141,30 +147,69 @@ static bool walk(struct fb_slice *in, int depth)
     }
     *in = fb_slice_sub(*in, (size_t)body, SIZE_MAX);
     for (uint64_t i = 0; i < items; i++) {
-        if (!walk(in, depth + 1)) {
+        if (!walk(in, depth + 1, left)) {
             return false;
         }
     }
     return true;
 }
 
-enum fb_status fb_read_fail(struct fb_read *r, const char *key, const char *why)
+/* Where an error is: "plan.parts[3].name". */
+struct place {
+    char text[160];
+};
+
+static struct place place_of(const struct fb_read *r, struct fb_slice key)
+{
+    struct place p;
+    char index[24] = "";
+    if (r->item >= 0) {
+        (void)snprintf(index, sizeof index, "[%lld]", (long long)r->item);
+    }
+    (void)snprintf(p.text, sizeof p.text, "%s%s%s%.*s", r->what, index, key.len > 0 ? "." : "",
+                   (int)(key.len < 64 ? key.len : 64), key.len > 0 ? (const char *)key.ptr : "");
+    return p;
+}
+
+static void fail_at(struct fb_read *r, struct fb_slice key, const char *why)
 {
     if (r->status == FB_OK) {
-        r->status = fb_error_set(r->err, FB_INVALID, "%s%s%s: %s", r->what, key[0] != '\0' ? "." : "", key, why);
+        r->status = fb_error_set(r->err, FB_INVALID, "%s: %s", place_of(r, key).text, why);
     }
+}
+
+enum fb_status fb_read_fail(struct fb_read *r, const char *key, const char *why)
+{
+    fail_at(r, fb_slice_str(key), why);
     return r->status;
 }
 
-static bool same_key(const msgpack_object *a, const msgpack_object *b)
+static void out_of_memory(struct fb_read *r, const char *key)
 {
-    return a->via.str.size == b->via.str.size && memcmp(a->via.str.ptr, b->via.str.ptr, a->via.str.size) == 0;
+    if (r->status == FB_OK) {
+        r->status =
+            fb_error_set(r->err, FB_NO_SPACE, "%s: no memory left", place_of(r, fb_slice_str(key)).text);
+    }
+}
+
+void *fb_read_alloc(struct fb_read *r, const char *key, size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+    if (memory == NULL) {
+        out_of_memory(r, key);
+    }
+    return memory;
+}
+
+static struct fb_slice key_of(const msgpack_object *key)
+{
+    return fb_slice_of(key->via.str.ptr, key->via.str.size);
 }
 
 static void check_keys(struct fb_read *r)
 {
     const msgpack_object_map *m = &r->map->via.map;
-    if (m->size > 64) {
+    if (m->size > MAX_KEYS) {
         (void)fb_read_fail(r, "", "more than 64 keys");
         return;
     }
@@ -174,27 +219,21 @@ static void check_keys(struct fb_read *r)
             return;
         }
         for (uint32_t j = 0; j < i; j++) {
-            if (same_key(&m->ptr[i].key, &m->ptr[j].key)) {
-                (void)fb_read_fail(r, "", "a key stands twice");
+            if (fb_slice_eq(key_of(&m->ptr[i].key), key_of(&m->ptr[j].key))) {
+                fail_at(r, key_of(&m->ptr[i].key), "the key stands twice");
                 return;
             }
         }
     }
 }
 
-void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max, struct fb_error *err)
+static void unpack(struct fb_read *r, struct fb_slice bytes)
 {
-    *r = (struct fb_read){.what = what, .err = err};
-    msgpack_unpacked_init(&r->unpacked);
-    struct fb_slice rest = bytes;
     size_t off = 0;
-    if (bytes.len > max) {
-        r->status = fb_error_set(err, FB_TOO_BIG, "%s: %zu bytes are more than %zu", what, bytes.len, max);
-    } else if (!walk(&rest, 0)) {
-        (void)fb_read_fail(r, "", "no msgpack, or cut off, or too deep");
-    } else if (rest.len > 0) {
-        (void)fb_read_fail(r, "", "bytes behind the end");
-    } else if (msgpack_unpack_next(&r->unpacked, (const char *)bytes.ptr, bytes.len, &off) != MSGPACK_UNPACK_SUCCESS) {
+    msgpack_unpack_return how = msgpack_unpack_next(&r->unpacked, (const char *)bytes.ptr, bytes.len, &off);
+    if (how == MSGPACK_UNPACK_NOMEM_ERROR) {
+        out_of_memory(r, "");
+    } else if (how != MSGPACK_UNPACK_SUCCESS) {
         (void)fb_read_fail(r, "", "no msgpack");
     } else if (r->unpacked.data.type != MSGPACK_OBJECT_MAP) {
         (void)fb_read_fail(r, "", "no map");
@@ -204,9 +243,38 @@ void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, si
     }
 }
 
+void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max, struct fb_error *err)
+{
+    *r = (struct fb_read){.what = what, .item = -1, .err = err};
+    msgpack_unpacked_init(&r->unpacked);
+    struct fb_slice rest = bytes;
+    uint32_t left = MAX_ELEMENTS;
+    if (bytes.len > max) {
+        r->status = fb_error_set(err, FB_TOO_BIG, "%s: %zu bytes are more than %zu", what, bytes.len, max);
+    } else if (!walk(&rest, 0, &left)) {
+        (void)fb_read_fail(r, "", "no msgpack, or cut off, too deep or with too many elements");
+    } else if (rest.len > 0) {
+        (void)fb_read_fail(r, "", "bytes behind the end");
+    } else {
+        unpack(r, bytes);
+    }
+}
+
 void fb_read_deinit(struct fb_read *r)
 {
     msgpack_unpacked_destroy(&r->unpacked);
+}
+
+uint32_t fb_read_version(struct fb_read *r, uint32_t current)
+{
+    uint64_t version = fb_read_uint(r, "v", UINT32_MAX);
+    if (r->status == FB_OK && version > current) {
+        r->status = fb_error_set(r->err, FB_AGAIN, "%s.v: version %llu is newer than this program's %u: it waits for an upgraded one",
+                                 r->what, (unsigned long long)version, current);
+    } else if (r->status == FB_OK && (version == 0 || version + 1 < current)) {
+        (void)fb_read_fail(r, "v", "too old");
+    }
+    return (uint32_t)version;
 }
 
 static const msgpack_object *find(const struct fb_read *r, const char *key)
@@ -244,10 +312,10 @@ uint64_t fb_read_uint(struct fb_read *r, const char *key, uint64_t most)
         return 0;
     }
     if (o->via.u64 > most) {
-        if (r->status == FB_OK) {
-            r->status = fb_error_set(r->err, FB_INVALID, "%s.%s: %llu is above %llu", r->what, key,
-                                     (unsigned long long)o->via.u64, (unsigned long long)most);
-        }
+        char why[64];
+        (void)snprintf(why, sizeof why, "%llu is above %llu", (unsigned long long)o->via.u64,
+                       (unsigned long long)most);
+        (void)fb_read_fail(r, key, why);
         return 0;
     }
     return o->via.u64;
@@ -282,7 +350,9 @@ static char *dup_text(struct fb_read *r, const char *key, const msgpack_object *
         }
     }
     char *text = fb_slice_dup_str(fb_slice_of(o->via.str.ptr, o->via.str.size));
-    FB_ASSERT(text != NULL);
+    if (text == NULL) {
+        out_of_memory(r, key);
+    }
     return text;
 }
 
@@ -344,8 +414,8 @@ uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_
     if (a == NULL) {
         return NULL;
     }
-    uint32_t *values = fb_xcalloc(a->size, sizeof *values);
-    for (uint32_t i = 0; i < a->size; i++) {
+    uint32_t *values = fb_read_alloc(r, key, a->size, sizeof *values);
+    for (uint32_t i = 0; values != NULL && i < a->size; i++) {
         if (a->ptr[i].type != MSGPACK_OBJECT_POSITIVE_INTEGER || a->ptr[i].via.u64 > most_value) {
             (void)fb_read_fail(r, key, "an item is no number within its bounds");
             free(values);
@@ -353,7 +423,7 @@ uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_
         }
         values[i] = (uint32_t)a->ptr[i].via.u64;
     }
-    *count_r = a->size;
+    *count_r = values != NULL ? a->size : 0;
     return values;
 }
 
@@ -363,8 +433,8 @@ char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most
     if (a == NULL) {
         return NULL;
     }
-    char **values = fb_xcalloc(a->size, sizeof *values);
-    for (uint32_t i = 0; i < a->size; i++) {
+    char **values = fb_read_alloc(r, key, a->size, sizeof *values);
+    for (uint32_t i = 0; values != NULL && i < a->size; i++) {
         values[i] = dup_text(r, key, &a->ptr[i], most_bytes);
         if (values[i] == NULL) {
             for (uint32_t j = 0; j < i; j++) {
@@ -374,14 +444,14 @@ char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most
             return NULL;
         }
     }
-    *count_r = a->size;
+    *count_r = values != NULL ? a->size : 0;
     return values;
 }
 
 void fb_read_item(struct fb_read *parent, const msgpack_object_array *list, uint32_t i, const char *what,
                   struct fb_read *item_r)
 {
-    *item_r = (struct fb_read){.what = what, .err = parent->err, .status = parent->status};
+    *item_r = (struct fb_read){.what = what, .item = i, .err = parent->err, .status = parent->status};
     if (list->ptr[i].type != MSGPACK_OBJECT_MAP) {
         (void)fb_read_fail(item_r, "", "no map");
         return;

@@ -33,16 +33,22 @@ void fb_pack_strs(struct fb_pack *p, const char *key, char *const *values, size_
 struct fb_read {
     msgpack_unpacked unpacked; /* owns everything read; only in the root */
     const msgpack_object *map;
-    const char *what; /* "job", "plan.parts[3]": for messages */
+    const char *what; /* "job", "plan.parts": for messages */
+    int64_t item;     /* index in its list, -1 for what is in no list */
     enum fb_status status;
     struct fb_error *err;
 };
 
-/* Parses one whole object (nothing behind it, depth at most 8, no more elements than bytes) that is a map with unique
- * string keys. */
+/* Parses one whole object (nothing behind it, depth at most 8, no more elements than bytes and than any document of
+ * ours can have) that is a map with unique string keys.  FB_INVALID, FB_TOO_BIG, FB_NO_SPACE. */
 void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max, struct fb_error *err);
 void fb_read_deinit(struct fb_read *r);
 enum fb_status fb_read_fail(struct fb_read *r, const char *key, const char *why);
+/* The key "v": this version and the one before are read (there is none before 1); a newer one is FB_AGAIN, for it waits
+ * for an upgraded program; an older one FB_INVALID. */
+uint32_t fb_read_version(struct fb_read *r, uint32_t current);
+/* Memory for a list whose length the bytes told, zeroed; NULL and FB_NO_SPACE when there is none. */
+void *fb_read_alloc(struct fb_read *r, const char *key, size_t count, size_t size);
 /* Required keys; the value is within the bounds or it is an error. */
 uint64_t fb_read_uint(struct fb_read *r, const char *key, uint64_t most);
 bool fb_read_bool(struct fb_read *r, const char *key);
@@ -53,7 +59,7 @@ void fb_read_str_into(struct fb_read *r, const char *key, char *out, size_t size
 void fb_read_bin(struct fb_read *r, const char *key, uint8_t *out, size_t len);
 uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value, uint32_t *count_r);
 char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most_bytes, uint32_t *count_r);
-/* The array of maps under key; item i is then opened with fb_read_item. */
+/* The array of maps under key; item i is then opened with fb_read_item (what: "plan.parts"). */
 const msgpack_object_array *fb_read_array(struct fb_read *r, const char *key, size_t most);
 void fb_read_item(struct fb_read *parent, const msgpack_object_array *list, uint32_t i, const char *what,
                   struct fb_read *item_r);

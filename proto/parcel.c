@@ -78,11 +78,11 @@ static void read_grants(struct fb_read *r, struct fb_parcel *p)
     if (list == NULL) {
         return;
     }
-    p->grants = fb_xcalloc(list->size, sizeof *p->grants);
+    p->grants = fb_read_alloc(r, "grants", list->size, sizeof *p->grants);
     for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
         struct fb_read item;
         struct fb_parcel_grant *g = &p->grants[p->grant_count++];
-        fb_read_item(r, list, i, "parcel.grants[]", &item);
+        fb_read_item(r, list, i, "parcel.grants", &item);
         g->recipient = (uint32_t)fb_read_uint(&item, "rcpt", FB_MAX_RECIPIENTS - 1);
         g->address = fb_read_str(&item, "to", FB_MAX_ADDRESS);
         g->grant_id = fb_read_str(&item, "id", MAX_WORDS);
@@ -97,11 +97,11 @@ static void read_files(struct fb_read *r, struct fb_parcel *p)
     if (list == NULL) {
         return;
     }
-    p->files = fb_xcalloc(list->size, sizeof *p->files);
+    p->files = fb_read_alloc(r, "files", list->size, sizeof *p->files);
     for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
         struct fb_read item;
         struct fb_parcel_file *f = &p->files[p->file_count++];
-        fb_read_item(r, list, i, "parcel.files[]", &item);
+        fb_read_item(r, list, i, "parcel.files", &item);
         f->name = fb_read_str(&item, "name", FB_MAX_FILE_NAME * 4);
         f->file_id = fb_read_str(&item, "id", MAX_WORDS);
         f->size = fb_read_uint(&item, "size", UINT64_MAX);
@@ -115,10 +115,7 @@ enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_
     struct fb_read r;
     struct fb_parcel p = {0};
     fb_read_init(&r, "parcel", bytes, FB_MAX_MANIFEST, err);
-    p.version = (uint32_t)fb_read_uint(&r, "v", UINT32_MAX);
-    if (r.status == FB_OK && p.version > FB_PARCEL_VERSION) {
-        r.status = fb_error_set(err, FB_AGAIN, "parcel.v: version %u is newer than this program", p.version);
-    }
+    p.version = fb_read_version(&r, FB_PARCEL_VERSION);
     fb_read_str_into(&r, "parcel", p.parcel_id, sizeof p.parcel_id);
     p.storage = fb_read_str(&r, "storage", MAX_WORDS);
     p.user = fb_read_str(&r, "user", MAX_WORDS);

@@ -199,11 +199,11 @@ static void read_parts(struct fb_read *r, struct fb_plan *plan)
     if (list == NULL) {
         return;
     }
-    plan->parts = fb_xcalloc(list->size, sizeof *plan->parts);
+    plan->parts = fb_read_alloc(r, "parts", list->size, sizeof *plan->parts);
     for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
         struct fb_read item;
         plan->part_count++;
-        fb_read_item(r, list, i, "plan.parts[]", &item);
+        fb_read_item(r, list, i, "plan.parts", &item);
         read_part(&item, &plan->parts[i], plan->content_size);
         fb_read_item_end(r, &item);
     }
@@ -215,11 +215,11 @@ static void read_branches(struct fb_read *r, struct fb_plan *plan)
     if (list == NULL) {
         return;
     }
-    plan->branches = fb_xcalloc(list->size, sizeof *plan->branches);
+    plan->branches = fb_read_alloc(r, "branches", list->size, sizeof *plan->branches);
     for (uint32_t i = 0; i < list->size && r->status == FB_OK; i++) {
         struct fb_read item;
         plan->branch_count++;
-        fb_read_item(r, list, i, "plan.branches[]", &item);
+        fb_read_item(r, list, i, "plan.branches", &item);
         read_branch(&item, &plan->branches[i], plan->part_count);
         fb_read_item_end(r, &item);
     }
@@ -230,10 +230,7 @@ enum fb_status fb_plan_decode(struct fb_slice bytes, struct fb_plan *plan_r, str
     struct fb_read r;
     struct fb_plan plan = {0};
     fb_read_init(&r, "plan", bytes, FB_MAX_PLAN, err);
-    plan.version = (uint32_t)fb_read_uint(&r, "v", UINT32_MAX);
-    if (r.status == FB_OK && plan.version > FB_PLAN_VERSION) {
-        r.status = fb_error_set(err, FB_AGAIN, "plan.v: version %u is newer than this program", plan.version);
-    }
+    plan.version = fb_read_version(&r, FB_PLAN_VERSION);
     fb_read_str_into(&r, "msg", plan.msg_id, sizeof plan.msg_id);
     fb_read_str_into(&r, "policy", plan.policy_version, sizeof plan.policy_version);
     plan.content_size = fb_read_uint(&r, "size", UINT64_MAX);

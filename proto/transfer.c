@@ -2,13 +2,16 @@
  *
  * The decoders; the rules stand in the header.
  */
-#include "services/render/transfer.h"
+#include "proto/transfer.h"
 
 #include <string.h>
 
-void render_transfer_init(struct render_transfer *t, enum fb_encoding encoding)
+#define UU_LINE   63 /* bytes that a line can give */
+#define UU_CREDIT (FB_TRANSFER_SLACK - UU_LINE)
+
+void fb_transfer_init(struct fb_transfer *t, enum fb_encoding encoding)
 {
-    *t = (struct render_transfer){.encoding = encoding};
+    *t = (struct fb_transfer){.encoding = encoding, .credit = UU_CREDIT};
 }
 
 static int sextet(uint8_t c)
@@ -26,7 +29,7 @@ static int sextet(uint8_t c)
 }
 
 /* Gives the whole bytes of the quantum at hand. */
-static size_t flush_quantum(struct render_transfer *t, uint8_t *out)
+static size_t flush_quantum(struct fb_transfer *t, uint8_t *out)
 {
     size_t n = 0;
     if (t->count >= 2) {
@@ -44,7 +47,7 @@ static size_t flush_quantum(struct render_transfer *t, uint8_t *out)
     return n;
 }
 
-static size_t step_base64(struct render_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
+static size_t step_base64(struct fb_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
@@ -76,7 +79,7 @@ static int hex_digit(uint8_t c)
 }
 
 /* held is "=", "=X" or "=\r": takes c and says what becomes of it. */
-static size_t qp_pending(struct render_transfer *t, uint8_t c, uint8_t *out)
+static size_t qp_pending(struct fb_transfer *t, uint8_t c, uint8_t *out)
 {
     if (t->count == 1 && (hex_digit(c) >= 0 || c == '\r')) {
         t->held[t->count++] = c;
@@ -103,7 +106,7 @@ static size_t qp_pending(struct render_transfer *t, uint8_t c, uint8_t *out)
     return n;
 }
 
-static size_t step_qp(struct render_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
+static size_t step_qp(struct fb_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
 {
     size_t n = 0;
     size_t i = 0;
@@ -125,7 +128,7 @@ static size_t step_qp(struct render_transfer *t, const uint8_t *in, size_t len, 
     return n;
 }
 
-int render_transfer_uu_line(const uint8_t *line, size_t len, uint8_t *out)
+int fb_transfer_uu_line(const uint8_t *line, size_t len, uint8_t *out)
 {
     if (len == 0 || line[0] < 0x20 || line[0] > 0x60) {
         return -1;
@@ -149,7 +152,7 @@ int render_transfer_uu_line(const uint8_t *line, size_t len, uint8_t *out)
     return (int)want;
 }
 
-static size_t uu_line(struct render_transfer *t, uint8_t *out)
+static size_t uu_line(struct fb_transfer *t, uint8_t *out)
 {
     size_t len = t->count;
     bool is_long = t->is_line_long;
@@ -169,17 +172,24 @@ static size_t uu_line(struct render_transfer *t, uint8_t *out)
         t->is_done = true;
         return 0;
     }
-    int n = is_long ? -1 : render_transfer_uu_line(t->held, len, out);
+    uint8_t line[UU_LINE + 1];
+    int n = is_long ? -1 : fb_transfer_uu_line(t->held, len, line);
     if (n == 0) {
         t->is_done = true;
     }
-    return n > 0 ? (size_t)n : 0;
+    if (n <= 0 || (unsigned)n > t->credit) { /* "_" alone says 63 bytes: thirty times what was sent */
+        return 0;
+    }
+    t->credit -= (unsigned)n;
+    memcpy(out, line, (size_t)n);
+    return (size_t)n;
 }
 
-static size_t step_uu(struct render_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
+static size_t step_uu(struct fb_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
+        t->credit += t->credit < UU_CREDIT ? 1 : 0;
         if (in[i] == '\n') {
             n += uu_line(t, out + n);
         } else if (t->count < sizeof t->held) {
@@ -191,7 +201,7 @@ static size_t step_uu(struct render_transfer *t, const uint8_t *in, size_t len, 
     return n;
 }
 
-size_t render_transfer_step(struct render_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
+size_t fb_transfer_step(struct fb_transfer *t, const uint8_t *in, size_t len, uint8_t *out)
 {
     switch (t->encoding) {
     case FB_ENC_BASE64:
@@ -207,7 +217,7 @@ size_t render_transfer_step(struct render_transfer *t, const uint8_t *in, size_t
     return len;
 }
 
-size_t render_transfer_end(struct render_transfer *t, uint8_t *out)
+size_t fb_transfer_end(struct fb_transfer *t, uint8_t *out)
 {
     size_t n = 0;
     switch (t->encoding) {

@@ -45,17 +45,17 @@ static void expire(struct fb_ops *ops, const char *key, int64_t seconds)
     fb_ops_add(ops, "EXPIRE", key, text, NULL);
 }
 
-/* Adds the message to a listing, and drops what retention has passed from it. */
+/* Adds the message to a listing that drops what retention has passed. */
 static void list_in(struct fb_ops *ops, const char *key, const char *msg_id, int64_t at_ms,
                     int64_t ttl_ms)
 {
     char at[24];
     char old[24];
+    char ttl[24];
     number(at, at_ms);
     number(old, at_ms - ttl_ms - (int64_t)IN_FLIGHT_S * 1000);
-    fb_ops_add(ops, "ZADD", key, at, msg_id, NULL);
-    fb_ops_add(ops, "ZREMRANGEBYSCORE", key, "-inf", old, NULL);
-    expire(ops, key, ttl_ms / 1000 + IN_FLIGHT_S);
+    number(ttl, ttl_ms / 1000 + IN_FLIGHT_S);
+    fb_ops_add(ops, "LISTIN", key, at, msg_id, old, ttl, NULL);
 }
 
 void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
@@ -73,17 +73,21 @@ void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     (void)snprintf(bytes, sizeof(bytes), "%" PRIu64, size);
     (void)snprintf(count, sizeof(count), "%zu", envelope->recipient_count);
     number(ttl, ttl_ms);
-    fb_ops_add(ops, "HSET", key, "at", at, "from", envelope->reverse_path, "size", bytes, "n",
-               count, "ttl", ttl, NULL);
     size_t n = envelope->recipient_count;
-    struct fb_slice *args = fb_xcalloc(n * 2 + 1, sizeof(*args));
+    const char *const fixed[] = {"at",  at,    "from", envelope->reverse_path, "size", bytes, "n",
+                                 count, "ttl", ttl};
+    size_t used = sizeof fixed / sizeof fixed[0];
+    struct fb_slice *args = fb_xcalloc(used + n * 2, sizeof(*args));
     char(*names)[24] = fb_xcalloc(n + 1, sizeof(*names));
+    for (size_t i = 0; i < used; i++) {
+        args[i] = fb_slice_str(fixed[i]);
+    }
     for (size_t i = 0; i < n; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "r:%zu", i);
-        args[2 * i] = fb_slice_str(names[i]);
-        args[2 * i + 1] = fb_slice_str(envelope->recipients[i].address);
+        args[used++] = fb_slice_str(names[i]);
+        args[used++] = fb_slice_str(envelope->recipients[i].address);
     }
-    fb_ops_add_slices(ops, "HSET", key, args, n * 2);
+    fb_ops_add_slices(ops, "HSET", key, args, used);
     free(args);
     free(names);
     expire(ops, key,
@@ -165,13 +169,13 @@ static void clean(char *out, size_t size, const char *in)
 static void grant_value(char *out, size_t size, const char *state, const char *grant_id,
                         int64_t now, const char *actor, const char *source)
 {
-    char parts[4][200];
-    clean(parts[0], 24, state);
-    clean(parts[1], 64, grant_id);
-    clean(parts[2], 200, actor);
-    clean(parts[3], 64, source);
-    (void)snprintf(out, size, "%s|%s|%" PRId64 "|%s|%s", parts[0], parts[1], now, parts[2],
-                   parts[3]);
+    char state_part[24], id_part[64], actor_part[200], source_part[64];
+    clean(state_part, sizeof state_part, state);
+    clean(id_part, sizeof id_part, grant_id);
+    clean(actor_part, sizeof actor_part, actor);
+    clean(source_part, sizeof source_part, source);
+    (void)snprintf(out, size, "%s|%s|%" PRId64 "|%s|%s", state_part, id_part, now, actor_part,
+                   source_part);
 }
 
 static void add_history(struct fb_ops *ops, const char *key, int64_t now, uint32_t recipient,

@@ -228,6 +228,9 @@ enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r
         } else if (status == FB_OK) {
             parse_document(&r, document);
             status = set_version(policy, yaml);
+            policy->document = fb_xcalloc(1, yaml.len + 1);
+            policy->document_len = yaml.len;
+            memcpy(policy->document, yaml.len > 0 ? (const void *)yaml.ptr : "", yaml.len);
         }
     }
     if (findings_r->error_count > 0) {

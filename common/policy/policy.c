@@ -79,6 +79,7 @@ static void policy_free(struct fb_policy *p)
     }
     free(p->securities);
     notices_deinit(&p->notices);
+    free(p->document);
     free(p);
 }
 

@@ -121,6 +121,8 @@ struct fb_policy {
     bool passes_delivery_reports, passes_auto_replies, passes_encrypted;
     struct fb_policy_notices notices;
     char version[65]; /* SHA-256 (hex) of the document's bytes */
+    char *document;   /* the document itself, for those who hand it on (render's children) */
+    size_t document_len;
 };
 
 /* One finding of the check; warnings (an unreachable rule after a catch-all, an unused group) do not refuse. */

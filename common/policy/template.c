@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const common_names[] = {"organisation", "subject", "sender", "recipient",
-                                           "date",         "msg_id",  NULL};
+static const char *const common_names[] = {"organisation", "logo", "subject", "sender",
+                                           "recipient",    "date", "msg_id",  NULL};
 
 static const char *const notice_names[] = {"link",    "files",    "file_count", "size",
                                            "expires", "download", "recipients", "proof",

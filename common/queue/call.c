@@ -13,7 +13,7 @@
 
 #define MAX_PACKED (40U << 20)
 
-static void key_text(char key[FB_KEY_SIZE], int shard, const char *fmt, va_list list)
+static void FB_PRINTF(3, 0) key_text(char key[FB_KEY_SIZE], int shard, const char *fmt, va_list list)
 {
     int n = snprintf(key, FB_KEY_SIZE, "fb:{s%d}:", shard);
     FB_ASSERT(n > 0 && n < FB_KEY_SIZE);
@@ -138,20 +138,19 @@ enum fb_status fb_call_arg_job(struct fb_call *c, const struct fb_job *job, stru
     return s;
 }
 
-enum fb_status fb_call_ops(struct fb_call *c, int shard, const struct fb_ops *ops,
-                           struct fb_error *err)
+enum fb_status fb_call_ops_pack(struct fb_call *c, int shard, const struct fb_ops *ops,
+                                size_t *len_r, struct fb_error *err)
 {
-    if (ops == NULL || fb_ops_count(ops) == 0) {
-        struct fb_error first = {.status = FB_OK};
-        if (ops != NULL && fb_ops_encode(ops, &c->packed, &first) != FB_OK) {
-            return fb_error_set(err, first.status, "%s", first.text);
-        }
-        fb_call_arg(c, FB_SLICE_LITERAL(""));
+    struct fb_error first = {.status = FB_OK};
+    size_t before = c->packed.len;
+    *len_r = 0;
+    if (ops == NULL) {
         return FB_OK;
     }
-    enum fb_status s = fb_ops_encode(ops, &c->packed, err);
-    if (s != FB_OK) {
-        return s;
+    enum fb_status s = fb_ops_encode(ops, &c->packed, &first);
+    if (s != FB_OK || fb_ops_count(ops) == 0) {
+        c->packed.len = before;
+        return s == FB_OK ? FB_OK : fb_error_set(err, first.status, "%s", first.text);
     }
     char prefix[FB_KEY_SIZE];
     fb_key(prefix, shard, "%s", "");
@@ -163,8 +162,19 @@ enum fb_status fb_call_ops(struct fb_call *c, int shard, const struct fb_ops *op
         }
         push(&c->keys, &c->key_count, &c->key_cap, fb_slice_str(keys[i]));
     }
-    fb_call_arg(c, fb_slice_buf(&c->packed));
+    *len_r = c->packed.len - before;
     return FB_OK;
+}
+
+enum fb_status fb_call_ops(struct fb_call *c, int shard, const struct fb_ops *ops,
+                           struct fb_error *err)
+{
+    size_t len = 0;
+    enum fb_status s = fb_call_ops_pack(c, shard, ops, &len, err);
+    if (s == FB_OK) {
+        fb_call_arg(c, len == 0 ? FB_SLICE_LITERAL("") : fb_slice_buf(&c->packed));
+    }
+    return s;
 }
 
 void fb_call_claim(struct fb_call *c, const char *consumer, const struct fb_claim *claim)

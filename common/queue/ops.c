@@ -36,6 +36,7 @@ static const struct {
     {"SADD", true},     {"SREM", true},  {"RPUSH", true},
     {"LTRIM", false},   {"XADD", false}, {"EXPIRE", false},
     {"PERSIST", false}, {"DEL", false},  {"ZREMRANGEBYSCORE", false},
+    {"LISTIN", false},
 };
 
 struct fb_ops *fb_ops_new(void)

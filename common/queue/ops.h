@@ -3,7 +3,9 @@
  * Ledger changes that ride in the same script as a queue step, so that queue and ledger cannot disagree: a list of
  * Redis write commands on keys of one shard.  Only HSET HDEL HINCRBY HSETNX ZADD ZREM SADD SREM RPUSH LTRIM XADD
  * EXPIRE PERSIST DEL ZREMRANGEBYSCORE are allowed, on keys that begin with "fb:{s".  HSET, HDEL, ZADD, ZREM, SADD,
- * SREM and RPUSH take any number of arguments: long ones are cut into several commands.
+ * SREM and RPUSH take any number of arguments: long ones are cut into several commands.  One more is ours: LISTIN key
+ * at member old ttl adds a member to a listing (ZADD); a listing without a time to live, or once a day, gets ttl (in
+ * seconds) and loses what is older than old.
  */
 #ifndef FB_COMMON_QUEUE_OPS_H
 #define FB_COMMON_QUEUE_OPS_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The queue's ways in (prepare, enqueue, add), and the promises of all its scripts (scripts.c).
+ * The queue's ways in (prepare, add; the main one is in enqueue.c), and the promises of all its
+ * scripts (scripts.c).
  */
 /* clang-format off */
 /*
@@ -45,8 +46,6 @@
 
 #include "common/queue/internal.h"
 
-#define PIPELINE 128 /* messages in one flight: bounds the replies that wait */
-
 enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
 {
     int shards = fb_redis_shard_count(r);
@@ -67,120 +66,6 @@ enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
         }
     }
     return FB_OK;
-}
-
-static enum fb_status enqueue_call(struct fb_redis *r, const struct fb_job *job,
-                                   const struct fb_ops *ops, struct fb_call *c,
-                                   struct fb_error *err)
-{
-    int shard = fb_redis_shard(r, job->msg_id);
-    fb_call_key(c, shard, "m:%s", job->msg_id);
-    fb_call_key(c, shard, "open");
-    fb_call_key(c, shard, "%s", fb_stage_name(job->stage));
-    fb_call_arg_str(c, job->msg_id);
-    enum fb_status s = fb_call_arg_job(c, job, err);
-    fb_call_arg_int(c, job->first_ms);
-    return s == FB_OK ? fb_call_ops(c, shard, ops, err) : s;
-}
-
-/* One message outside the pipeline, after NOSCRIPT. */
-static enum fb_status enqueue_one(struct fb_redis *r, const struct fb_job *job,
-                                  const struct fb_ops *ops, struct fb_error *err)
-{
-    struct fb_call c;
-    fb_call_init(&c);
-    enum fb_status s = enqueue_call(r, job, ops, &c, err);
-    if (s == FB_OK) {
-        s = fb_call_run(r, FB_SCRIPT_ENQUEUE, &c, NULL, err);
-    }
-    fb_call_deinit(&c);
-    return s;
-}
-
-static enum fb_status fetch_answer(struct fb_redis *r, bool *is_unknown_r, struct fb_error *err)
-{
-    redisReply *reply = NULL;
-    struct fb_error own = {.status = FB_OK};
-    enum fb_status s = fb_redis_fetch(r, &reply, &own);
-    *is_unknown_r = s != FB_OK && fb_redis_error_is(&own, "NOSCRIPT");
-    if (s == FB_OK) {
-        s = reply->type == REDIS_REPLY_INTEGER && reply->integer == FB_SCRIPT_OK       ? FB_OK
-            : reply->type == REDIS_REPLY_INTEGER && reply->integer == FB_SCRIPT_EXISTS ? FB_EXISTS
-                                                                                       : FB_BUG;
-        freeReplyObject(reply);
-    } else if (!*is_unknown_r && err != NULL) {
-        *err = own;
-    }
-    return s;
-}
-
-static bool is_connection_status(enum fb_status s)
-{
-    return s == FB_NETWORK || s == FB_CONFIG;
-}
-
-static enum fb_status enqueue_flight(struct fb_redis *r, const struct fb_job *jobs,
-                                     const struct fb_ops *const *ops, size_t count,
-                                     enum fb_status *status_r, struct fb_error *err)
-{
-    bool sent[PIPELINE] = {false};
-    bool unknown[PIPELINE] = {false};
-    enum fb_status connection = FB_OK;
-    for (size_t i = 0; i < count; i++) {
-        struct fb_call c;
-        fb_call_init(&c);
-        status_r[i] = connection;
-        if (connection == FB_OK) {
-            status_r[i] = enqueue_call(r, &jobs[i], ops != NULL ? ops[i] : NULL, &c, err);
-        }
-        if (connection == FB_OK && status_r[i] == FB_OK) {
-            status_r[i] = fb_redis_append_script(r, fb_script_get(FB_SCRIPT_ENQUEUE), false,
-                                                 c.key_count, c.keys, c.arg_count, c.args, err);
-            sent[i] = status_r[i] == FB_OK;
-            if (!sent[i] && is_connection_status(status_r[i])) {
-                connection = status_r[i];
-            }
-        }
-        fb_call_deinit(&c);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (sent[i]) {
-            status_r[i] = connection != FB_OK ? connection : fetch_answer(r, &unknown[i], err);
-            if (is_connection_status(status_r[i])) {
-                connection = status_r[i];
-            }
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (unknown[i]) {
-            status_r[i] = connection != FB_OK
-                              ? connection
-                              : enqueue_one(r, &jobs[i], ops != NULL ? ops[i] : NULL, err);
-            if (is_connection_status(status_r[i])) {
-                connection = status_r[i];
-            }
-        }
-    }
-    return connection;
-}
-
-enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
-                                const struct fb_ops *const *ops, size_t count,
-                                enum fb_status *status_r, struct fb_error *err)
-{
-    enum fb_status connection = FB_OK;
-    for (size_t from = 0; from < count; from += PIPELINE) {
-        size_t n = count - from < PIPELINE ? count - from : PIPELINE;
-        if (connection == FB_OK) {
-            connection = enqueue_flight(r, jobs + from, ops != NULL ? ops + from : NULL, n,
-                                        status_r + from, err);
-        } else {
-            for (size_t i = 0; i < n; i++) {
-                status_r[from + i] = connection;
-            }
-        }
-    }
-    return connection;
 }
 
 enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job, const struct fb_ops *ops,

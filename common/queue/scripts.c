@@ -15,60 +15,92 @@
 
 #include <pthread.h>
 
-#define PRELUDE                                                                                    \
-    "local OK, EXISTS, LOST, NOT_FOUND, AGAIN, WORN = 0, 1, 2, 3, 4, 5\n"                          \
-    "local function owned(src, group, me, id)\n"                                                   \
-    "  local p = redis.call('XPENDING', src, group, id, id, 1)\n"                                  \
-    "  return p[1] and p[1][2] == me\n"                                                            \
-    "end\n"                                                                                        \
-    "local function ack(src, group, id)\n"                                                         \
-    "  redis.call('XACK', src, group, id)\n"                                                       \
-    "  redis.call('XDEL', src, id)\n"                                                              \
-    "end\n"                                                                                        \
-    "local function run(packed)\n"                                                                 \
-    "  if packed == '' then return end\n"                                                          \
-    "  for _, op in ipairs(cmsgpack.unpack(packed)) do redis.call(unpack(op)) end\n"               \
-    "end\n"                                                                                        \
+#define CODES "local OK, EXISTS, LOST, NOT_FOUND, AGAIN, WORN = 0, 1, 2, 3, 4, 5\n"
+
+#define CLOCK                                                                                      \
     "local function now_ms()\n"                                                                    \
     "  local t = redis.call('TIME')\n"                                                             \
     "  return t[1] * 1000 + math.floor(t[2] / 1000)\n"                                             \
     "end\n"                                                                                        \
-    "local function text(n) return string.format('%.0f', n) end\n" /* Nothing is left to do for    \
-                                                                      this branch. */              \
-    "local function finished(m, stage, branch)\n"                                                  \
-    "  if stage == 'revoke' then return false end\n"                                               \
-    "  if stage ~= 'render' and redis.call('HEXISTS', m, 'd:rewrite:' .. branch) == 1 then "       \
-    "return true end\n"                                                                            \
-    "  return redis.call('HGET', m, 'state') == 'done'\n"                                          \
+    "local function text(n) return string.format('%.0f', n) end\n"
+
+/* The ops.  LISTIN (key at member old ttl) adds to a listing and, once a day, makes the listing
+ * live longer and drops what retention has passed from it: each time would be most of the work of
+ * taking a mail.  True: the key got its time to live. */
+#define RUN                                                                                        \
+    "local listed = {}\n"                                                                          \
+    "local function list_in(_, key, at, member, old, ttl)\n"                                       \
+    "  redis.call('ZADD', key, at, member)\n"                                                      \
+    "  if listed[key] then return end\n"                                                           \
+    "  listed[key] = true\n"                                                                       \
+    "  local left = redis.call('PTTL', key)\n"                                                     \
+    "  if left < 0 or left < (ttl - 86400) * 1000 then\n"                                          \
+    "    redis.call('ZREMRANGEBYSCORE', key, '-inf', old)\n"                                       \
+    "    redis.call('EXPIRE', key, ttl)\n"                                                         \
+    "  end\n"                                                                                      \
     "end\n"                                                                                        \
-    "local function end_message(m, open, msg, now)\n"                                              \
-    "  redis.call('HSET', m, 'state', 'done', 'done_ms', text(now))\n"                             \
-    "  redis.call('ZREM', open, msg)\n"                                                            \
-    "  redis.call('PEXPIRE', m, redis.call('HGET', m, 'ttl') or '34560000000')\n"                  \
-    "end\n"                                                                                        \
-    "local function bury(dead, dead_n, now, job, first, stage, status, reason, id)\n"              \
-    "  redis.call('XADD', dead, '*', 'j', job, 'f', first, 'g', stage, 's', status, 'r', "         \
-    "reason,\n"                                                                                    \
-    "             't', text(now), 'i', id)\n"                                                      \
-    "  redis.call('HINCRBY', dead_n, stage, 1)\n"                                                  \
-    "end\n"                                                                                        \
-    "local function field(fields, name)\n"                                                         \
-    "  for i = 1, #fields, 2 do if fields[i] == name then return fields[i + 1] end end\n"          \
-    "  return ''\n"                                                                                \
+    "local function run(packed, key)\n"                                                            \
+    "  local expires = false\n"                                                                    \
+    "  if packed == '' then return expires end\n"                                                  \
+    "  for _, op in ipairs(cmsgpack.unpack(packed)) do\n"                                          \
+    "    if op[1] == 'LISTIN' then list_in(unpack(op)) else redis.call(unpack(op)) end\n"          \
+    "    if op[1] == 'EXPIRE' and op[2] == key then expires = true end\n"                          \
+    "  end\n"                                                                                      \
+    "  return expires\n"                                                                           \
     "end\n"
 
-/* KEYS m open stream, ops...  ARGV msg job first ops */
-static const char enqueue_lua[] =
-    PRELUDE "local m, open, q = KEYS[1], KEYS[2], KEYS[3]\n"
-            "local now = now_ms()\n"
-            "if redis.call('HSETNX', m, 'queued', text(now)) == 0 then return EXISTS end\n"
-            "run(ARGV[4])\n"
-            "redis.call('HSETNX', m, 'state', 'queued')\n"
-            "redis.call('XADD', q, '*', 'j', ARGV[2], 'f', ARGV[3])\n"
-            "redis.call('ZADD', open, text(now), ARGV[1])\n"
-            /* A bound for messages that never end; ops of the ledger set a better one. */
-            "if redis.call('PTTL', m) < 0 then redis.call('PEXPIRE', m, '42336000000') end\n"
-            "return OK\n";
+#define PRELUDE                                                                                    \
+    CODES "local function owned(src, group, me, id)\n"                                             \
+          "  local p = redis.call('XPENDING', src, group, id, id, 1)\n"                            \
+          "  return p[1] and p[1][2] == me\n"                                                      \
+          "end\n"                                                                                  \
+          "local function ack(src, group, id)\n"                                                   \
+          "  redis.call('XACK', src, group, id)\n"                                                 \
+          "  redis.call('XDEL', src, id)\n"                                                        \
+          "end\n" RUN CLOCK /* Nothing is left to do for this branch. */                           \
+          "local function finished(m, stage, branch)\n"                                            \
+          "  if stage == 'revoke' then return false end\n"                                         \
+          "  if stage ~= 'render' and redis.call('HEXISTS', m, 'd:rewrite:' .. branch) == 1 then " \
+          "return true end\n"                                                                      \
+          "  return redis.call('HGET', m, 'state') == 'done'\n"                                    \
+          "end\n"                                                                                  \
+          "local function end_message(m, open, msg, now)\n"                                        \
+          "  redis.call('HSET', m, 'state', 'done', 'done_ms', text(now))\n"                       \
+          "  redis.call('ZREM', open, msg)\n"                                                      \
+          "  redis.call('PEXPIRE', m, redis.call('HGET', m, 'ttl') or '34560000000')\n"            \
+          "end\n"                                                                                  \
+          "local function bury(dead, dead_n, now, job, first, stage, status, reason, id)\n"        \
+          "  redis.call('XADD', dead, '*', 'j', job, 'f', first, 'g', stage, 's', status, 'r', "   \
+          "reason,\n"                                                                              \
+          "             't', text(now), 'i', id)\n"                                                \
+          "  redis.call('HINCRBY', dead_n, stage, 1)\n"                                            \
+          "end\n"                                                                                  \
+          "local function field(fields, name)\n"                                                   \
+          "  for i = 1, #fields, 2 do if fields[i] == name then return fields[i + 1] end end\n"    \
+          "  return ''\n"                                                                          \
+          "end\n"
+
+/* KEYS open stream, then for each message: m, ops...  ARGV, for each message: index of m, msg job
+ * first ops.  Answers a code for each: several messages in one call, because that is what taking
+ * mail spends its time on.  The job comes before the ledger: whatever were wrong with the ops, the
+ * mail would go its way. */
+static const char enqueue_lua[] = CODES CLOCK RUN
+    "local open, q = KEYS[1], KEYS[2]\n"
+    "local now, codes = text(now_ms()), {}\n"
+    "for i = 1, #ARGV, 5 do\n"
+    "  local m = KEYS[tonumber(ARGV[i])]\n"
+    "  if redis.call('HSETNX', m, 'queued', now) == 0 then\n"
+    "    codes[#codes + 1] = EXISTS\n"
+    "  else\n"
+    "    redis.call('XADD', q, '*', 'j', ARGV[i + 2], 'f', ARGV[i + 3])\n"
+    "    redis.call('ZADD', open, now, ARGV[i + 1])\n"
+    "    redis.call('HSETNX', m, 'state', 'queued')\n"
+    /* A bound for messages that never end; ops of the ledger set a better one. */
+    "    if not run(ARGV[i + 4], m) then redis.call('PEXPIRE', m, '42336000000') end\n"
+    "    codes[#codes + 1] = OK\n"
+    "  end\n"
+    "end\n"
+    "return codes\n";
 
 /* KEYS stream, ops...  ARGV job first ops */
 static const char add_lua[] =

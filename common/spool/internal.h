@@ -54,6 +54,7 @@ struct fb_spool {
     int manifests_fd;
     struct fb_spool_key *keys; /* the first one seals */
     size_t key_count;
+    struct fb_spool_wrapping *wrapping; /* key.c */
     pthread_mutex_t usage_lock;
     int64_t usage_next_ms; /* monotonic: when to count again */
     uint64_t usage_bytes;
@@ -64,7 +65,8 @@ struct fb_spool {
 /* ---- key.c ---- */
 
 /* A data key under a key of the key file.  The wrapping key is HKDF(key of the file, salt): a
- * random nonce under one and the same key would have to stop after 2^32 messages. */
+ * random nonce under one and the same key would have to stop after 2^32 messages.  Writers use a
+ * salt, and the key derived with it, for some thousands of messages. */
 struct fb_spool_wrap {
     uint8_t key_id[FB_SPOOL_KEY_ID]; /* padded with zeros */
     uint8_t print[FB_SPOOL_PRINT];

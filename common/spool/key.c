@@ -15,8 +15,17 @@
 
 #define MAX_KEY_FILE 16384U
 #define MAX_KEYS     64U
+#define WRAPS        4096U /* under one salt: a random nonce is far from its bound of 2^32 */
 
 static const char wrap_label[] = "fumibako spool wrap 1";
+
+/* The wrapping key in use.  Deriving one costs as much as sealing a small mail. */
+struct fb_spool_wrapping {
+    pthread_mutex_t lock;
+    uint32_t left; /* 0: derive */
+    uint8_t salt[FB_SPOOL_SALT];
+    uint8_t key[FB_KEY_SIZE];
+};
 
 static bool is_key_id(struct fb_slice id)
 {
@@ -108,6 +117,8 @@ enum fb_status fb_spool_keys_load(struct fb_spool *spool, const char *path, stru
     size_t len = 0;
     enum fb_status status = read_key_file(path, text, MAX_KEY_FILE, &len, err);
     spool->keys = fb_xcalloc(MAX_KEYS, sizeof *spool->keys);
+    spool->wrapping = fb_xcalloc(1, sizeof *spool->wrapping);
+    FB_ASSERT(pthread_mutex_init(&spool->wrapping->lock, NULL) == 0);
     int number = 0;
     for (size_t at = 0; at < len && status == FB_OK;) {
         const uint8_t *end = memchr(text + at, '\n', len - at);
@@ -136,6 +147,12 @@ void fb_spool_keys_free(struct fb_spool *spool)
         fb_wipe(spool->keys, MAX_KEYS * sizeof *spool->keys);
         free(spool->keys);
     }
+    if (spool->wrapping != NULL) {
+        FB_ASSERT(pthread_mutex_destroy(&spool->wrapping->lock) == 0);
+        fb_wipe(spool->wrapping, sizeof *spool->wrapping);
+        free(spool->wrapping);
+    }
+    spool->wrapping = NULL;
     spool->keys = NULL;
     spool->key_count = 0;
 }
@@ -147,19 +164,31 @@ static void wrapping_key(const struct fb_spool_key *key, const uint8_t salt[FB_S
                    fb_slice_of(wrap_label, sizeof wrap_label - 1), out, FB_KEY_SIZE);
 }
 
+static void current_wrapping(struct fb_spool_wrapping *w, const struct fb_spool_key *by,
+                             uint8_t salt_r[FB_SPOOL_SALT], uint8_t key_r[FB_KEY_SIZE])
+{
+    fb_spool_lock(&w->lock);
+    if (w->left == 0) {
+        fb_random(w->salt, sizeof w->salt);
+        wrapping_key(by, w->salt, w->key);
+        w->left = WRAPS;
+    }
+    w->left--;
+    memcpy(salt_r, w->salt, FB_SPOOL_SALT);
+    memcpy(key_r, w->key, FB_KEY_SIZE);
+    fb_spool_unlock(&w->lock);
+}
+
 void fb_spool_key_wrap(const struct fb_spool *spool, struct fb_slice aad,
                        const uint8_t key[FB_KEY_SIZE], struct fb_spool_wrap *wrap_r)
 {
     const struct fb_spool_key *by = &spool->keys[0];
     uint8_t wrapping[FB_KEY_SIZE];
-    uint8_t fresh[FB_SPOOL_SALT + FB_NONCE_SIZE];
-    fb_random(fresh, sizeof fresh);
     memset(wrap_r, 0, sizeof *wrap_r);
     memcpy(wrap_r->key_id, by->id, strnlen(by->id, FB_SPOOL_KEY_ID));
     memcpy(wrap_r->print, by->print, sizeof wrap_r->print);
-    memcpy(wrap_r->salt, fresh, FB_SPOOL_SALT);
-    memcpy(wrap_r->nonce, fresh + FB_SPOOL_SALT, FB_NONCE_SIZE);
-    wrapping_key(by, wrap_r->salt, wrapping);
+    fb_random(wrap_r->nonce, FB_NONCE_SIZE);
+    current_wrapping(spool->wrapping, by, wrap_r->salt, wrapping);
     fb_gcm_seal(wrapping, wrap_r->nonce, aad, fb_slice_of(key, FB_KEY_SIZE), wrap_r->key,
                 wrap_r->tag);
     fb_wipe(wrapping, sizeof wrapping);
