@@ -4,6 +4,7 @@
 #include "common/config.h"
 #include "proto/limits.h"
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): members cannot stand in parentheses */
 #define AT(section, field) offsetof(struct fb_config, section.field)
 #define KIB                1024LL
 #define MIB                (1024 * KIB)
@@ -110,7 +111,7 @@ const struct fb_config_row fb_config_rows[] = {
      "JSON lines, or text for people"},
     {"retention", "ledger", FB_CT_DURATION, AT(retention, ledger_ms), "400d", DAY, 4000 * DAY, NULL,
      "how long the ledger remembers a message after its end"},
-    {"retention", "dead", FB_CT_DURATION, AT(retention, dead_ms), "30d", HOUR, 4000 * DAY, NULL,
+    {"retention", "dead", FB_CT_DURATION, AT(retention, dead_ms), "30d", 1000, 4000 * DAY, NULL,
      "how long held mail is kept for a decision"},
 };
 

@@ -56,3 +56,23 @@ enum fb_status fb_ledger_forced(struct fb_redis *r, const char *msg_id, uint32_t
     freeReplyObject(reply);
     return s;
 }
+
+enum fb_status fb_ledger_decide_held(struct fb_redis *r, const struct fb_dead *dead,
+                                     const char *what, struct fb_error *err)
+{
+    if (dead->job.stage == FB_STAGE_REVOKE) {
+        return fb_error_set(err, FB_DENIED,
+                            "%s is a recall that failed, not a mail: `fumibako dead retry %s` "
+                            "tries it again",
+                            dead->id, dead->id);
+    }
+    struct fb_job job = dead->job;
+    bool is_whole = job.stage == FB_STAGE_RENDER; /* held before there was a plan */
+    job.stage = FB_STAGE_REWRITE;
+    job.attempt = 0;
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_force(r, ops, job.msg_id, is_whole ? UINT32_MAX : job.branch, what);
+    enum fb_status s = fb_dead_replace(r, dead->id, &job, ops, err);
+    fb_ops_free(&ops);
+    return s;
+}

@@ -29,31 +29,39 @@ void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_
 /* render, with advance: branches and their recipients.  (left is counted by the queue's script.) */
 void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan);
 /* upload, with advance: the parcel exists with these grants; due = expiry. */
-void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan, uint32_t branch,
-                        const struct fb_parcel *parcel, int64_t ttl_ms);
+void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan,
+                        uint32_t branch, const struct fb_parcel *parcel, int64_t ttl_ms);
 /* rewrite, with finish: the branch went out (state "sent"), or its recipients were refused ("refused"). */
-void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch, const char *state);
+void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                    const char *state);
 /* any stage, with bury: state "held" with its reason. */
 void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                     const struct fb_error *reason);
 /* revoke: one grant's new state. */
-void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id, uint32_t recipient,
-                     const char *old_state, const char *new_state, const char *grant_id, const char *actor,
-                     const char *source);
+void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,
+                     uint32_t recipient, const char *old_state, const char *new_state,
+                     const char *grant_id, const char *actor, const char *source);
 
 /* What rewrite shall do with a branch in place of what the plan says, after a failure (on_failure) or by the operator:
  * "deliver" (send untouched) or "reject" (delivery report to the sender).  branch UINT32_MAX: the whole message, where
  * there is no plan.  A field `f:<branch>` (`f:all`) of the message hash. */
-void fb_ledger_force(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch, const char *what);
+void fb_ledger_force(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
+                     const char *what);
 /* The mark of a branch, or of the whole message; "" when there is none. */
-FB_MUST_USE enum fb_status fb_ledger_forced(struct fb_redis *r, const char *msg_id, uint32_t branch, char what_r[16],
-                                            struct fb_error *err);
+FB_MUST_USE enum fb_status fb_ledger_forced(struct fb_redis *r, const char *msg_id, uint32_t branch,
+                                            char what_r[16], struct fb_error *err);
+
+/* Decides over a held mail: its dead letter becomes a rewrite job with the mark `what` ("deliver" or "reject"), in one
+ * step.  FB_NOT_FOUND when the dead letter is gone, FB_DENIED for a failed recall. */
+FB_MUST_USE enum fb_status fb_ledger_decide_held(struct fb_redis *r, const struct fb_dead *dead,
+                                                 const char *what, struct fb_error *err);
 
 /* revoke: these recipients of a branch are not recalled any more.  A notice that was kept back stays unsent. */
 void fb_ledger_restored(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                         const uint32_t *recipients, size_t count);
 /* When the parcel expires; 0 = no more (revoke, once it is done). */
-void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id, int64_t expires_ms);
+void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,
+                       int64_t expires_ms);
 
 /* ---- atomic claims ---- */
 
@@ -61,18 +69,21 @@ void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parce
  * true where recipient i may be sent; recalled ones come back false.  One that was claimed before stays true: it may
  * have gone out.  FB_OK, FB_LOST (claim no longer ours). */
 FB_MUST_USE enum fb_status fb_ledger_claim_sending(struct fb_redis *r, const char *consumer,
-                                                   const struct fb_claim *claim, const uint32_t *recipients,
-                                                   size_t count, bool *may_r, struct fb_error *err);
+                                                   const struct fb_claim *claim,
+                                                   const uint32_t *recipients, size_t count,
+                                                   bool *may_r, struct fb_error *err);
 /* recall: marks recipients (none = all) of the message recalled; answers for each whether its notice was out already
  * ("sending" or "sent"), and adds one revoke job per parcel concerned, in one step.
  * was_out_r (may be NULL) has count entries; with count 0 one for each recipient of the message (fb_ledger_get).  A
  * parcel that does not exist yet is revoked right behind its upload (claim.c).  FB_NOT_FOUND. */
-FB_MUST_USE enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id, const uint32_t *recipients,
-                                            size_t count, bool takes_content, const char *actor, bool *was_out_r,
+FB_MUST_USE enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id,
+                                            const uint32_t *recipients, size_t count,
+                                            bool takes_content, const char *actor, bool *was_out_r,
                                             struct fb_error *err);
 /* Whether recipient i of the message is recalled (upload and render look before and after their effect). */
-FB_MUST_USE enum fb_status fb_ledger_recalled(struct fb_redis *r, const char *msg_id, const uint32_t *recipients,
-                                              size_t count, bool *recalled_r, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_ledger_recalled(struct fb_redis *r, const char *msg_id,
+                                              const uint32_t *recipients, size_t count,
+                                              bool *recalled_r, struct fb_error *err);
 
 /* ---- reading ---- */
 
@@ -90,6 +101,8 @@ struct fb_ledger_branch {
     char parcel_id[FB_PARCEL_ID_SIZE];
     char rule[128], reason[FB_ERROR_MAX];
     char storage[64], folder_id[64];
+    char
+        access[16]; /* recipients company anyone, as in effect; "" where there is no parcel (yet) */
     int64_t expires_ms;
 };
 struct fb_ledger_message {
@@ -105,11 +118,12 @@ struct fb_ledger_message {
 };
 void fb_ledger_message_deinit(struct fb_ledger_message *m);
 /* FB_NOT_FOUND when the ledger does not know it. */
-FB_MUST_USE enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
-                                         struct fb_error *err);
+FB_MUST_USE enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id,
+                                         struct fb_ledger_message *m_r, struct fb_error *err);
 /* Newest first; address (NULL = any) is a sender or recipient; stops when each returns false. */
-FB_MUST_USE enum fb_status fb_ledger_list(struct fb_redis *r, const char *address, int64_t since_ms, int64_t until_ms,
-                                          size_t limit, bool (*each)(void *ctx, const char *msg_id), void *ctx,
+FB_MUST_USE enum fb_status fb_ledger_list(struct fb_redis *r, const char *address, int64_t since_ms,
+                                          int64_t until_ms, size_t limit,
+                                          bool (*each)(void *ctx, const char *msg_id), void *ctx,
                                           struct fb_error *err);
 /* Parcels whose expiry lies before until_ms, earliest first. */
 FB_MUST_USE enum fb_status fb_ledger_due(struct fb_redis *r, int64_t until_ms, size_t limit,
@@ -120,12 +134,13 @@ FB_MUST_USE enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms
                                            bool (*each)(void *ctx, const char *msg_id), void *ctx,
                                            struct fb_error *err);
 /* The newest `limit` lines of a parcel's history, oldest of them first. */
-FB_MUST_USE enum fb_status fb_ledger_history(struct fb_redis *r, const char *parcel_id, size_t limit,
-                                             bool (*each)(void *ctx, const char *json_line), void *ctx,
-                                             struct fb_error *err);
+FB_MUST_USE enum fb_status fb_ledger_history(struct fb_redis *r, const char *parcel_id,
+                                             size_t limit,
+                                             bool (*each)(void *ctx, const char *json_line),
+                                             void *ctx, struct fb_error *err);
 /* The epoch of a shard: a random word set once; missing or changed = Redis was wiped, start the replay.  Sets it when
  * missing (is_new_r). */
-FB_MUST_USE enum fb_status fb_ledger_epoch(struct fb_redis *r, int shard, char epoch_r[FB_ID_SIZE], bool *is_new_r,
-                                           struct fb_error *err);
+FB_MUST_USE enum fb_status fb_ledger_epoch(struct fb_redis *r, int shard, char epoch_r[FB_ID_SIZE],
+                                           bool *is_new_r, struct fb_error *err);
 
 #endif

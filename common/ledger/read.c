@@ -148,6 +148,9 @@ static void read_indexed(const redisReply *hash, struct fb_ledger_message *m,
             copy(m->branches[at].state, sizeof(m->branches[at].state), FB_SLICE_LITERAL("held"));
             copy(m->branches[at].reason, sizeof(m->branches[at].reason), value);
             *is_held = true;
+        } else if (indexed(name, "why:", m->branch_count, &at) &&
+                   m->branches[at].reason[0] == '\0') { /* what holds it counts more */
+            copy(m->branches[at].reason, sizeof(m->branches[at].reason), value);
         }
     }
 }
@@ -226,6 +229,8 @@ static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledge
             copy(b->storage, sizeof(b->storage), value);
         } else if (fb_slice_eq_str(name, "folder")) {
             copy(b->folder_id, sizeof(b->folder_id), value);
+        } else if (fb_slice_eq_str(name, "access")) {
+            copy(b->access, sizeof(b->access), value);
         } else if (fb_slice_eq_str(name, "expires")) {
             b->expires_ms = fb_slice_int(value);
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One script per parcel, so that a parcel is restored as a whole or not at all, and never over what is there.  The message
- * is written as delivered: its notice may be out, so a recall must say "was out" and take the access away. */
+ * One script per parcel, so that a parcel is restored as a whole or not at all, and never over what
+ * is there.  The message is written as delivered: its notice may be out, so a recall must say "was
+ * out" and take the access away. */
 #include "common/ledger/rebuild.h"
 
 #include <inttypes.h>
@@ -18,25 +19,30 @@
 #define NO_BRANCH "9999"
 
 /* KEYS m p g due t, then a:<address> per grant
- * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download, then per grant: recipient,
- * address, value */
+ * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download,
+ * then per grant: recipient, address, value */
 static const char restore_lua[] =
     "local m, p, g, due, t = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]\n"
-    "local branch, parcel, msg, at, ttl, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]\n"
+    "local branch, parcel, msg, at, ttl, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], "
+    "ARGV[7]\n"
     "if redis.call('EXISTS', p) == 1 then return 1 end\n"
-    "if redis.call('HEXISTS', m, 'queued') == 1 and redis.call('HGET', m, 'state') ~= 'done' then return 2 end\n"
+    "if redis.call('HEXISTS', m, 'queued') == 1 and redis.call('HGET', m, 'state') ~= 'done' then "
+    "return 2 end\n"
     "redis.call('HSETNX', m, 'at', at)\n"
-    "for _, f in ipairs({{'from', ''}, {'size', '0'}, {'queued', now}, {'done_ms', now}, {'left', '0'}, "
+    "for _, f in ipairs({{'from', ''}, {'size', '0'}, {'queued', now}, {'done_ms', now}, {'left', "
+    "'0'}, "
     "{'ttl', ARGV[6]}}) do\n"
     "  redis.call('HSETNX', m, f[1], f[2])\n"
     "end\n"
-    "redis.call('HSET', m, 'state', 'done', 'b:' .. branch, 'secure|' .. parcel .. '|', 'u:' .. branch, now, "
+    "redis.call('HSET', m, 'state', 'done', 'b:' .. branch, 'secure|' .. parcel .. '|', 'u:' .. "
+    "branch, now, "
     "'d:rewrite:' .. branch, 'rebuilt')\n"
     "redis.call('HSETNX', m, 'bs:' .. branch, 'sent')\n"
     "if tonumber(redis.call('HGET', m, 'branches') or '0') <= tonumber(branch) then\n"
     "  redis.call('HSET', m, 'branches', tostring(tonumber(branch) + 1))\n"
     "end\n"
-    "redis.call('HSET', p, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', ARGV[12], 'download', "
+    "redis.call('HSET', p, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
+    "ARGV[12], 'download', "
     "ARGV[13], 'expires', ARGV[8], 'branch', branch, 'at', now, 'rule', '', 'security', '')\n"
     "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 6\n"
     "for i = 14, #ARGV, 3 do\n"
@@ -50,7 +56,8 @@ static const char restore_lua[] =
     "end\n"
     "redis.call('HSET', m, 'n', tostring(most))\n"
     "for i = 0, most - 1 do\n"
-    "  if redis.call('HSETNX', m, 'r:' .. i, '') == 1 then redis.call('HSET', m, 'i:' .. i, '" NO_BRANCH "') end\n"
+    "  if redis.call('HSETNX', m, 'r:' .. i, '') == 1 then redis.call('HSET', m, 'i:' .. i, "
+    "'" NO_BRANCH "') end\n"
     "end\n"
     "redis.call('ZADD', t, at, msg)\n"
     "if tonumber(ARGV[8]) > 0 then redis.call('ZADD', due, ARGV[8], parcel) end\n"
@@ -76,7 +83,8 @@ struct rebuild {
     enum fb_status status;
 };
 
-static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, int64_t now, char (*keys)[FB_LEDGER_KEY])
+static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, int64_t now,
+                       char (*keys)[FB_LEDGER_KEY])
 {
     for (uint32_t i = 0; i < p->grant_count; i++) {
         const struct fb_parcel_grant *g = &p->grants[i];
@@ -87,17 +95,19 @@ static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, 
         fb_call_key_slice(c, fb_slice_str(keys[i]));
         fb_call_arg_int(c, g->recipient);
         fb_call_arg_copy(c, g->address != NULL ? g->address : "");
-        (void)snprintf(value, sizeof value, "%.15s|%.63s|%" PRId64 "||rebuild", g->state != NULL ? g->state : "active",
+        (void)snprintf(value, sizeof value, "%.15s|%.63s|%" PRId64 "||rebuild",
+                       g->state != NULL ? g->state : "active",
                        g->grant_id != NULL ? g->grant_id : "", now);
         fb_call_arg_copy(c, value);
     }
 }
 
-static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, const char *parcel_id, const char *msg_id,
-                              uint32_t branch)
+static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, const char *parcel_id,
+                              const char *msg_id, uint32_t branch)
 {
     struct fb_call c;
-    char(*keys)[FB_LEDGER_KEY] = fb_xcalloc((size_t)p->grant_count + 1, sizeof *keys); /* lent to c */
+    char(*keys)[FB_LEDGER_KEY] =
+        fb_xcalloc((size_t)p->grant_count + 1, sizeof *keys); /* lent to c */
     int shard = fb_redis_shard(r->redis, msg_id);
     int64_t now = fb_now_ms();
     int64_t left = p->expires_ms > now ? p->expires_ms - now : 0;
@@ -122,7 +132,8 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
     fb_call_arg_str(&c, p->can_download ? "1" : "0");
     add_grants(&c, shard, p, now, keys);
     redisReply *reply = NULL;
-    enum fb_status s = fb_redis_script(r->redis, &restore_script, c.key_count, c.keys, c.arg_count, c.args, &reply, r->err);
+    enum fb_status s = fb_redis_script(r->redis, &restore_script, c.key_count, c.keys, c.arg_count,
+                                       c.args, &reply, r->err);
     if (s == FB_OK) {
         int64_t how = fb_reply_int(reply);
         r->result->restored += how == 0;
@@ -151,7 +162,8 @@ static bool take(void *ctx, const char *parcel_id)
     if (s == FB_OK) {
         s = fb_parcel_decode(fb_slice_buf(&bytes), &parcel, &why);
     }
-    if (s == FB_OK && (strcmp(parcel.parcel_id, parcel_id) != 0 || !fb_parcel_id_split(parcel_id, msg_id, &branch))) {
+    if (s == FB_OK && (strcmp(parcel.parcel_id, parcel_id) != 0 ||
+                       !fb_parcel_id_split(parcel_id, msg_id, &branch))) {
         s = fb_error_set(&why, FB_CORRUPT, "it is of another parcel");
     }
     if (s == FB_OK) {
@@ -165,10 +177,12 @@ static bool take(void *ctx, const char *parcel_id)
     return r->status == FB_OK;
 }
 
-enum fb_status fb_ledger_rebuild(struct fb_spool *spool, struct fb_redis *redis, int64_t ledger_ttl_ms,
-                                 struct fb_rebuild_result *result_r, struct fb_error *err)
+enum fb_status fb_ledger_rebuild(struct fb_spool *spool, struct fb_redis *redis,
+                                 int64_t ledger_ttl_ms, struct fb_rebuild_result *result_r,
+                                 struct fb_error *err)
 {
-    struct rebuild r = {.spool = spool, .redis = redis, .ttl_ms = ledger_ttl_ms, .result = result_r, .err = err};
+    struct rebuild r = {
+        .spool = spool, .redis = redis, .ttl_ms = ledger_ttl_ms, .result = result_r, .err = err};
     *result_r = (struct fb_rebuild_result){0};
     (void)pthread_once(&once, prepare);
     enum fb_status s = fb_spool_manifest_each(spool, take, &r, err);

@@ -13,7 +13,8 @@ struct fb_replay_result {
     uint64_t enqueued, known, damaged;
 };
 
-FB_MUST_USE enum fb_status fb_replay(struct fb_spool *spool, struct fb_redis *redis, int64_t ledger_ttl_ms,
-                                     struct fb_replay_result *result_r, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_replay(struct fb_spool *spool, struct fb_redis *redis,
+                                     int64_t ledger_ttl_ms, struct fb_replay_result *result_r,
+                                     struct fb_error *err);
 
 #endif

@@ -143,6 +143,11 @@ void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_p
         fb_ops_add(ops, "HSET", key, field, value, NULL);
         fb_ops_add(ops, "HSETNX", key, state, "rendered",
                    NULL); /* a restart must not undo "sent" */
+        if (branch->reason != NULL && strcmp(branch->reason, "rule") != 0) {
+            char why[24];
+            (void)snprintf(why, sizeof(why), "why:%" PRIu32, b);
+            fb_ops_add(ops, "HSET", key, why, branch->reason, NULL);
+        }
         struct fb_slice *args = fb_xcalloc((size_t)branch->recipient_count * 2 + 1, sizeof(*args));
         char(*names)[24] = fb_xcalloc((size_t)branch->recipient_count + 1, sizeof(*names));
         for (uint32_t i = 0; i < branch->recipient_count; i++) {

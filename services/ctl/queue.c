@@ -18,7 +18,8 @@ int ctl_queue(struct ctl *c)
     }
     json_t *stages = json_object();
     if (!c->is_json) {
-        (void)printf("%-8s %8s %8s %8s %8s %10s\n", "stage", "waiting", "inflight", "delayed", "dead", "oldest");
+        (void)printf("%-8s %8s %8s %8s %8s %10s\n", "stage", "waiting", "inflight", "delayed",
+                     "dead", "oldest");
     }
     for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
         struct fb_queue_stats q = {0};
@@ -28,13 +29,15 @@ int ctl_queue(struct ctl *c)
         }
         const char *name = fb_stage_name((enum fb_stage)stage);
         if (c->is_json) {
-            (void)json_object_set_new(stages, name,
-                                      json_pack("{s:I,s:I,s:I,s:I,s:I}", "waiting", (json_int_t)q.waiting, "inflight",
-                                                (json_int_t)q.inflight, "delayed", (json_int_t)q.delayed, "dead",
-                                                (json_int_t)q.dead, "oldest_age_ms", (json_int_t)q.oldest_age_ms));
+            (void)json_object_set_new(
+                stages, name,
+                json_pack("{s:I,s:I,s:I,s:I,s:I}", "waiting", (json_int_t)q.waiting, "inflight",
+                          (json_int_t)q.inflight, "delayed", (json_int_t)q.delayed, "dead",
+                          (json_int_t)q.dead, "oldest_age_ms", (json_int_t)q.oldest_age_ms));
         } else {
-            (void)printf("%-8s %8lld %8lld %8lld %8lld %8.1f s\n", name, (long long)q.waiting, (long long)q.inflight,
-                         (long long)q.delayed, (long long)q.dead, (double)q.oldest_age_ms / 1000);
+            (void)printf("%-8s %8lld %8lld %8lld %8lld %8.1f s\n", name, (long long)q.waiting,
+                         (long long)q.inflight, (long long)q.delayed, (long long)q.dead,
+                         (double)q.oldest_age_ms / 1000);
         }
     }
     if (c->is_json) {
@@ -47,9 +50,10 @@ int ctl_queue(struct ctl *c)
 
 static json_t *dead_json(const struct fb_dead *d)
 {
-    return json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id, "branch",
-                     (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts", (int)d->job.attempt, "held_at",
-                     ctl_json_time(d->died_ms), "status", d->status, "reason", ctl_json_text(d->reason));
+    return json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id,
+                     "branch", (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts",
+                     (int)d->job.attempt, "held_at", ctl_json_time(d->died_ms), "status", d->status,
+                     "reason", ctl_json_text(d->reason));
 }
 
 /* Reasons are ours and hold no content; what a relay or a storage said may be in them. */
@@ -58,8 +62,8 @@ static void print_dead(const struct fb_dead *d)
     char when[32];
     ctl_time(d->died_ms, when);
     (void)printf("%s  %s  %s  %s branch %u, attempt %u: %s: ", d->id, when,
-                 d->job.msg_id[0] != '\0' ? d->job.msg_id : "(unreadable job)", fb_stage_name(d->job.stage), d->job.branch,
-                 d->job.attempt, d->status);
+                 d->job.msg_id[0] != '\0' ? d->job.msg_id : "(unreadable job)",
+                 fb_stage_name(d->job.stage), d->job.branch, d->job.attempt, d->status);
     ctl_print_clean(d->reason);
     (void)printf("\n");
 }
@@ -99,9 +103,12 @@ int ctl_dead_list(struct ctl *c)
         ctl_print_json(l.list);
     } else {
         json_decref(l.list);
-        (void)printf("%s", l.count == 0 ? "no mail is held\n"
-                                        : "next: fumibako dead retry ID, dead release ID (sends it UNPROTECTED), or dead "
-                                          "reject ID (tells the sender)\n");
+        (void)printf(
+            "%s",
+            l.count == 0
+                ? "no mail is held\n"
+                : "next: fumibako dead retry ID, dead release ID (sends it UNPROTECTED), or dead "
+                  "reject ID (tells the sender)\n");
     }
     return 0;
 }
@@ -129,22 +136,28 @@ int ctl_dead_show(struct ctl *c)
         } else {
             print_dead(&d);
             (void)printf("next: fumibako message show %s for its recipients; then\n"
-                         "  fumibako dead retry %s     when the cause is gone\n", d.job.msg_id, d.id);
+                         "  fumibako dead retry %s     when the cause is gone\n",
+                         d.job.msg_id, d.id);
             if (d.job.stage != FB_STAGE_REVOKE) {
                 (void)printf("  fumibako dead release %s   to send it on UNPROTECTED, as it came\n"
-                             "  fumibako dead reject %s    to give it up; its sender gets a delivery report\n", d.id, d.id);
+                             "  fumibako dead reject %s    to give it up; its sender gets a "
+                             "delivery report\n",
+                             d.id, d.id);
             }
         }
     }
     return code;
 }
 
-static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *action, const char *text)
+static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *action,
+                     const char *text)
 {
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:s,s:s,s:s}", "id", d->id, "message", d->job.msg_id, "action", action));
+        ctl_print_json(
+            json_pack("{s:s,s:s,s:s}", "id", d->id, "message", d->job.msg_id, "action", action));
     } else {
-        (void)printf("%s: %s; fumibako message show %s follows it\n", d->job.msg_id, text, d->job.msg_id);
+        (void)printf("%s: %s; fumibako message show %s follows it\n", d->job.msg_id, text,
+                     d->job.msg_id);
     }
     return 0;
 }
@@ -153,8 +166,11 @@ static bool is_readable(const struct ctl *c, const struct fb_dead *d)
 {
     struct fb_error err = {0};
     if (d->job.msg_id[0] == '\0') {
-        (void)fb_error_set(&err, FB_INVALID, "dead letter %s holds no job that this version can read; use the version that "
-                                             "wrote it", d->id);
+        (void)fb_error_set(
+            &err, FB_INVALID,
+            "dead letter %s holds no job that this version can read; use the version that "
+            "wrote it",
+            d->id);
         (void)ctl_fail(c, &err);
         return false;
     }
@@ -180,8 +196,8 @@ int ctl_dead_retry(struct ctl *c)
     return tell_done(c, &d, "retry", text);
 }
 
-/* Release and reject hand the branch (or, held before there was a plan, the whole message) to rewrite with a mark
- * that says what to do; mark and job go in one step. */
+/* Release and reject hand the branch (or, held before there was a plan, the whole message) to
+ * rewrite with a mark that says what to do; mark and job go in one step. */
 static int decide(struct ctl *c, const char *mark, const char *action, const char *text)
 {
     int code = 0;
@@ -193,19 +209,7 @@ static int decide(struct ctl *c, const char *mark, const char *action, const cha
     if (!is_readable(c, &d)) {
         return FB_EXIT_FAILED;
     }
-    if (d.job.stage == FB_STAGE_REVOKE) {
-        (void)fb_error_set(&err, FB_DENIED, "%s is a recall that failed, not a mail: `fumibako dead retry %s` tries it again",
-                           d.id, d.id);
-        return ctl_fail(c, &err);
-    }
-    struct fb_job job = d.job;
-    bool is_whole = d.job.stage == FB_STAGE_RENDER;
-    job.stage = FB_STAGE_REWRITE;
-    job.attempt = 0;
-    struct fb_ops *ops = fb_ops_new();
-    fb_ledger_force(c->redis, ops, job.msg_id, is_whole ? UINT32_MAX : job.branch, mark);
-    enum fb_status s = fb_dead_replace(c->redis, d.id, &job, ops, &err);
-    fb_ops_free(&ops);
+    enum fb_status s = fb_ledger_decide_held(c->redis, &d, mark, &err);
     return s == FB_OK ? tell_done(c, &d, action, text) : ctl_fail(c, &err);
 }
 

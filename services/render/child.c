@@ -112,7 +112,8 @@ static void replace(char **at, const char *text)
     *at = fb_xstrdup(text);
 }
 
-static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored, struct fb_error *err)
+static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored,
+                                 struct fb_error *err)
 {
     struct fb_buf pdf;
     fb_buf_init(&pdf, FB_MAX_OBJECT);
@@ -126,14 +127,15 @@ static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored
     return s;
 }
 
-static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored, struct fb_error *err)
+static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored,
+                                 struct fb_error *err)
 {
     struct fb_buf html;
     fb_buf_init(&html, MAX_PREPARED);
     enum fb_status s = render_html_prepare(&j->mail.letter, &html, err);
     if (s == FB_OK) {
-        s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images, j->mail.letter.image_count,
-                        j->mail.letter.date_ms, stored, err);
+        s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images,
+                        j->mail.letter.image_count, j->mail.letter.date_ms, stored, err);
     }
     fb_buf_deinit(&html);
     replace(&j->plan.painter, "chromium");
@@ -147,7 +149,8 @@ static enum fb_status paint(struct job *j, uint32_t *part_r, struct fb_error *er
     if (j->mail.letter.date_ms == 0) {
         j->mail.letter.date_ms = j->talk.start.first_ms; /* equal on a second try, unlike "now" */
     }
-    enum fb_status s = j->mail.letter.is_html ? paint_html(j, &stored, err) : paint_text(j, &stored, err);
+    enum fb_status s =
+        j->mail.letter.is_html ? paint_html(j, &stored, err) : paint_text(j, &stored, err);
     if (s == FB_OK) {
         struct fb_part *part = &j->plan.parts[j->plan.part_count];
         part->name = fb_xstrdup(j->mail.letter.is_japanese ? "本文.pdf" : "message.pdf");
@@ -163,7 +166,8 @@ static enum fb_status paint(struct job *j, uint32_t *part_r, struct fb_error *er
 static enum fb_status strip_tag(struct job *j, struct fb_branch *b, struct fb_error *err)
 {
     const struct fb_policy_rule *rule = fb_policy_find_rule(j->policy, b->rule);
-    const char *tag = rule != NULL && rule->strips_tag ? fb_policy_matched_tag(rule, j->mail.subject) : NULL;
+    const char *tag =
+        rule != NULL && rule->strips_tag ? fb_policy_matched_tag(rule, j->mail.subject) : NULL;
     if (tag == NULL || j->mail.raw_subject == NULL) {
         return FB_OK;
     }
@@ -187,7 +191,8 @@ static void list_parts(const struct fb_plan *p, struct fb_branch *b, uint32_t bo
         b->parts[b->part_count++] = body_part;
     }
     for (uint32_t i = 0; i < p->part_count && b->secures_attachments; i++) {
-        if (!p->parts[i].is_inline && i != body_part) { /* the PDF is for those whose body is secured */
+        if (!p->parts[i].is_inline &&
+            i != body_part) { /* the PDF is for those whose body is secured */
             b->parts[b->part_count++] = i;
         }
     }
@@ -238,7 +243,8 @@ static enum fb_status work(struct job *j, struct fb_error *err)
     }
     if (s == FB_OK) {
         fill_plan(j);
-        s = render_decide(j->policy, &j->mail.facts, &j->envelope, j->talk.start.first_ms, &j->plan, err);
+        s = render_decide(j->policy, &j->mail.facts, &j->envelope, j->talk.start.first_ms, &j->plan,
+                          err);
     }
     return s == FB_OK ? derive(j, err) : s;
 }

@@ -46,7 +46,8 @@ static enum fb_status load(struct work *w, struct fb_error *err)
     s = fb_parcel_decode(fb_slice_buf(&bytes), &w->parcel, err);
     fb_buf_deinit(&bytes);
     if (s != FB_OK) {
-        return fb_error_set(err, FB_CORRUPT, "the manifest of parcel %s cannot be read", w->parcel_id);
+        return fb_error_set(err, FB_CORRUPT, "the manifest of parcel %s cannot be read",
+                            w->parcel_id);
     }
     return FB_OK;
 }
@@ -61,18 +62,42 @@ static bool is_concerned(const struct fb_job *job, uint32_t recipient)
     return job->recipient_count == 0;
 }
 
-static struct fb_ops *ledger_ops(const struct work *w)
+static bool takes_content(const struct fb_job *job)
 {
+    return (job->takes_content || job->op == FB_REVOKE_PURGE) && job->recipient_count == 0;
+}
+
+/* What was recalled before an expiry stays recalled: the ledger tells who took access away first. */
+static bool is_closed(const struct fb_ledger_message *m, uint32_t recipient)
+{
+    const char *state = recipient < m->recipient_count ? m->recipients[recipient].grant_state : "";
+    return strcmp(state, "recalled") == 0 || strcmp(state, "purged") == 0 ||
+           strcmp(state, "expired") == 0;
+}
+
+static enum fb_status ledger_ops(const struct work *w, struct fb_ops **ops_r, struct fb_error *err)
+{
+    bool is_expiry = w->job->op == FB_REVOKE_EXPIRE;
+    const char *state = takes_content(w->job) ? "purged" : is_expiry ? "expired" : "recalled";
+    struct fb_ledger_message m = {0};
+    enum fb_status s = fb_ledger_get(w->redis, w->job->msg_id, &m, err);
+    if (s != FB_OK && s != FB_NOT_FOUND) {
+        return s;
+    }
     struct fb_ops *ops = fb_ops_new();
-    const char *state = w->job->takes_content ? "purged" : "recalled";
     for (uint32_t i = 0; i < w->parcel.grant_count; i++) {
         const struct fb_parcel_grant *g = &w->parcel.grants[i];
-        if (is_concerned(w->job, g->recipient)) {
-            fb_ledger_grant(w->redis, ops, w->parcel_id, g->recipient, g->state, state, g->grant_id, "operator",
-                            "revoke");
+        if (is_concerned(w->job, g->recipient) && !(is_expiry && is_closed(&m, g->recipient))) {
+            fb_ledger_grant(w->redis, ops, w->parcel_id, g->recipient, g->state, state, g->grant_id,
+                            is_expiry ? "schedule" : "operator", "revoke");
         }
     }
-    return ops;
+    if (w->job->recipient_count == 0) {
+        fb_ledger_due_set(w->redis, ops, w->parcel_id, 0);
+    }
+    fb_ledger_message_deinit(&m);
+    *ops_r = ops;
+    return FB_OK;
 }
 
 static enum fb_status revoke(struct work *w, struct fb_error *err)
@@ -81,17 +106,31 @@ static enum fb_status revoke(struct work *w, struct fb_error *err)
     struct storage_session *session = NULL;
     w->policy = fb_policy_follow_get(w->service->policy);
     if (w->policy == NULL) {
-        return fb_error_set(err, FB_CONFIG, "no policy is known: the storage's credentials are in it");
+        return fb_error_set(err, FB_CONFIG,
+                            "no policy is known: the storage's credentials are in it");
     }
-    if (w->job->recipient_count > 0 && strcmp(w->parcel.access, "recipients") != 0) {
-        return fb_error_set(err, FB_DENIED, "parcel %s is open by one link for everybody: it can only be recalled as a "
-                                            "whole", w->parcel_id);
+    bool is_by_link =
+        strcmp(w->parcel.access, "company") == 0 || strcmp(w->parcel.access, "anyone") == 0;
+    if (w->job->op == FB_REVOKE_RESTORE) {
+        return fb_error_set(
+            err, FB_INVALID,
+            "parcel %s: this version takes access away and cannot give it back; send the "
+            "mail again",
+            w->parcel_id);
     }
-    enum fb_status s = storage_sessions_get(w->sessions, w->policy, w->parcel.storage, w->redis, &storage, &session, err);
+    if (w->job->recipient_count > 0 && is_by_link) {
+        return fb_error_set(
+            err, FB_DENIED,
+            "parcel %s is open by one link for everybody: it can only be recalled as a "
+            "whole",
+            w->parcel_id);
+    }
+    enum fb_status s = storage_sessions_get(w->sessions, w->policy, w->parcel.storage, w->redis,
+                                            &storage, &session, err);
     if (s == FB_OK) {
         s = storage->revoke(session, &w->parcel, w->job->recipients, w->job->recipient_count, err);
     }
-    if (s == FB_OK && w->job->takes_content && w->job->recipient_count == 0) {
+    if (s == FB_OK && takes_content(w->job)) {
         s = storage->purge(session, &w->parcel, err);
     }
     return s;
@@ -108,10 +147,12 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     if (s == FB_OK) {
         s = revoke(&w, &err);
         if (s == FB_OK) {
-            out->ops = ledger_ops(&w);
+            s = ledger_ops(&w, &out->ops, &err);
         }
     } else if (s == FB_NOT_FOUND) {
-        s = FB_OK;
+        s = FB_OK; /* no parcel, nothing that could fall due */
+        out->ops = fb_ops_new();
+        fb_ledger_due_set(redis, out->ops, w.parcel_id, 0);
     }
     if (s == FB_OK) {
         out->kind = FB_OUTCOME_ADVANCE;
@@ -119,8 +160,12 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     } else {
         out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
         out->reason = err;
-        fb_metric_add("fumibako_recalls_total", out->kind == FB_OUTCOME_RETRY ? "outcome=\"retry\"" : "outcome=\"failed\"",
+        fb_metric_add("fumibako_recalls_total",
+                      out->kind == FB_OUTCOME_RETRY ? "outcome=\"retry\"" : "outcome=\"failed\"",
                       1);
+    }
+    if (s == FB_CONFIG) {
+        storage_sessions_forget(w.sessions);
     }
     fb_parcel_deinit(&w.parcel);
     fb_policy_unref(&w.policy);

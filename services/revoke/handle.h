@@ -9,11 +9,13 @@
 #include "common/policy/service_source.h"
 #include "common/queue/worker.h"
 #include "common/spool/spool.h"
+#include "services/revoke/schedule.h"
 
 struct revoke_service {
     const struct fb_config *config;
     struct fb_spool *spool;
     struct fb_policy_follow *policy;
+    struct revoke_schedule *schedule;
 };
 
 enum fb_status revoke_thread_init(void *ctx, void **thread_r, struct fb_error *err);

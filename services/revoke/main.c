@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako-revoke: takes access away: recall of a message or of one recipient. */
+ * fumibako-revoke: takes access away: recall of a message or of one recipient, and expiry. */
 #include <curl/curl.h>
 #include <stdlib.h>
 
@@ -20,7 +20,11 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
     if (st == FB_OK) {
         st = fb_policy_follow_new(config, &s->policy, err);
     }
+    if (st == FB_OK) {
+        st = revoke_schedule_new(config, &s->schedule, err);
+    }
     if (st != FB_OK) {
+        fb_policy_follow_free(&s->policy);
         fb_spool_close(&s->spool);
         free(s);
         return st;
@@ -48,6 +52,7 @@ static enum fb_status run(void *ctx, struct fb_error *err)
 static void deinit(void *ctx)
 {
     struct revoke_service *s = ctx;
+    revoke_schedule_free(&s->schedule);
     fb_policy_follow_free(&s->policy);
     fb_spool_close(&s->spool);
     curl_global_cleanup();

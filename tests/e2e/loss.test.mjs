@@ -10,14 +10,21 @@
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { hasPostfix } from '../support/postfix.mjs';
-import { sleep, Smtp, waitFor } from '../support/harness.mjs';
+import { ROOT, sleep, Smtp, waitFor } from '../support/harness.mjs';
 import { SERVICES, Stack, everythingIn } from './stack.mjs';
 import { plainMail } from './mails.mjs';
+
+// As the programs are shipped: with sanitizers 2,000 mails take too long, and a crash shows itself here as a lost mail.
+const release = path.join(ROOT, 'build/release/bin');
+if (fs.existsSync(path.join(release, 'fumibako-ingest'))) process.env.FB_BIN = release;
 
 const needsPostfix = { skip: hasPostfix() ? false : 'needs root and Postfix', timeout: 40 * 60000 };
 const MAILS = Number(process.env.FB_LOSS_MAILS ?? 2000);
 const THREADS = 8;
+const POOL = 60; // users at Box, so that its limits a minute are not what slows the test
 
 function random(seed) { // mulberry32
   let a = seed >>> 0;
@@ -86,7 +93,7 @@ test(`kill -9 of any service at any time during ${MAILS} mails: nothing lost, no
     const seed = Number(process.env.FB_LOSS_SEED ?? Date.now() % 100000);
     const rnd = random(seed);
     console.log(`seed ${seed}`);
-    const stack = await Stack.start(t, { overrides: { rewrite: { concurrency: THREADS } } });
+    const stack = await Stack.start(t, { box: { users: POOL }, overrides: { rewrite: { concurrency: THREADS } } });
     const kills = {};
     let isDone = false;
     const killer = (async () => {
@@ -102,7 +109,7 @@ test(`kill -9 of any service at any time during ${MAILS} mails: nothing lost, no
     })();
     killer.catch(() => {});
     await sendAll(stack, 0, MAILS);
-    await waitFor(() => stack.postfix.queued() === 0 || stack.postfix.all().length > MAILS * 0.7,
+    await waitFor(() => stack.postfix.all().length > MAILS * 0.8,
       { timeout: 20 * 60000, interval: 500, what: 'most of the mail' });
     isDone = true;
     await killer;
@@ -118,7 +125,7 @@ test(`kill -9 of any service at any time during ${MAILS} mails: nothing lost, no
 
 test('Redis stopped for a minute, restarted, and wiped once: ingest goes on accepting, everything is delivered',
   needsPostfix, async (t) => {
-    const stack = await Stack.start(t, {});
+    const stack = await Stack.start(t, { box: { users: POOL } });
     const outage = Number(process.env.FB_OUTAGE_S ?? 60) * 1000;
     await sendAll(stack, 0, 50);
     await stack.world.redis.stop('SIGKILL');

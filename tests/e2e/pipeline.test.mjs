@@ -5,7 +5,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { hasPostfix } from '../support/postfix.mjs';
-import { waitFor } from '../support/harness.mjs';
+import { sleep, waitFor } from '../support/harness.mjs';
 import { Stack, everythingIn, pdfText, splitMail, textOf } from './stack.mjs';
 import { japaneseMail, plainMail, SECRET, SECRET_EN } from './mails.mjs';
 
@@ -196,3 +196,41 @@ test('the same through LMTP', needsPostfix, async (t) => {
     { timeout: 60000, what: 'the notices' });
   assert.ok(!everythingIn(stack.postfix.delivered('b@y.example')[0].raw).includes('body-lmtp-end'));
 });
+
+test('what has expired is closed by the schedule, and the ledger says so', needsPostfix, async (t) => {
+  const stack = await Stack.start(t, { policy: { security_definitions: [
+    { name: 'recipients only', access: 'recipients', expires_after: '15s' }] } });
+  await stack.submit(plainMail({ token: 'brief', to: 'a@x.example' }), { to: ['a@x.example', 'b@y.example'] });
+  await waitFor(() => stack.postfix.delivered('a@x.example').length, { timeout: 60000, what: 'the notice' });
+  const [folder] = parcelFolders(await stack.box.state());
+  assert.deepEqual(loginsOn(await stack.box.state(), folder), ['a@x.example', 'b@y.example']);
+  const [{ id }] = await stack.messages();
+  assert.equal((await stack.ctl('message', 'recall', id, '--recipient', 'b@y.example')).status, 0);
+  await waitFor(async () => loginsOn(await stack.box.state(), folder).length === 0, { timeout: 60000, what: 'the expiry' });
+  const grants = await waitFor(async () => {
+    const { recipients } = (await stack.ctl('message', 'show', id, '--json')).json();
+    return recipients.some((r) => r.grant === 'expired') && Object.fromEntries(recipients.map((r) => [r.address, r.grant]));
+  }, { what: 'the ledger to say so' });
+  assert.deepEqual(grants, { 'a@x.example': 'expired', 'b@y.example': 'recalled' });
+  assert.equal(await stack.world.redis.command('ZCARD', 'fb:{s0}:due'), 0, 'nothing is due any more');
+});
+
+test('mail that stays held longer than retention.dead goes back to its sender as a report, never away in silence',
+  needsPostfix, async (t) => {
+    const stack = await Stack.start(t, { services: ['ingest', 'render', 'rewrite'] });
+    const deep = Array.from({ length: 80 }, (_, i) => `Content-Type: multipart/mixed; boundary=b${i}\r\n\r\n--b${i}\r\n`);
+    await stack.submit(Buffer.from(`From: taro@example.jp\r\nTo: a@x.example\r\nSubject: deep\r\nMIME-Version: 1.0\r\n${deep.join('')}\r\nend\r\n`),
+      { to: ['a@x.example'] });
+    const [held] = await waitFor(async () => {
+      const list = (await stack.ctl('dead', 'list', '--json')).json();
+      return list.length > 0 && list;
+    }, { timeout: 60000, what: 'the mail to be held' });
+    assert.match(JSON.stringify(held), /nested more than 64 deep/, 'and says why');
+    assert.equal(stack.postfix.all().length, 0);
+    await sleep(1500); // past the shortest retention
+    stack.overrides = { ...stack.overrides, retention: { dead: '1s' } };
+    await stack.startService('revoke');
+    await waitFor(() => stack.postfix.delivered('taro@example.jp').length, { timeout: 60000, what: 'the report' });
+    assert.match(everythingIn(stack.postfix.delivered('taro@example.jp')[0].raw), /Final-Recipient: rfc822; ?a@x\.example/i);
+    assert.deepEqual((await stack.ctl('dead', 'list', '--json')).json(), []);
+  });

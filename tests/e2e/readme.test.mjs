@@ -103,12 +103,15 @@ test('subcommands and options of fumibako that the documents name exist', () => 
   }
 });
 
-test('metrics that the documents name are in the code', () => {
+test('metrics that the documents name are in the code, and the other way round', () => {
   const sources = ['services', 'common'].flatMap((dir) => fs.readdirSync(path.join(ROOT, dir), { recursive: true })
     .filter((f) => f.toString().endsWith('.c')).map((f) => read(path.join(dir, f.toString())))).join('\n');
   for (const [name, text] of Object.entries(READMES)) {
     for (const [, metric] of text.matchAll(/`(fumibako_(?!destination_)[a-z_]+)/g)) {
       assert.ok(sources.includes(`"${metric}"`), `${name}: ${metric} is nowhere counted`);
+    }
+    for (const [, metric] of sources.matchAll(/"(fumibako_[a-z_]+)"/g)) {
+      assert.ok(text.includes(`\`${metric}`), `${name}: ${metric} is not explained`);
     }
   }
 });
