@@ -82,7 +82,8 @@ static void read_recipients(struct fb_read *r, struct fb_envelope *e)
     }
 }
 
-enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *envelope_r, struct fb_error *err)
+enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *envelope_r,
+                                  struct fb_error *err)
 {
     struct fb_read r;
     struct fb_envelope e = {0};

@@ -16,9 +16,10 @@
 #define FB_MAX_SUBJECT   4096        /* decoded; longer ones are cut for display */
 #define FB_MAX_HEADER_BYTES                                                                        \
     (1U << 20) /* top header block; Postfix's header_size_limit is 100 kB a header */
-#define FB_MAX_HEADER_LINES 10000        /* mails in the wild stay below 1,000 */
-#define FB_MAX_DEPTH        64           /* nesting of multiparts and messages */
-#define FB_MAX_OBJECT       (256U << 20) /* a derived object: body PDF, unpacked part of a winmail.dat \
+#define FB_MAX_HEADER_LINES 10000 /* mails in the wild stay below 1,000 */
+#define FB_MAX_DEPTH        64    /* nesting of multiparts and messages */
+#define FB_MAX_OBJECT                                                                              \
+    (256U << 20) /* a derived object: body PDF, unpacked part of a winmail.dat \
                                           */
 #define FB_MAX_MANIFEST (16U << 20)
 

@@ -125,8 +125,9 @@ static bool walk(struct fb_slice *in, int depth, uint32_t *left)
     } else if (t <= 0xbf) {
         body = t & 31;
     } else {
-        static const uint8_t sizes[32] = {/* c0 */ 0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
-                                          /* d0 */ 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
+        static const uint8_t sizes[32] = {
+            /* c0 */ 0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 4, 8, 1, 2, 4, 8,
+            /* d0 */ 1, 2, 4, 8, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4};
         size_t n = sizes[t - 0xc0];
         if (n == 0 || in->len < 1 + n || (t >= 0xc7 && t <= 0xc9)) {
             return false; /* extension types have no place here */
@@ -187,8 +188,8 @@ enum fb_status fb_read_fail(struct fb_read *r, const char *key, const char *why)
 static void out_of_memory(struct fb_read *r, const char *key)
 {
     if (r->status == FB_OK) {
-        r->status =
-            fb_error_set(r->err, FB_NO_SPACE, "%s: no memory left", place_of(r, fb_slice_str(key)).text);
+        r->status = fb_error_set(r->err, FB_NO_SPACE, "%s: no memory left",
+                                 place_of(r, fb_slice_str(key)).text);
     }
 }
 
@@ -230,7 +231,8 @@ static void check_keys(struct fb_read *r)
 static void unpack(struct fb_read *r, struct fb_slice bytes)
 {
     size_t off = 0;
-    msgpack_unpack_return how = msgpack_unpack_next(&r->unpacked, (const char *)bytes.ptr, bytes.len, &off);
+    msgpack_unpack_return how =
+        msgpack_unpack_next(&r->unpacked, (const char *)bytes.ptr, bytes.len, &off);
     if (how == MSGPACK_UNPACK_NOMEM_ERROR) {
         out_of_memory(r, "");
     } else if (how != MSGPACK_UNPACK_SUCCESS) {
@@ -243,14 +245,16 @@ static void unpack(struct fb_read *r, struct fb_slice bytes)
     }
 }
 
-void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max, struct fb_error *err)
+void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max,
+                  struct fb_error *err)
 {
     *r = (struct fb_read){.what = what, .item = -1, .err = err};
     msgpack_unpacked_init(&r->unpacked);
     struct fb_slice rest = bytes;
     uint32_t left = MAX_ELEMENTS;
     if (bytes.len > max) {
-        r->status = fb_error_set(err, FB_TOO_BIG, "%s: %zu bytes are more than %zu", what, bytes.len, max);
+        r->status =
+            fb_error_set(err, FB_TOO_BIG, "%s: %zu bytes are more than %zu", what, bytes.len, max);
     } else if (!walk(&rest, 0, &left)) {
         (void)fb_read_fail(r, "", "no msgpack, or cut off, too deep or with too many elements");
     } else if (rest.len > 0) {
@@ -269,8 +273,10 @@ uint32_t fb_read_version(struct fb_read *r, uint32_t current)
 {
     uint64_t version = fb_read_uint(r, "v", UINT32_MAX);
     if (r->status == FB_OK && version > current) {
-        r->status = fb_error_set(r->err, FB_AGAIN, "%s.v: version %llu is newer than this program's %u: it waits for an upgraded one",
-                                 r->what, (unsigned long long)version, current);
+        r->status = fb_error_set(
+            r->err, FB_AGAIN,
+            "%s.v: version %llu is newer than this program's %u: it waits for an upgraded one",
+            r->what, (unsigned long long)version, current);
     } else if (r->status == FB_OK && (version == 0 || version + 1 < current)) {
         (void)fb_read_fail(r, "v", "too old");
     }
@@ -402,13 +408,15 @@ const msgpack_object_array *fb_read_array(struct fb_read *r, const char *key, si
         return NULL;
     }
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size > most) {
-        (void)fb_read_fail(r, key, o->type == MSGPACK_OBJECT_ARRAY ? "too many items" : "a list is expected");
+        (void)fb_read_fail(
+            r, key, o->type == MSGPACK_OBJECT_ARRAY ? "too many items" : "a list is expected");
         return NULL;
     }
     return &o->via.array;
 }
 
-uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value, uint32_t *count_r)
+uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value,
+                        uint32_t *count_r)
 {
     const msgpack_object_array *a = fb_read_array(r, key, most);
     if (a == NULL) {
@@ -427,7 +435,8 @@ uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_
     return values;
 }
 
-char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most_bytes, uint32_t *count_r)
+char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most_bytes,
+                    uint32_t *count_r)
 {
     const msgpack_object_array *a = fb_read_array(r, key, most);
     if (a == NULL) {
@@ -448,10 +457,11 @@ char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most
     return values;
 }
 
-void fb_read_item(struct fb_read *parent, const msgpack_object_array *list, uint32_t i, const char *what,
-                  struct fb_read *item_r)
+void fb_read_item(struct fb_read *parent, const msgpack_object_array *list, uint32_t i,
+                  const char *what, struct fb_read *item_r)
 {
-    *item_r = (struct fb_read){.what = what, .item = i, .err = parent->err, .status = parent->status};
+    *item_r =
+        (struct fb_read){.what = what, .item = i, .err = parent->err, .status = parent->status};
     if (list->ptr[i].type != MSGPACK_OBJECT_MAP) {
         (void)fb_read_fail(item_r, "", "no map");
         return;

@@ -41,7 +41,8 @@ struct fb_read {
 
 /* Parses one whole object (nothing behind it, depth at most 8, no more elements than bytes and than any document of
  * ours can have) that is a map with unique string keys.  FB_INVALID, FB_TOO_BIG, FB_NO_SPACE. */
-void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max, struct fb_error *err);
+void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, size_t max,
+                  struct fb_error *err);
 void fb_read_deinit(struct fb_read *r);
 enum fb_status fb_read_fail(struct fb_read *r, const char *key, const char *why);
 /* The key "v": this version and the one before are read (there is none before 1); a newer one is FB_AGAIN, for it waits
@@ -57,12 +58,14 @@ char *fb_read_str(struct fb_read *r, const char *key, size_t most);
 char *fb_read_opt_str(struct fb_read *r, const char *key, size_t most); /* "" or absent: NULL */
 void fb_read_str_into(struct fb_read *r, const char *key, char *out, size_t size);
 void fb_read_bin(struct fb_read *r, const char *key, uint8_t *out, size_t len);
-uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value, uint32_t *count_r);
-char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most_bytes, uint32_t *count_r);
+uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value,
+                        uint32_t *count_r);
+char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most_bytes,
+                    uint32_t *count_r);
 /* The array of maps under key; item i is then opened with fb_read_item (what: "plan.parts"). */
 const msgpack_object_array *fb_read_array(struct fb_read *r, const char *key, size_t most);
-void fb_read_item(struct fb_read *parent, const msgpack_object_array *list, uint32_t i, const char *what,
-                  struct fb_read *item_r);
+void fb_read_item(struct fb_read *parent, const msgpack_object_array *list, uint32_t i,
+                  const char *what, struct fb_read *item_r);
 /* What went wrong in the item goes wrong in the parent. */
 void fb_read_item_end(struct fb_read *parent, const struct fb_read *item);
 

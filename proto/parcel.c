@@ -110,7 +110,8 @@ static void read_files(struct fb_read *r, struct fb_parcel *p)
     }
 }
 
-enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_r, struct fb_error *err)
+enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_r,
+                                struct fb_error *err)
 {
     struct fb_read r;
     struct fb_parcel p = {0};

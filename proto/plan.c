@@ -119,7 +119,8 @@ enum fb_status fb_plan_encode(const struct fb_plan *plan, struct fb_buf *out)
 static bool is_object_name(const char *name)
 {
     size_t n = strlen(name);
-    return n >= 1 && n <= 64 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n && name[0] != '.';
+    return n >= 1 && n <= 64 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n &&
+           name[0] != '.';
 }
 
 /* "" or a name that the spool takes. */
@@ -138,7 +139,8 @@ static bool is_media_type(const char *type)
     size_t n = strlen(type);
     const char *slash = strchr(type, '/');
     return slash != NULL && slash != type && slash[1] != '\0' &&
-           strspn(type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&^_.+-/") == n;
+           strspn(type,
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&^_.+-/") == n;
 }
 
 static void read_part(struct fb_read *r, struct fb_part *part, uint64_t content_size)
@@ -172,7 +174,8 @@ static void read_part(struct fb_read *r, struct fb_part *part, uint64_t content_
 static void read_branch(struct fb_read *r, struct fb_branch *b, uint32_t part_count)
 {
     b->kind = (enum fb_branch_kind)fb_read_uint(r, "kind", FB_BRANCH_REJECT);
-    b->recipients = fb_read_uints(r, "rcpts", FB_MAX_RECIPIENTS, FB_MAX_RECIPIENTS - 1, &b->recipient_count);
+    b->recipients =
+        fb_read_uints(r, "rcpts", FB_MAX_RECIPIENTS, FB_MAX_RECIPIENTS - 1, &b->recipient_count);
     b->rule = fb_read_str(r, "rule", MAX_WORDS);
     b->reason = fb_read_str(r, "reason", MAX_WORDS);
     b->storage = fb_read_str(r, "storage", MAX_WORDS);
@@ -180,7 +183,8 @@ static void read_branch(struct fb_read *r, struct fb_branch *b, uint32_t part_co
     b->secures_body = fb_read_bool(r, "body");
     b->secures_attachments = fb_read_bool(r, "files");
     b->path = fb_read_str(r, "path", MAX_PATH);
-    b->parts = fb_read_uints(r, "parts", FB_MAX_PARTS + 1, part_count > 0 ? part_count - 1 : 0, &b->part_count);
+    b->parts = fb_read_uints(r, "parts", FB_MAX_PARTS + 1, part_count > 0 ? part_count - 1 : 0,
+                             &b->part_count);
     b->expires_ms = (int64_t)fb_read_uint(r, "expires", INT64_MAX);
     b->sends_receipt = fb_read_bool(r, "receipt");
     b->subject = fb_read_opt_str(r, "subject", FB_MAX_HEADER_BYTES);
@@ -236,7 +240,8 @@ enum fb_status fb_plan_decode(struct fb_slice bytes, struct fb_plan *plan_r, str
     plan.content_size = fb_read_uint(&r, "size", UINT64_MAX);
     plan.subject = fb_read_str(&r, "subject", FB_MAX_HEADER_BYTES);
     plan.language = fb_read_str(&r, "language", 8);
-    plan.visible = fb_read_strs(&r, "visible", FB_MAX_RECIPIENTS, FB_MAX_ADDRESS, &plan.visible_count);
+    plan.visible =
+        fb_read_strs(&r, "visible", FB_MAX_RECIPIENTS, FB_MAX_ADDRESS, &plan.visible_count);
     read_parts(&r, &plan);
     read_branches(&r, &plan);
     plan.head_object = read_object_name(&r, "head");
@@ -280,8 +285,8 @@ enum fb_status fb_plan_check(const struct fb_plan *p, size_t recipient_count, st
         }
     }
     if (s == FB_OK && total != recipient_count) {
-        s = fb_error_set(err, FB_INVALID, "plan: %zu of %zu recipients are in no branch", recipient_count - total,
-                         recipient_count);
+        s = fb_error_set(err, FB_INVALID, "plan: %zu of %zu recipients are in no branch",
+                         recipient_count - total, recipient_count);
     }
     free(seen);
     return s;

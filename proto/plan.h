@@ -90,7 +90,8 @@ FB_MUST_USE enum fb_status fb_plan_decode(struct fb_slice bytes, struct fb_plan 
                                           struct fb_error *err);
 
 /* Every recipient of the envelope is in exactly one branch; FB_INVALID says which is not. */
-FB_MUST_USE enum fb_status fb_plan_check(const struct fb_plan *p, size_t recipient_count, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_plan_check(const struct fb_plan *p, size_t recipient_count,
+                                         struct fb_error *err);
 
 /* What upload leaves for rewrite and revoke as derived object "parcel.<branch>" and, for the
  * parcel's life, as the manifest <parcel id>. */

@@ -86,10 +86,11 @@ static bool mac(const char *key, const char *msg_id, uint32_t branch, const uint
     fb_buf_init(&input, 256);
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    bool ok = fb_buf_printf(&input, "fumibako-id-1\n%s\n%u\n", msg_id, branch) == FB_OK &&
-              fb_buf_add(&input, body_hash, 32) == FB_OK &&
-              HMAC(EVP_sha256(), key, (int)strlen(key), input.ptr, input.len, digest, &len) != NULL &&
-              len == MAC_SIZE;
+    bool ok =
+        fb_buf_printf(&input, "fumibako-id-1\n%s\n%u\n", msg_id, branch) == FB_OK &&
+        fb_buf_add(&input, body_hash, 32) == FB_OK &&
+        HMAC(EVP_sha256(), key, (int)strlen(key), input.ptr, input.len, digest, &len) != NULL &&
+        len == MAC_SIZE;
     fb_buf_deinit(&input);
     if (ok) {
         unsigned char base64[MAC_TEXT + 2];

@@ -177,7 +177,8 @@ static size_t uu_line(struct fb_transfer *t, uint8_t *out)
     if (n == 0) {
         t->is_done = true;
     }
-    if (n <= 0 || (unsigned)n > t->credit) { /* "_" alone says 63 bytes: thirty times what was sent */
+    if (n <= 0 ||
+        (unsigned)n > t->credit) { /* "_" alone says 63 bytes: thirty times what was sent */
         return 0;
     }
     t->credit -= (unsigned)n;

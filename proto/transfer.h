@@ -5,10 +5,10 @@
  * changes it.  Sizes and SHA-1 in the plan come from here, so whoever decodes the same range later
  * must use the same rules:
  *
- *  base64  bytes outside of the alphabet are skipped; '=' ends a quantum, decoding goes on behind
- * it; a last incomplete quantum gives the whole bytes that it holds. QP      "=XY" in hex of either
- * case; "=" before CRLF or LF, and at the end, is a soft line break; any other
- *          "=" stands for itself; all other bytes pass unchanged, line ends included.
+ *  base64  bytes outside of the alphabet are skipped; '=' ends a quantum, decoding goes on behind it;
+ *          a last incomplete quantum gives the whole bytes that it holds.
+ *  QP      "=XY" in hex of either case; "=" before CRLF or LF, and at the end, is a soft line break;
+ *          any other "=" stands for itself; all other bytes pass unchanged, line ends included.
  *  uu      lines before "begin " are skipped; decoding stops at "end" or a zero-length line.  Blanks
  *          cut from the end of a line stand for zero, as long as the output does not run ahead of the
  *          input by more than the slack; a line beyond that, or broken, is left out.

@@ -407,6 +407,19 @@ static bool is_utf16_marked(struct fb_slice s)
            ((s.ptr[0] == 0xFF && s.ptr[1] == 0xFE) || (s.ptr[0] == 0xFE && s.ptr[1] == 0xFF));
 }
 
+/* Without a mark UTF-16 is big-endian (RFC 2781 4.3), but Windows mailers leave the mark out of
+ * little-endian text.  Latin letters, spaces and line ends tell: one half of them is 0. */
+static const char *utf16_order(struct fb_slice s)
+{
+    size_t little = 0;
+    size_t big = 0;
+    for (size_t i = 0; i + 1 < s.len; i += 2) {
+        little += s.ptr[i] != 0 && s.ptr[i + 1] == 0;
+        big += s.ptr[i] == 0 && s.ptr[i + 1] != 0;
+    }
+    return little > big ? "UTF-16LE" : "UTF-16BE";
+}
+
 static bool has_8bit(struct fb_slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -471,7 +484,7 @@ enum fb_status render_charset_to_utf8(struct fb_slice bytes, const char *charset
     const char *as = decide(resolve(charset), bytes);
     enum fb_status status = FB_OK;
     if (as != NULL && strcmp(as, "UTF-16") == 0 && !is_utf16_marked(bytes)) {
-        as = "UTF-16BE"; /* RFC 2781 4.3 */
+        as = utf16_order(bytes);
     }
     if (as == NULL || strcmp(as, "UTF-8") == 0) {
         status = clean_utf8(bytes, out);

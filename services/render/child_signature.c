@@ -32,7 +32,8 @@ static enum fb_status hash_body(struct child_talk *t, uint8_t hash_r[32], struct
     return s == FB_OK ? end : s;
 }
 
-enum fb_status child_look_for_signature(struct child_talk *t, struct render_mail *m, struct fb_error *err)
+enum fb_status child_look_for_signature(struct child_talk *t, struct render_mail *m,
+                                        struct fb_error *err)
 {
     for (size_t i = 0; i < m->facts.header_count; i++) {
         const struct fb_policy_header_fact *h = &m->facts.headers[i];

@@ -17,7 +17,8 @@ void child_talk_init(struct child_talk *t, int fd)
     fb_buf_init(&t->start.bytes, MAX_START);
 }
 
-static void ask(struct child_talk *t, enum render_rpc_type type, struct fb_slice a, struct fb_slice b)
+static void ask(struct child_talk *t, enum render_rpc_type type, struct fb_slice a,
+                struct fb_slice b)
 {
     if (render_rpc_send(t->fd, type, a, b, -1) != FB_OK) {
         _exit(1);
@@ -27,14 +28,15 @@ static void ask(struct child_talk *t, enum render_rpc_type type, struct fb_slice
 static struct fb_slice hear(struct child_talk *t, enum render_rpc_type type)
 {
     struct render_rpc_frame frame = {0};
-    if (render_rpc_receive(t->fd, -1, RENDER_RPC_MAX, &frame, &t->in) != FB_OK || frame.type != (uint32_t)type) {
+    if (render_rpc_receive(t->fd, -1, RENDER_RPC_MAX, &frame, &t->in) != FB_OK ||
+        frame.type != (uint32_t)type) {
         _exit(1);
     }
     return fb_slice_buf(&t->in);
 }
 
-static enum fb_status hear_stored(struct child_talk *t, enum render_rpc_type type, struct render_rpc_stored *stored_r,
-                                  struct fb_error *err)
+static enum fb_status hear_stored(struct child_talk *t, enum render_rpc_type type,
+                                  struct render_rpc_stored *stored_r, struct fb_error *err)
 {
     struct fb_slice in = hear(t, type);
     if (in.len != sizeof *stored_r) {
@@ -69,8 +71,9 @@ enum fb_status child_receive_start(struct child_talk *t, struct fb_error *err)
     struct fb_slice in = fb_slice_buf(&start->bytes);
     uint64_t first = 0;
     if (!render_rpc_take_u64(&in, &start->size) || !render_rpc_take_u64(&in, &first) ||
-        !take_text(&in, &start->msg_id) || !take_text(&in, &start->paper) || !take_text(&in, &start->engine) ||
-        !take_text(&in, &start->policy_version) || !render_rpc_take_bytes(&in, &start->envelope) ||
+        !take_text(&in, &start->msg_id) || !take_text(&in, &start->paper) ||
+        !take_text(&in, &start->engine) || !take_text(&in, &start->policy_version) ||
+        !render_rpc_take_bytes(&in, &start->envelope) ||
         !render_rpc_take_bytes(&in, &start->policy)) {
         return fb_error_set(err, FB_BUG, "the parent's first word cannot be read");
     }
@@ -139,8 +142,11 @@ static void sink_abandon(void *ctx)
 
 struct render_sink child_sink(struct child_talk *t)
 {
-    return (struct render_sink){
-        .ctx = t, .begin = sink_begin, .add = sink_add, .commit = sink_commit, .abandon = sink_abandon};
+    return (struct render_sink){.ctx = t,
+                                .begin = sink_begin,
+                                .add = sink_add,
+                                .commit = sink_commit,
+                                .abandon = sink_abandon};
 }
 
 /* ---- questions ---- */
@@ -150,7 +156,8 @@ bool child_verify(struct child_talk *t, struct fb_slice value, const uint8_t bod
     struct fb_buf b;
     fb_buf_init(&b, 4096);
     uint64_t is_ours = 0;
-    if (render_rpc_put_bytes(&b, value) == FB_OK && render_rpc_put_bytes(&b, fb_slice_of(body_hash, 32)) == FB_OK) {
+    if (render_rpc_put_bytes(&b, value) == FB_OK &&
+        render_rpc_put_bytes(&b, fb_slice_of(body_hash, 32)) == FB_OK) {
         ask(t, RENDER_RPC_VERIFY, fb_slice_buf(&b), (struct fb_slice){0});
         struct fb_slice in = hear(t, RENDER_RPC_VERIFY);
         if (in.len == sizeof is_ours) {
@@ -185,9 +192,9 @@ static void send_pieces(struct child_talk *t, enum render_print_kind kind, struc
     }
 }
 
-enum fb_status child_print(struct child_talk *t, struct fb_slice html, const struct render_image *images,
-                           size_t image_count, int64_t date_ms, struct render_rpc_stored *stored_r,
-                           struct fb_error *err)
+enum fb_status child_print(struct child_talk *t, struct fb_slice html,
+                           const struct render_image *images, size_t image_count, int64_t date_ms,
+                           struct render_rpc_stored *stored_r, struct fb_error *err)
 {
     const uint64_t date = (uint64_t)date_ms;
     send_pieces(t, RENDER_PRINT_HTML, html);
@@ -209,7 +216,8 @@ void child_fail(struct child_talk *t, enum fb_status status, const char *text)
 {
     struct fb_buf b;
     fb_buf_init(&b, 4096);
-    if (render_rpc_put_u64(&b, (uint64_t)status) == FB_OK && render_rpc_put_bytes(&b, fb_slice_str(text)) == FB_OK) {
+    if (render_rpc_put_u64(&b, (uint64_t)status) == FB_OK &&
+        render_rpc_put_bytes(&b, fb_slice_str(text)) == FB_OK) {
         ask(t, RENDER_RPC_FAIL, fb_slice_buf(&b), (struct fb_slice){0});
     }
     fb_buf_deinit(&b);

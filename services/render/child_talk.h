@@ -32,8 +32,9 @@ bool child_verify(struct child_talk *t, struct fb_slice value, const uint8_t bod
 FB_MUST_USE enum fb_status child_put(struct child_talk *t, const char *name, struct fb_slice bytes,
                                      struct render_rpc_stored *stored_r, struct fb_error *err);
 /* Has the prepared HTML printed as the object body.pdf. */
-FB_MUST_USE enum fb_status child_print(struct child_talk *t, struct fb_slice html, const struct render_image *images,
-                                       size_t image_count, int64_t date_ms, struct render_rpc_stored *stored_r,
+FB_MUST_USE enum fb_status child_print(struct child_talk *t, struct fb_slice html,
+                                       const struct render_image *images, size_t image_count,
+                                       int64_t date_ms, struct render_rpc_stored *stored_r,
                                        struct fb_error *err);
 void child_done(struct child_talk *t, struct fb_slice plan);
 void child_fail(struct child_talk *t, enum fb_status status, const char *text);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A letter that is wider than the page is made smaller, its header block is not. html_prepare.c sees fixed widths; what a
- * table without line breaks needs is known only when the page is laid out. Scripts are off, so the protocol measures, and
- * writes the zoom into the style of #fb-mail. */
+ * A letter that is wider than the page is made smaller, its header block is not. html_prepare.c
+ * sees fixed widths; what a table without line breaks needs is known only when the page is laid
+ * out. Scripts are off, so the protocol measures, and writes the zoom into the style of #fb-mail.
+ */
 #include "services/render/chromium_internal.h"
 
 #include <stdio.h>
@@ -12,8 +13,9 @@
 #define MARGINS_IN (112.0 / 72) /* left and right: html_prepare_head.c */
 #define MIN_ZOOM   0.2          /* smaller cannot be read; what is wider still, is cut */
 
-static enum fb_status call_number(struct render_cdp *cdp, const char *method, json_t *params, const char *object,
-                                  const char *key, double *number_r, struct fb_error *err)
+static enum fb_status call_number(struct render_cdp *cdp, const char *method, json_t *params,
+                                  const char *object, const char *key, double *number_r,
+                                  struct fb_error *err)
 {
     json_t *result = NULL;
     enum fb_status s = render_cdp_call(cdp, method, params, &result, err);
@@ -25,7 +27,8 @@ static enum fb_status call_number(struct render_cdp *cdp, const char *method, js
     return s;
 }
 
-enum fb_status render_chromium_fit_view(struct render_chromium_page *page, double width_in, struct fb_error *err)
+enum fb_status render_chromium_fit_view(struct render_chromium_page *page, double width_in,
+                                        struct fb_error *err)
 {
     int view_px = (int)((width_in - MARGINS_IN) * 96);
     if (page->view_px == view_px) {
@@ -33,22 +36,25 @@ enum fb_status render_chromium_fit_view(struct render_chromium_page *page, doubl
     }
     page->view_px = view_px;
     return render_cdp_call(&page->cdp, "Emulation.setDeviceMetricsOverride",
-                           json_pack("{s:i,s:i,s:i,s:b}", "width", view_px, "height", 900, "deviceScaleFactor", 1, "mobile",
-                                     0),
+                           json_pack("{s:i,s:i,s:i,s:b}", "width", view_px, "height", 900,
+                                     "deviceScaleFactor", 1, "mobile", 0),
                            NULL, err);
 }
 
 /* The zoom that html_prepare.c gave it; 1 without one. */
-static enum fb_status read_zoom(struct render_cdp *cdp, int node, double *zoom_r, struct fb_error *err)
+static enum fb_status read_zoom(struct render_cdp *cdp, int node, double *zoom_r,
+                                struct fb_error *err)
 {
     json_t *result = NULL;
-    enum fb_status s = render_cdp_call(cdp, "DOM.getAttributes", json_pack("{s:i}", "nodeId", node), &result, err);
+    enum fb_status s =
+        render_cdp_call(cdp, "DOM.getAttributes", json_pack("{s:i}", "nodeId", node), &result, err);
     const json_t *list = json_object_get(result, "attributes");
     *zoom_r = 1;
     for (size_t i = 0; i + 1 < json_array_size(list); i += 2) {
         const char *name = json_string_value(json_array_get(list, i));
         const char *value = json_string_value(json_array_get(list, i + 1));
-        if (name != NULL && value != NULL && strcmp(name, "style") == 0 && strncmp(value, "zoom:", 5) == 0) {
+        if (name != NULL && value != NULL && strcmp(name, "style") == 0 &&
+            strncmp(value, "zoom:", 5) == 0) {
             double zoom = strtod(value + 5, NULL);
             *zoom_r = zoom > MIN_ZOOM && zoom < 1 ? zoom : 1;
         }
@@ -61,14 +67,17 @@ enum fb_status render_chromium_fit(struct render_chromium_page *page, struct fb_
 {
     struct render_cdp *cdp = &page->cdp;
     double width = 0, root = 0, node = 0, zoom = 1;
-    enum fb_status s = call_number(cdp, "Page.getLayoutMetrics", NULL, "cssContentSize", "width", &width, err);
+    enum fb_status s =
+        call_number(cdp, "Page.getLayoutMetrics", NULL, "cssContentSize", "width", &width, err);
     if (s != FB_OK || width <= page->view_px + 1) {
         return s;
     }
-    s = call_number(cdp, "DOM.getDocument", json_pack("{s:i}", "depth", 0), "root", "nodeId", &root, err);
+    s = call_number(cdp, "DOM.getDocument", json_pack("{s:i}", "depth", 0), "root", "nodeId", &root,
+                    err);
     if (s == FB_OK) {
         s = call_number(cdp, "DOM.querySelector",
-                        json_pack("{s:i,s:s}", "nodeId", (int)root, "selector", "#fb-mail"), NULL, "nodeId", &node, err);
+                        json_pack("{s:i,s:s}", "nodeId", (int)root, "selector", "#fb-mail"), NULL,
+                        "nodeId", &node, err);
     }
     if (s != FB_OK || node < 1) {
         return s; /* a page that is no letter of ours */
@@ -78,9 +87,12 @@ enum fb_status render_chromium_fit(struct render_chromium_page *page, struct fb_
         char style[64];
         zoom *= page->view_px / width;
         zoom = zoom > MIN_ZOOM ? zoom : MIN_ZOOM;
-        (void)snprintf(style, sizeof style, "zoom:%.4f;--fb-width:%dpx", zoom, (int)(page->view_px / zoom));
-        s = render_cdp_call(cdp, "DOM.setAttributeValue",
-                            json_pack("{s:i,s:s,s:s}", "nodeId", (int)node, "name", "style", "value", style), NULL, err);
+        (void)snprintf(style, sizeof style, "zoom:%.4f;--fb-width:%dpx", zoom,
+                       (int)(page->view_px / zoom));
+        s = render_cdp_call(
+            cdp, "DOM.setAttributeValue",
+            json_pack("{s:i,s:s,s:s}", "nodeId", (int)node, "name", "style", "value", style), NULL,
+            err);
     }
     return s;
 }

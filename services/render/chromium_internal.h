@@ -180,10 +180,11 @@ FB_MUST_USE enum fb_status render_chromium_page_print(struct render_chromium_pag
 /* ---- chromium_fit.c ---- */
 
 /* Lays out for the text width of that paper. */
-FB_MUST_USE enum fb_status render_chromium_fit_view(struct render_chromium_page *page, double width_in,
-                                                    struct fb_error *err);
+FB_MUST_USE enum fb_status render_chromium_fit_view(struct render_chromium_page *page,
+                                                    double width_in, struct fb_error *err);
 /* Makes the letter that is loaded smaller when it is wider than that. */
-FB_MUST_USE enum fb_status render_chromium_fit(struct render_chromium_page *page, struct fb_error *err);
+FB_MUST_USE enum fb_status render_chromium_fit(struct render_chromium_page *page,
+                                               struct fb_error *err);
 
 /* ---- chromium_pdf.c ---- */
 

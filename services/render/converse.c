@@ -21,7 +21,7 @@
 
 struct talk {
     const struct render_service *service;
-    const struct render_request *request;
+    struct render_request *request;
     struct render_child child;
     int64_t deadline_ms;
     struct fb_buf in;  /* payload of the frame at hand */
@@ -166,17 +166,17 @@ static enum fb_status on_print(struct talk *t, struct fb_slice in, struct fb_err
     struct fb_error why = {0};
     struct fb_buf pdf;
     fb_buf_init(&pdf, FB_MAX_OBJECT);
-    enum fb_status s = FB_CONFIG;
-    if (t->service->chromium == NULL) {
-        (void)fb_error_set(&why, FB_CONFIG, "an HTML body needs Chromium: %.200s",
-                           t->service->chromium_why.text);
-    } else {
-        int64_t before = fb_mono_ms();
-        s = render_print_run(&t->print, t->service->chromium, t->service->config->render.paper,
-                             (int64_t)date_ms, (int)t->service->config->render.timeout_ms, &pdf, &why);
-        t->deadline_ms +=
-            fb_mono_ms() - before; /* Chromium has a limit of its own, waiting for it included */
+    struct render_chromium *chromium = NULL;
+    const struct fb_config *config = t->service->config;
+    int64_t before = fb_mono_ms();
+    enum fb_status s = render_engine_chromium(t->service->engine, &chromium, &why);
+    if (s == FB_OK) {
+        s = render_print_run(&t->print, chromium, config->render.paper, (int64_t)date_ms,
+                             (int)config->render.timeout_ms, &pdf, &why);
     }
+    t->request->is_unpaintable = s == FB_CONFIG;
+    t->deadline_ms +=
+        fb_mono_ms() - before; /* Chromium has a limit of its own, waiting for it included */
     if (s == FB_OK) {
         s = render_store_begin(&t->store, t->request->msg, "body.pdf", &why);
     }
@@ -276,9 +276,8 @@ static enum fb_status send_start(struct talk *t, struct fb_error *err)
     return s;
 }
 
-enum fb_status render_converse(const struct render_service *service,
-                               const struct render_request *request, struct fb_plan *plan_r,
-                               struct fb_error *err)
+enum fb_status render_converse(const struct render_service *service, struct render_request *request,
+                               struct fb_plan *plan_r, struct fb_error *err)
 {
     struct talk t = {.service = service, .request = request, .plan_r = plan_r};
     fb_buf_init(&t.in, FB_MAX_PLAN);

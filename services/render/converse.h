@@ -12,14 +12,13 @@
 #include "common/spool/spool.h"
 #include "proto/envelope.h"
 #include "proto/plan.h"
-#include "services/render/chromium.h"
+#include "services/render/engine.h"
 #include "services/render/zygote.h"
 
 struct render_service {
     const struct fb_config *config;
     struct render_zygote *zygote;
-    struct render_chromium *chromium; /* NULL: HTML is held, with chromium_why */
-    struct fb_error chromium_why;
+    struct render_engine *engine;
 };
 
 struct render_request {
@@ -29,12 +28,13 @@ struct render_request {
     const char *policy_version;
     struct fb_redis *redis; /* to verify X-Fumibako-Id */
     int64_t first_ms;
+    bool is_unpaintable; /* set when nothing here can paint the body: trying again does not help */
 };
 
 /* FB_OK with a checked plan.  FB_CRASHED: the child died, ran out of time or memory.  FB_TOO_BIG,
  * FB_INVALID, FB_CONFIG and others as the child or Chromium said, in words for the operator. */
 FB_MUST_USE enum fb_status render_converse(const struct render_service *service,
-                                           const struct render_request *request,
-                                           struct fb_plan *plan_r, struct fb_error *err);
+                                           struct render_request *request, struct fb_plan *plan_r,
+                                           struct fb_error *err);
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define MAX_PATH 2048
 
 /* One branch in the making; slot 0 = untouched, slot 1 + i = the policy's rule i. */
@@ -33,8 +32,7 @@ static void sort_recipients(const struct fb_policy *policy, const struct fb_poli
                             const struct fb_envelope *envelope, struct slot *slots)
 {
     const char **addresses = fb_xcalloc(envelope->recipient_count, sizeof *addresses);
-    struct fb_policy_decision *decisions =
-        fb_xcalloc(envelope->recipient_count, sizeof *decisions);
+    struct fb_policy_decision *decisions = fb_xcalloc(envelope->recipient_count, sizeof *decisions);
     for (size_t i = 0; i < envelope->recipient_count; i++) {
         addresses[i] = envelope->recipients[i].address;
     }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The unsandboxed half of --explain: options, files, the conversation with the child, JSON.  As with a real rendering not
- * one word of the child is trusted: numbers are checked, texts are bounded by their frame, and JSON is made here. */
+ * The unsandboxed half of --explain: options, files, the conversation with the child, JSON.  As
+ * with a real rendering not one word of the child is trusted: numbers are checked, texts are
+ * bounded by their frame, and JSON is made here. */
 #include "services/render/explain.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <poll.h>
@@ -18,6 +20,7 @@
 #include "common/service.h"
 #include "proto/limits.h"
 #include "services/render/child.h"
+#include "services/render/explain_answer.h"
 #include "services/render/rpc.h"
 #include "services/render/verify.h"
 
@@ -70,16 +73,19 @@ static enum fb_status read_mail(struct explain *x, struct fb_error *err)
     if (s != FB_OK) {
         return fb_error_set(err, s, "%s: the mail is too large", x->mail_path);
     }
-    return x->mail.len > 0 ? FB_OK : fb_error_set(err, FB_INVALID, "%s: the mail is empty", x->mail_path);
+    return x->mail.len > 0 ? FB_OK
+                           : fb_error_set(err, FB_INVALID, "%s: the mail is empty", x->mail_path);
 }
 
 static json_t *findings_json(const struct fb_policy_findings *f)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < f->count; i++) {
-        (void)json_array_append_new(list, json_pack("{s:i,s:s,s:s}", "line", f->items[i].line, "severity",
-                                                    f->items[i].is_error ? "error" : "warning", "text",
-                                                    f->items[i].text));
+        json_t *text = json_string(f->items[i].text);
+        (void)json_array_append_new(list,
+                                    json_pack("{s:i,s:s,s:o}", "line", f->items[i].line, "severity",
+                                              f->items[i].is_error ? "error" : "warning", "text",
+                                              text != NULL ? text : json_string("(not UTF-8)")));
     }
     return list;
 }
@@ -93,8 +99,9 @@ static enum fb_status read_policy(struct explain *x, struct fb_error *err)
     }
     s = fb_policy_parse(fb_slice_buf(&x->document), &x->policy, &findings);
     if (s != FB_OK) {
-        x->answer = json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",
-                              "the policy has errors", "findings", findings_json(&findings));
+        x->answer =
+            json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",
+                      "the policy has errors", "findings", findings_json(&findings));
         s = fb_error_set(err, FB_INVALID, "the policy has errors");
     }
     fb_policy_findings_deinit(&findings);
@@ -103,12 +110,13 @@ static enum fb_status read_policy(struct explain *x, struct fb_error *err)
 
 static enum fb_status make_envelope(struct explain *x, struct fb_error *err)
 {
-    x->envelope = (struct fb_envelope){.reverse_path = fb_xstrdup(x->from),
-                                       .recipients = fb_xcalloc(x->to_count, sizeof *x->envelope.recipients),
-                                       .recipient_count = x->to_count,
-                                       .is_8bit = true,
-                                       .is_smtputf8 = true,
-                                       .received_ms = fb_now_ms()};
+    x->envelope =
+        (struct fb_envelope){.reverse_path = fb_xstrdup(x->from),
+                             .recipients = fb_xcalloc(x->to_count, sizeof *x->envelope.recipients),
+                             .recipient_count = x->to_count,
+                             .is_8bit = true,
+                             .is_smtputf8 = true,
+                             .received_ms = fb_now_ms()};
     for (size_t i = 0; i < x->to_count; i++) {
         x->envelope.recipients[i].address = fb_xstrdup(x->to[i]);
     }
@@ -124,22 +132,28 @@ static enum fb_status wait_for_frame(const struct explain *x, struct fb_error *e
 {
     for (;;) {
         int64_t left = x->deadline_ms - fb_mono_ms();
-        struct pollfd p[2] = {{.fd = x->child.fd, .events = POLLIN}, {.fd = x->child.pidfd, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = x->child.fd, .events = POLLIN},
+                              {.fd = x->child.pidfd, .events = POLLIN}};
         if (left <= 0) {
-            return fb_error_set(err, FB_CRASHED, "reading this mail takes longer than render.timeout allows: it would be held");
+            return fb_error_set(
+                err, FB_CRASHED,
+                "reading this mail takes longer than render.timeout allows: it would be held");
         }
         int n = poll(p, 2, left > 60000 ? 60000 : (int)left);
         if (n > 0 && (p[0].revents & POLLIN) != 0) {
             return FB_OK;
         }
         if (n > 0) {
-            return fb_error_set(err, FB_CRASHED, "the sandboxed child died (killed, out of memory, or a fault): this mail "
-                                                 "would be held");
+            return fb_error_set(
+                err, FB_CRASHED,
+                "the sandboxed child died (killed, out of memory, or a fault): this mail "
+                "would be held");
         }
     }
 }
 
-static enum fb_status answer(const struct explain *x, enum render_rpc_type type, struct fb_slice bytes, struct fb_error *err)
+static enum fb_status answer(const struct explain *x, enum render_rpc_type type,
+                             struct fb_slice bytes, struct fb_error *err)
 {
     if (render_rpc_send(x->child.fd, type, bytes, (struct fb_slice){0}, ANSWER_WAIT_MS) != FB_OK) {
         return fb_error_set(err, FB_CRASHED, "the sandboxed child does not listen any more");
@@ -151,11 +165,13 @@ static enum fb_status on_read(const struct explain *x, struct fb_slice in, struc
 {
     uint64_t offset = 0;
     uint64_t len = 0;
-    if (!render_rpc_take_u64(&in, &offset) || !render_rpc_take_u64(&in, &len) || len > RENDER_RPC_READ) {
+    if (!render_rpc_take_u64(&in, &offset) || !render_rpc_take_u64(&in, &len) ||
+        len > RENDER_RPC_READ) {
         return fb_error_set(err, FB_CRASHED, "the child asked for a range beyond all bounds");
     }
     size_t from = offset < x->mail.len ? (size_t)offset : x->mail.len;
-    return answer(x, RENDER_RPC_READ_RANGE, fb_slice_sub(fb_slice_buf(&x->mail), from, (size_t)len), err);
+    return answer(x, RENDER_RPC_READ_RANGE, fb_slice_sub(fb_slice_buf(&x->mail), from, (size_t)len),
+                  err);
 }
 
 static enum fb_status on_verify(const struct explain *x, struct fb_slice in, struct fb_error *err)
@@ -174,133 +190,27 @@ static enum fb_status on_fail(struct fb_slice in, struct fb_error *err)
 {
     uint64_t status = 0;
     struct fb_slice text;
-    if (!render_rpc_take_u64(&in, &status) || !render_rpc_take_bytes(&in, &text) || status == FB_OK ||
-        status >= FB_STATUS_COUNT || text.len >= FB_ERROR_MAX) {
+    if (!render_rpc_take_u64(&in, &status) || !render_rpc_take_bytes(&in, &text) ||
+        status == FB_OK || status >= FB_STATUS_COUNT || text.len >= FB_ERROR_MAX) {
         return fb_error_set(err, FB_CRASHED, "the child failed without saying why");
     }
     return fb_error_set(err, (enum fb_status)status, "%.*s", (int)text.len, (const char *)text.ptr);
 }
 
-/* ---- the answer ---- */
-
-static json_t *text_json(struct fb_slice text)
-{
-    json_t *j = json_stringn((const char *)text.ptr, text.len);
-    return j != NULL ? j : json_string("(not UTF-8)");
-}
-
-static json_t *rule_name(const struct explain *x, uint64_t number)
-{
-    return number == 0 ? json_null() : json_string(x->policy->rules[number - 1].name);
-}
-
-static json_t *take_rules(const struct explain *x, struct fb_slice *in)
-{
-    uint64_t count = 0;
-    json_t *list = json_array();
-    bool ok = render_rpc_take_u64(in, &count) && count <= x->policy->rule_count;
-    for (uint64_t i = 0; i < count && ok; i++) {
-        uint64_t rule = 0;
-        uint64_t matches = 0;
-        struct fb_slice why;
-        ok = render_rpc_take_u64(in, &rule) && rule < x->policy->rule_count && render_rpc_take_u64(in, &matches) &&
-             render_rpc_take_bytes(in, &why);
-        if (ok) {
-            const struct fb_policy_rule *r = &x->policy->rules[rule];
-            (void)json_array_append_new(list, json_pack("{s:s,s:i,s:b,s:b,s:o}", "rule", r->name, "line", r->line, "matches",
-                                                        matches != 0, "shadow", r->is_shadow, "why", text_json(why)));
-        }
-    }
-    if (!ok) {
-        json_decref(list);
-    }
-    return ok ? list : NULL;
-}
-
-static bool take_recipient(const struct explain *x, size_t i, struct fb_slice *in, json_t *list)
-{
-    static const char *const actions[] = {"pass", "secure", "reject"}; /* enum fb_branch_kind */
-    uint64_t kind = 0;
-    uint64_t rule = 0;
-    uint64_t shadow = 0;
-    struct fb_slice reason;
-    if (!render_rpc_take_u64(in, &kind) || kind > FB_BRANCH_REJECT || !render_rpc_take_bytes(in, &reason) ||
-        !render_rpc_take_u64(in, &rule) || rule > x->policy->rule_count || !render_rpc_take_u64(in, &shadow) ||
-        shadow > x->policy->rule_count) {
-        return false;
-    }
-    json_t *rules = take_rules(x, in);
-    if (rules == NULL) {
-        return false;
-    }
-    json_t *r = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "address", x->to[i], "action", actions[kind], "reason",
-                          text_json(reason), "rule", rule_name(x, rule), "shadow", rule_name(x, shadow), "rules", rules);
-    if (r != NULL && kind == FB_BRANCH_SECURE && rule > 0) {
-        const struct fb_policy_rule *p = &x->policy->rules[rule - 1];
-        (void)json_object_set_new(r, "storage", json_string(p->storage->name));
-        (void)json_object_set_new(r, "security", json_string(p->security->name));
-    }
-    return json_array_append_new(list, r) == 0;
-}
-
-static json_t *take_attachments(struct fb_slice *in)
-{
-    uint64_t shown = 0;
-    json_t *list = json_array();
-    bool ok = render_rpc_take_u64(in, &shown) && shown <= RENDER_EXPLAIN_MAX_ATTACHMENTS;
-    for (uint64_t i = 0; i < shown && ok; i++) {
-        struct fb_slice name, type;
-        uint64_t size = 0;
-        ok = render_rpc_take_bytes(in, &name) && render_rpc_take_bytes(in, &type) && render_rpc_take_u64(in, &size);
-        if (ok) {
-            (void)json_array_append_new(list, json_pack("{s:o,s:o,s:I}", "name", text_json(name), "type", text_json(type),
-                                                        "size", (json_int_t)size));
-        }
-    }
-    if (!ok) {
-        json_decref(list);
-    }
-    return ok ? list : NULL;
-}
-
-static json_t *take_mail(const struct explain *x, struct fb_slice *in)
-{
-    struct fb_slice subject;
-    uint64_t flags = 0;
-    uint64_t count = 0;
-    if (!render_rpc_take_bytes(in, &subject) || !render_rpc_take_u64(in, &flags) || !render_rpc_take_u64(in, &count)) {
-        return NULL;
-    }
-    json_t *attachments = take_attachments(in);
-    if (attachments == NULL) {
-        return NULL;
-    }
-    return json_pack("{s:s,s:o,s:I,s:I,s:o,s:b,s:b,s:b,s:b}", "from", x->from, "subject", text_json(subject), "size",
-                     (json_int_t)x->mail.len, "attachment_count", (json_int_t)count, "attachments", attachments,
-                     "is_delivery_report", (flags & RENDER_EXPLAIN_DELIVERY_REPORT) != 0, "is_auto_reply",
-                     (flags & RENDER_EXPLAIN_AUTO_REPLY) != 0, "is_encrypted", (flags & RENDER_EXPLAIN_ENCRYPTED) != 0,
-                     "is_already_through", (flags & RENDER_EXPLAIN_OUR_SIGNATURE) != 0);
-}
-
 static enum fb_status on_done(struct explain *x, struct fb_slice in, struct fb_error *err)
 {
-    uint64_t count = 0;
-    json_t *list = json_array();
-    json_t *mail = take_mail(x, &in);
-    bool ok = mail != NULL && render_rpc_take_u64(&in, &count) && count == x->to_count;
-    for (size_t i = 0; i < count && ok; i++) {
-        ok = take_recipient(x, i, &in, list);
-    }
-    if (!ok || in.len > 0) {
-        json_decref(mail);
-        json_decref(list);
-        return fb_error_set(err, FB_CRASHED, "the child's answer is refused");
-    }
-    x->answer = json_pack("{s:s,s:o,s:o}", "policy", x->policy->version, "mail", mail, "recipients", list);
-    return x->answer != NULL ? FB_OK : fb_error_set(err, FB_BUG, "the answer cannot be written as JSON");
+    const struct render_explain_question question = {.policy = x->policy,
+                                                     .from = x->from,
+                                                     .to = x->to,
+                                                     .to_count = x->to_count,
+                                                     .size = x->mail.len};
+    x->answer = render_explain_answer(&question, in);
+    return x->answer != NULL ? FB_OK
+                             : fb_error_set(err, FB_CRASHED, "the child's answer is refused");
 }
 
-static enum fb_status dispatch(struct explain *x, uint32_t type, struct fb_slice in, struct fb_error *err)
+static enum fb_status dispatch(struct explain *x, uint32_t type, struct fb_slice in,
+                               struct fb_error *err)
 {
     const struct render_rpc_stored stored = {0};
     switch (type) {
@@ -341,8 +251,9 @@ static enum fb_status send_start(const struct explain *x, struct fb_error *err)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && s == FB_OK; i++) {
         s = render_rpc_put_bytes(&b, texts[i]);
     }
-    s = s == FB_OK ? answer(x, RENDER_RPC_START, fb_slice_buf(&b), err)
-                   : fb_error_set(err, s, "envelope and policy are too large to be handed to the sandbox");
+    s = s == FB_OK
+            ? answer(x, RENDER_RPC_START, fb_slice_buf(&b), err)
+            : fb_error_set(err, s, "envelope and policy are too large to be handed to the sandbox");
     fb_buf_deinit(&b);
     return s;
 }
@@ -360,7 +271,8 @@ static enum fb_status converse(struct explain *x, struct fb_error *err)
     while (s == FB_OK && x->answer == NULL) {
         struct render_rpc_frame frame = {0};
         s = wait_for_frame(x, err);
-        if (s == FB_OK && render_rpc_receive(x->child.fd, ANSWER_WAIT_MS, FB_MAX_PLAN, &frame, &x->in) != FB_OK) {
+        if (s == FB_OK &&
+            render_rpc_receive(x->child.fd, ANSWER_WAIT_MS, FB_MAX_PLAN, &frame, &x->in) != FB_OK) {
             s = fb_error_set(err, FB_CRASHED, "the sandboxed child died in the middle of a word");
         }
         if (s == FB_OK) {
@@ -373,14 +285,28 @@ static enum fb_status converse(struct explain *x, struct fb_error *err)
 
 /* ---- the whole ---- */
 
+/* In the zygote: what the sandbox could say to the terminal or into the answer is cut off. */
+static void warm(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool is_terminal = isatty(STDERR_FILENO) == 1;
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+        (is_terminal && dup2(null, STDERR_FILENO) < 0)) {
+        _exit(1); /* the first question of the parent finds nobody */
+    }
+    (void)close(null);
+    render_child_warm();
+}
+
 static enum fb_status start_zygote(struct explain *x, struct fb_error *err)
 {
+    const char *user = x->config != NULL ? x->config->render.chromium_user : NULL;
     const struct render_sandbox sandbox = {
         .memory_bytes = x->config != NULL ? x->config->render.memory : 512LL << 20,
         .cpu_s = 60 + (int64_t)(x->mail.len / (20U << 20)),
-        .user = x->config != NULL ? x->config->render.chromium_user : "nobody",
+        .user = user != NULL ? user : "nobody", /* counts for root only */
     };
-    return render_zygote_start(&sandbox, render_child_warm, render_explain_child, &x->zygote, err);
+    return render_zygote_start(&sandbox, warm, render_explain_child, &x->zygote, err);
 }
 
 static enum fb_status explain(struct explain *x, struct fb_error *err)
@@ -459,17 +385,21 @@ int render_explain_main(int argc, char **argv)
     struct fb_error err = {0};
     fb_log_init("render", FB_WARN, false);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (!take_options(x, argc - 1, argv + 1)) { /* "--explain" stands where the program's name would */
-        (void)fprintf(stderr, "usage: fumibako-render --explain POLICY MAIL --from A --to B [--to C] [--config FILE]\n");
+    if (!take_options(x, argc - 1,
+                      argv + 1)) { /* "--explain" stands where the program's name would */
+        (void)fprintf(stderr, "usage: fumibako-render --explain POLICY MAIL --from A --to B [--to "
+                              "C] [--config FILE]\n");
         free(x);
         return FB_EXIT_USAGE;
     }
     enum fb_status s = explain(x, &err);
     if (x->answer == NULL) {
-        x->answer = json_pack("{s:{s:s,s:s}}", "error", "code", fb_status_name(s), "message", err.text);
+        x->answer =
+            json_pack("{s:{s:s,s:s}}", "error", "code", fb_status_name(s), "message", err.text);
     }
     int code = s == FB_OK ? 0 : s == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
-    if (x->answer == NULL || json_dumpf(x->answer, stdout, JSON_COMPACT) != 0 || fflush(stdout) != 0) {
+    if (x->answer == NULL || json_dumpf(x->answer, stdout, JSON_COMPACT) != 0 ||
+        fflush(stdout) != 0) {
         (void)fprintf(stderr, "fumibako-render: the answer cannot be written\n");
         code = FB_EXIT_FAILED;
     }

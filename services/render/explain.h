@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako-render --explain POLICY MAIL --from A --to B [--to C] [--config FILE]: which rule takes each recipient of a
- * mail, and why the earlier ones do not.  Behind `fumibako policy test`.  The mail is read in the same sandboxed child as
- * a real one and by the same code; nothing is stored, painted or sent.
+ * fumibako-render --explain POLICY MAIL --from A --to B [--to C] [--config FILE]: which rule takes
+ * each recipient of a mail, and why the earlier ones do not.  Behind `fumibako policy test`.  The
+ * mail is read in the same sandboxed child as a real one and by the same code; nothing is stored,
+ * painted or sent.
  *
- * One JSON object on stdout, the answer or {"error": {"code", "message"}}.  Exit 0 answered, 1 failed, 2 usage, 78 bad
- * configuration.
+ * One JSON object on stdout, the answer or {"error": {"code", "message"}}.  Exit 0 answered, 1
+ * failed, 2 usage, 78 bad configuration.
  */
 #ifndef FB_RENDER_EXPLAIN_H
 #define FB_RENDER_EXPLAIN_H
@@ -20,8 +21,9 @@ bool render_explain_is_asked(int argc, char **argv);
 int render_explain_main(int argc, char **argv);
 
 /* In a fresh child: reads the mail, asks the policy, says the answer as one DONE frame:
- *   subject; flags (RENDER_EXPLAIN_...); how many attachments, how many of them follow: name, type, size;
- *   recipients, each: branch kind, reason, rule + 1, shadow rule + 1, how many rules follow: rule, whether it matches, why */
+ *   subject; flags (RENDER_EXPLAIN_...); how many attachments, how many of them follow: name, type,
+ * size; recipients, each: branch kind, reason, rule + 1, shadow rule + 1, how many rules follow:
+ * rule, whether it matches, why */
 void render_explain_child(int fd);
 
 enum render_explain_flag {

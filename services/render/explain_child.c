@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sandboxed half of --explain: parses as a real rendering does, asks the policy, and asks each rule up to the one
- * that took the recipient for its reasons. */
+ * The sandboxed half of --explain: parses as a real rendering does, asks the policy, and asks each
+ * rule up to the one that took the recipient for its reasons. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +38,10 @@ static enum fb_status read_all(struct job *j, struct fb_error *err)
     }
     fb_policy_findings_deinit(&findings);
     if (s == FB_OK) {
-        memcpy(j->plan.msg_id, j->talk.start.msg_id, strnlen(j->talk.start.msg_id, sizeof j->plan.msg_id - 1));
-        s = render_decide(j->policy, &j->mail.facts, &j->envelope, j->talk.start.first_ms, &j->plan, err);
+        memcpy(j->plan.msg_id, j->talk.start.msg_id,
+               strnlen(j->talk.start.msg_id, sizeof j->plan.msg_id - 1));
+        s = render_decide(j->policy, &j->mail.facts, &j->envelope, j->talk.start.first_ms, &j->plan,
+                          err);
     }
     return s;
 }
@@ -63,8 +65,9 @@ static void put_text(struct job *j, const char *text, enum fb_status *s)
 static void put_facts(struct job *j, enum fb_status *s)
 {
     const struct fb_policy_facts *f = &j->mail.facts;
-    size_t shown = f->attachment_count < RENDER_EXPLAIN_MAX_ATTACHMENTS ? f->attachment_count
-                                                                        : RENDER_EXPLAIN_MAX_ATTACHMENTS;
+    size_t shown = f->attachment_count < RENDER_EXPLAIN_MAX_ATTACHMENTS
+                       ? f->attachment_count
+                       : RENDER_EXPLAIN_MAX_ATTACHMENTS;
     put_text(j, f->subject, s);
     put_number(j,
                (f->is_delivery_report ? RENDER_EXPLAIN_DELIVERY_REPORT : 0U) |
@@ -86,15 +89,19 @@ static size_t rule_number(const struct job *j, const struct fb_policy_rule *rule
     return rule != NULL ? (size_t)(rule - j->policy->rules) + 1 : 0;
 }
 
-static void put_rules(struct job *j, const char *address, const struct fb_policy_decision *d, enum fb_status *s)
+static void put_rules(struct job *j, const char *address, const struct fb_policy_decision *d,
+                      enum fb_status *s)
 {
     /* Report, automatic reply, encrypted, already through: then no rule was asked. */
     bool is_asked = d->rule != NULL || strcmp(d->reason, "no rule") == 0;
-    size_t count = !is_asked ? 0 : d->rule != NULL ? rule_number(j, d->rule) : j->policy->rule_count;
+    size_t count = !is_asked         ? 0
+                   : d->rule != NULL ? rule_number(j, d->rule)
+                                     : j->policy->rule_count;
     put_number(j, count, s);
     for (size_t i = 0; i < count && *s == FB_OK; i++) {
         char why[WHY_SIZE];
-        bool matches = fb_policy_explain(&j->policy->rules[i], &j->mail.facts, address, why, sizeof why);
+        bool matches =
+            fb_policy_explain(&j->policy->rules[i], &j->mail.facts, address, why, sizeof why);
         put_number(j, i, s);
         put_number(j, matches, s);
         put_text(j, why, s);
@@ -119,7 +126,8 @@ static void put_recipients(struct job *j, enum fb_status *s)
     for (size_t i = 0; i < j->envelope.recipient_count && *s == FB_OK; i++) {
         const char *address = j->envelope.recipients[i].address;
         struct fb_policy_decision d = fb_policy_decide(j->policy, &j->mail.facts, address);
-        /* What the plan made of it: a rule for attachments alone leaves a mail without any untouched. */
+        /* What the plan made of it: a rule for attachments alone leaves a mail without any
+         * untouched. */
         enum fb_branch_kind kind = kind_of(j, (uint32_t)i);
         bool is_empty = d.rule != NULL && d.action == FB_ACTION_SECURE && kind == FB_BRANCH_PASS;
         put_number(j, kind, s);
@@ -144,7 +152,8 @@ void render_explain_child(int fd)
         put_facts(&j, &s);
         put_recipients(&j, &s);
         if (s != FB_OK) {
-            (void)fb_error_set(&err, s, "the answer is too long: ask for fewer recipients at a time");
+            (void)fb_error_set(&err, s,
+                               "the answer is too long: ask for fewer recipients at a time");
         }
     }
     if (s == FB_OK) {

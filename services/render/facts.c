@@ -245,15 +245,18 @@ static void list_attachments(struct render_mail *m)
     }
 }
 
-/* The date as a letter bears it, by the sender's clock; one that cannot be read stays as it came. */
+/* The date as a letter bears it, by the sender's clock; one that cannot be read stays as it came.
+ */
 static void show_date(struct render_letter *l)
 {
     static const char *const days_ja[] = {"月", "火", "水", "木", "金", "土", "日"};
     static const char *const days[] = {"Monday", "Tuesday",  "Wednesday", "Thursday",
                                        "Friday", "Saturday", "Sunday"};
-    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
-                                         "July",    "August",   "September", "October", "November", "December"};
-    GDateTime *d = l->date_ms > 0 && l->date != NULL ? g_mime_utils_header_decode_date(l->date) : NULL;
+    static const char *const months[] = {"January",   "February", "March",    "April",
+                                         "May",       "June",     "July",     "August",
+                                         "September", "October",  "November", "December"};
+    GDateTime *d =
+        l->date_ms > 0 && l->date != NULL ? g_mime_utils_header_decode_date(l->date) : NULL;
     if (d == NULL) {
         return;
     }
@@ -269,8 +272,9 @@ static void show_date(struct render_letter *l)
         (void)snprintf(text, sizeof text, "%d年%d月%d日（%s） %s", g_date_time_get_year(d), month,
                        g_date_time_get_day_of_month(d), days_ja[day], clock);
     } else {
-        (void)snprintf(text, sizeof text, "%s, %d %s %d, %s", days[day], g_date_time_get_day_of_month(d),
-                       months[month - 1], g_date_time_get_year(d), clock);
+        (void)snprintf(text, sizeof text, "%s, %d %s %d, %s", days[day],
+                       g_date_time_get_day_of_month(d), months[month - 1], g_date_time_get_year(d),
+                       clock);
     }
     g_date_time_unref(d);
     free(l->date);

@@ -8,14 +8,16 @@
 #include "common/ledger/ledger.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/service.h"
 #include "proto/limits.h"
 
 #define MAX_POLICY (4U << 20)
 
-/* The policy that a first try used is kept beside the message: a second one must come to the same branches, or a
- * recipient could get the mail twice, or in a parcel and in the clear. */
-static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool_msg *msg, struct fb_buf *document,
-                                        char version[65], struct fb_error *err)
+/* The policy that a first try used is kept beside the message: a second one must come to the same
+ * branches, or a recipient could get the mail twice, or in a parcel and in the clear. */
+static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool_msg *msg,
+                                        struct fb_buf *document, char version[65],
+                                        struct fb_error *err)
 {
     enum fb_status s = fb_spool_object_get(msg, "policy", MAX_POLICY, document, err);
     if (s == FB_OK) {
@@ -32,7 +34,8 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
     }
     struct fb_policy *policy = fb_policy_follow_get(w->policy);
     if (policy == NULL) {
-        return fb_error_set(err, FB_CONFIG, "no policy is known; apply one with `fumibako policy apply`");
+        return fb_error_set(err, FB_CONFIG,
+                            "no policy is known; apply one with `fumibako policy apply`");
     }
     fb_buf_init(document, MAX_POLICY);
     s = fb_buf_add(document, policy->document, policy->document_len);
@@ -47,7 +50,8 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
     return s;
 }
 
-static enum fb_status save_plan(struct fb_spool_msg *msg, const struct fb_plan *plan, struct fb_error *err)
+static enum fb_status save_plan(struct fb_spool_msg *msg, const struct fb_plan *plan,
+                                struct fb_error *err)
 {
     struct fb_buf bytes;
     fb_buf_init(&bytes, FB_MAX_PLAN);
@@ -61,8 +65,9 @@ static enum fb_status save_plan(struct fb_spool_msg *msg, const struct fb_plan *
     return s;
 }
 
-static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg, struct fb_redis *redis,
-                             const struct fb_claim *claim, struct fb_plan *plan_r, struct fb_error *err)
+static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg,
+                             struct fb_redis *redis, const struct fb_claim *claim,
+                             struct fb_plan *plan_r, bool *is_unpaintable_r, struct fb_error *err)
 {
     struct fb_envelope envelope = {0};
     struct fb_buf document = {0};
@@ -72,13 +77,14 @@ static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg, 
         s = policy_of_message(w, msg, &document, version, err);
     }
     if (s == FB_OK) {
-        const struct render_request request = {.msg = msg,
-                                               .envelope = &envelope,
-                                               .policy_document = fb_slice_buf(&document),
-                                               .policy_version = version,
-                                               .redis = redis,
-                                               .first_ms = claim->job.first_ms};
+        struct render_request request = {.msg = msg,
+                                         .envelope = &envelope,
+                                         .policy_document = fb_slice_buf(&document),
+                                         .policy_version = version,
+                                         .redis = redis,
+                                         .first_ms = claim->job.first_ms};
         s = render_converse(&w->service, &request, plan_r, err);
+        *is_unpaintable_r = request.is_unpaintable;
         if (s == FB_OK) {
             s = save_plan(msg, plan_r, err);
             if (s != FB_OK) {
@@ -91,14 +97,15 @@ static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg, 
     return s;
 }
 
-static void hand_over(struct fb_redis *redis, const struct fb_claim *claim, const struct fb_plan *plan,
-                      struct fb_outcome *out)
+static void hand_over(struct fb_redis *redis, const struct fb_claim *claim,
+                      const struct fb_plan *plan, struct fb_outcome *out)
 {
     out->kind = FB_OUTCOME_ADVANCE;
     out->next = fb_xcalloc(plan->branch_count, sizeof *out->next);
     out->next_count = plan->branch_count;
     for (uint32_t i = 0; i < plan->branch_count; i++) {
-        enum fb_stage stage = plan->branches[i].kind == FB_BRANCH_SECURE ? FB_STAGE_UPLOAD : FB_STAGE_REWRITE;
+        enum fb_stage stage =
+            plan->branches[i].kind == FB_BRANCH_SECURE ? FB_STAGE_UPLOAD : FB_STAGE_REWRITE;
         fb_job_follow(claim, stage, i, &out->next[i]);
     }
     out->ops = fb_ops_new();
@@ -109,9 +116,11 @@ static void count_painter(const struct fb_plan *plan)
 {
     if (plan->painter != NULL && plan->painter[0] != '\0') {
         char label[64];
-        (void)snprintf(label, sizeof label, "engine=\"%s\"", strcmp(plan->painter, "text") == 0 ? "text" : "chromium");
+        (void)snprintf(label, sizeof label, "engine=\"%s\"",
+                       strcmp(plan->painter, "text") == 0 ? "text" : "chromium");
         fb_metric_add("fumibako_painted_total", label, 1);
-        fb_log_fields(FB_INFO, "painted", "engine", plan->painter, "why", plan->painter_reason, NULL);
+        fb_log_fields(FB_INFO, "painted", "engine", plan->painter, "why", plan->painter_reason,
+                      NULL);
     }
 }
 
@@ -123,6 +132,7 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     struct fb_spool_msg *msg = NULL;
     struct fb_plan plan = {0};
     struct fb_error err = {0};
+    bool is_unpaintable = false;
     fb_log_context(claim->job.msg_id, NULL, "render", claim->job.trace, claim->job.attempt);
     enum fb_status s = fb_spool_msg_open(w->spool, claim->job.spool_ref, &msg, &err);
     if (s == FB_NOT_FOUND) {
@@ -130,15 +140,20 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         return;
     }
     if (s == FB_OK) {
-        s = render(w, msg, redis, claim, &plan, &err);
+        s = render(w, msg, redis, claim, &plan, &is_unpaintable, &err);
     }
     if (s == FB_OK) {
         count_painter(&plan);
         hand_over(redis, claim, &plan, out);
         fb_plan_deinit(&plan);
+    } else if (render_zygote_is_dead(w->service.zygote)) {
+        out->kind = FB_OUTCOME_RELEASE; /* not this mail's fault: the next process takes it */
+        out->reason = err;
+        fb_service_stop();
     } else {
         /* A crash or time-out costs one retry; what breaks twice is held. */
-        bool is_worth_it = fb_status_class(s) == FB_CLASS_RETRY && !(s == FB_CRASHED && claim->job.attempt >= 1);
+        bool is_worth_it = fb_status_class(s) == FB_CLASS_RETRY && !is_unpaintable &&
+                           !(s == FB_CRASHED && claim->job.attempt >= 1);
         out->kind = is_worth_it ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
         out->reason = err;
     }

@@ -5,7 +5,8 @@
  * memory.
  *
  *   html_prepare_trim.c   before the parser: depth, attributes and formatting are cut so that its
- * time stays linear html_prepare_tree.c   walks gumbo's tree: which elements are let through
+ *                         time stays linear
+ *   html_prepare_tree.c   walks gumbo's tree: which elements are let through
  *   html_prepare_attr.c   which attributes, links and images are let through
  *   html_prepare_css.c    style sheets: rules, and selectors that cannot leave the mail's container
  *   html_prepare_decl.c   declarations: allow-list of properties and functions

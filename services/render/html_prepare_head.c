@@ -13,8 +13,8 @@
  * driver says A4 or Letter. */
 static const char style[] =
     "@page{margin:56pt 56pt 62pt;"
-    "@bottom-center{content:counter(page);font:8.5pt 'BIZ UDPGothic','Liberation "
-    "Sans',sans-serif;color:#6b7380}}\n"
+    "@bottom-center{content:counter(page);font:8.5pt 'Liberation Sans',"
+    "sans-serif;color:#6b7380}}\n"
     "html{background:#fff;color-scheme:only "
     "light;-webkit-print-color-adjust:exact;print-color-adjust:exact}\n"
     "body{margin:0;background:#fff;color:#1a1c21;orphans:2;widows:2}\n"

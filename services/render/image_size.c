@@ -36,7 +36,8 @@ static bool jpeg_size(struct fb_slice b, uint32_t *width_r, uint32_t *height_r)
             at++;
             continue;
         }
-        if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
+        if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
+            marker != 0xCC) {
             *height_r = be16(b.ptr + at + 5);
             *width_r = be16(b.ptr + at + 7);
             return true;
@@ -66,7 +67,8 @@ static bool webp_size(struct fb_slice b, uint32_t *width_r, uint32_t *height_r)
         return true;
     }
     if (memcmp(p + 12, "VP8L", 4) == 0) {
-        uint32_t bits = p[21] | (uint32_t)p[22] << 8 | (uint32_t)p[23] << 16 | (uint32_t)p[24] << 24;
+        uint32_t bits =
+            p[21] | (uint32_t)p[22] << 8 | (uint32_t)p[23] << 16 | (uint32_t)p[24] << 24;
         *width_r = 1 + (bits & 0x3FFF);
         *height_r = 1 + (bits >> 14 & 0x3FFF);
         return true;

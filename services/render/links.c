@@ -18,12 +18,21 @@ static bool is_local_char(uint8_t c)
     return c < 0x80 && c != '\0' && (isalnum(c) || strchr("!#$%&*+/=?^_{|}~.-", c) != NULL);
 }
 
+static size_t count(struct fb_slice text, size_t start, size_t end, uint8_t c)
+{
+    size_t n = 0;
+    for (size_t i = start; i < end; i++) {
+        n += text.ptr[i] == c;
+    }
+    return n;
+}
+
 /* Punctuation that ends the sentence, not the URL; a ')' counts only without its '('. */
 static size_t without_tail(struct fb_slice text, size_t start, size_t end)
 {
     while (end > start) {
         uint8_t c = text.ptr[end - 1];
-        if (c == ')' && memchr(text.ptr + start, '(', end - start) != NULL) {
+        if (c == ')' && count(text, start, end, '(') >= count(text, start, end, ')')) {
             break;
         }
         if (strchr(".,;:!?)]*", c) == NULL) {

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako-render: reads and paints messages, in sandboxes; decides by the policy what becomes of each recipient. */
+ * fumibako-render: reads and paints messages, in sandboxes; decides by the policy what becomes of
+ * each recipient. */
+#include <pwd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/service.h"
 #include "services/render/child.h"
 #include "services/render/explain.h"
-#include "services/render/fonts.h"
 #include "services/render/handle.h"
 
 #define METRICS_PORT 9102
 
-static enum fb_status start_zygote(const struct fb_config *config, struct render_worker *w, struct fb_error *err)
+static enum fb_status start_zygote(const struct fb_config *config, struct render_worker *w,
+                                   struct fb_error *err)
 {
     const struct render_sandbox sandbox = {
         .memory_bytes = config->render.memory,
@@ -22,30 +25,32 @@ static enum fb_status start_zygote(const struct fb_config *config, struct render
     if (render_sandbox_landlock_version() == 0) {
         fb_log(FB_WARN, "this kernel has no Landlock: the sandbox relies on seccomp alone");
     }
-    return render_zygote_start(&sandbox, render_child_warm, render_child_run, &w->service.zygote, err);
+    return render_zygote_start(&sandbox, render_child_warm, render_child_run, &w->service.zygote,
+                               err);
 }
 
-/* Without Chromium the service goes on: plain text is painted, HTML is held and says why. */
-static void start_chromium(const struct fb_config *config, struct render_worker *w)
+/* What --check checks, and each start: root needs somebody else to be. */
+static enum fb_status check(const struct fb_config *config, struct fb_error *err)
 {
-    const struct render_chromium_config chromium = {
-        .binary = config->render.chromium,
-        .instances = (int)config->render.concurrency,
-        .memory_bytes = config->render.memory * 2,
-        .recycle_after = (int)config->render.recycle,
-        .user = config->render.chromium_user,
-        .timeout_ms = (int)config->render.timeout_ms,
-        .fonts_conf = render_fonts_conf(),
-    };
-    if (render_chromium_new(&chromium, &w->service.chromium, &w->service.chromium_why) != FB_OK) {
-        fb_log(FB_ERROR, "Chromium cannot be used, HTML mail will be held: %s", w->service.chromium_why.text);
+    const char *user = config->render.chromium_user;
+    if (geteuid() != 0) {
+        return FB_OK;
     }
+    const struct passwd *pw = user != NULL ? getpwnam(user) : NULL;
+    if (pw == NULL || pw->pw_uid == 0) {
+        return fb_error_set(err, FB_CONFIG,
+                            "render.chromium_user: no such user (or root): %s; started by root, "
+                            "render reads and paints "
+                            "mail as that user",
+                            user != NULL ? user : "(empty)");
+    }
+    return FB_OK;
 }
 
 static void deinit(void *ctx)
 {
     struct render_worker *w = ctx;
-    render_chromium_free(&w->service.chromium);
+    render_engine_free(&w->service.engine);
     fb_policy_follow_free(&w->policy);
     fb_spool_close(&w->spool);
     render_zygote_stop(&w->service.zygote);
@@ -56,7 +61,8 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
 {
     struct render_worker *w = fb_xcalloc(1, sizeof *w);
     w->service.config = config;
-    enum fb_status s = start_zygote(config, w, err); /* first: it must fork before there are threads */
+    enum fb_status s =
+        start_zygote(config, w, err); /* first: it must fork before there are threads */
     if (s == FB_OK) {
         s = fb_spool_open(config->spool.url, config->spool.key_file, &w->spool, err);
     }
@@ -64,7 +70,7 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
         s = fb_policy_follow_new(config, &w->policy, err);
     }
     if (s == FB_OK) {
-        start_chromium(config, w);
+        w->service.engine = render_engine_new(config);
         *ctx_r = w;
     } else {
         deinit(w);
@@ -84,7 +90,12 @@ static enum fb_status run(void *ctx, struct fb_error *err)
         .ctx = w,
         .handle = render_handle,
     };
-    return fb_worker_run(w->service.config, &worker, err);
+    enum fb_status s = fb_worker_run(w->service.config, &worker, err);
+    if (s == FB_OK && render_zygote_is_dead(w->service.zygote)) {
+        s = fb_error_set(err, FB_IO,
+                         "the process that makes children was killed: start the service again");
+    }
+    return s;
 }
 
 int main(int argc, char **argv)
@@ -92,7 +103,11 @@ int main(int argc, char **argv)
     if (render_explain_is_asked(argc, argv)) { /* `fumibako policy test` */
         return render_explain_main(argc, argv);
     }
-    const struct fb_service service = {
-        .name = "render", .metrics_port = METRICS_PORT, .init = init, .run = run, .deinit = deinit};
+    const struct fb_service service = {.name = "render",
+                                       .metrics_port = METRICS_PORT,
+                                       .check = check,
+                                       .init = init,
+                                       .run = run,
+                                       .deinit = deinit};
     return fb_service_main(&service, argc, argv);
 }

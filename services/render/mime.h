@@ -37,9 +37,10 @@ struct render_sink {
 #define RENDER_BODY_MAX                                                                            \
     (10U << 20) /* longer text parts are listed as attachments instead of painted */
 #define RENDER_BODY_FACT_MAX (1U << 20) /* text that policy conditions see */
-#define RENDER_IMAGE_MAX     (20U << 20) /* one image inside of the body; larger ones are attachments \
+#define RENDER_IMAGE_MAX                                                                           \
+    (20U << 20)                       /* one image inside of the body; larger ones are attachments \
                                           */
-#define RENDER_IMAGES_MAX (50U << 20)    /* all of them */
+#define RENDER_IMAGES_MAX (50U << 20) /* all of them */
 
 #define RENDER_OBJECT_HEAD      "head"
 #define RENDER_OBJECT_KEPT_TEXT "body.text"

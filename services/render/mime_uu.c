@@ -58,6 +58,11 @@ static bool read_data(struct fb_slice text, size_t *at, struct fb_buf *bytes,
         }
         is_over = n == 0;
         *status = fb_buf_add(bytes, out, (size_t)n);
+        if (*status ==
+            FB_TOO_BIG) { /* "M" alone says 45 bytes: much more than was sent is no file */
+            *status = FB_OK;
+            return false;
+        }
     }
     return false;
 }
@@ -66,7 +71,7 @@ bool mime_uu_next(struct fb_slice text, size_t from, struct mime_uu_block *block
                   enum fb_status *status)
 {
     size_t at = from;
-    fb_buf_init(&block_r->bytes, text.len + 64);
+    fb_buf_init(&block_r->bytes, text.len + FB_TRANSFER_SLACK);
     while (at < text.len && *status == FB_OK) {
         size_t start = at;
         struct fb_slice line = take_line(text, &at);

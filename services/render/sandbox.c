@@ -191,19 +191,20 @@ static const int allowed[] = {
 
 /* Libraries try these and live without them. */
 static const int refused[] = {
-    SCMP_SYS(ioctl),  SCMP_SYS(prlimit64),    SCMP_SYS(getrlimit), SCMP_SYS(prctl),
-    SCMP_SYS(socket), SCMP_SYS(memfd_create), SCMP_SYS(eventfd2),  SCMP_SYS(mkdir),
+    SCMP_SYS(ioctl),  SCMP_SYS(prlimit64),    SCMP_SYS(getrlimit),  SCMP_SYS(prctl),
+    SCMP_SYS(socket), SCMP_SYS(memfd_create), SCMP_SYS(eventfd2),   SCMP_SYS(mkdir),
     SCMP_SYS(unlink), SCMP_SYS(chmod),        SCMP_SYS(membarrier), SCMP_SYS(sched_getattr),
 };
 
-/* Pango asks Fontconfig in threads.  clone3's flags lie in memory, where no filter can see them: with ENOSYS for an
- * answer glibc falls back to clone, which may make threads and no processes. */
+/* Pango asks Fontconfig in threads.  clone3's flags lie in memory, where no filter can see them:
+ * with ENOSYS for an answer glibc falls back to clone, which may make threads and no processes. */
 static int add_thread_rules(scmp_filter_ctx ctx)
 {
     int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (rc == 0) {
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
+        rc = seccomp_rule_add(
+            ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
     }
     return rc;
 }

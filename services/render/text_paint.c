@@ -399,11 +399,14 @@ enum fb_status render_text_paint(const struct render_letter *letter, const char 
 static void load_fonts(void)
 {
     FcConfig *config = FcConfigCreate();
-    bool is_done = config != NULL &&
-                   FcConfigParseAndLoadFromMemory(config, render_fonts_conf().ptr, FcTrue) == FcTrue &&
-                   FcConfigBuildFonts(config) == FcTrue && FcConfigSetCurrent(config) == FcTrue;
+    bool is_done =
+        config != NULL &&
+        FcConfigParseAndLoadFromMemory(config, render_fonts_conf().ptr, FcTrue) == FcTrue &&
+        FcConfigBuildFonts(config) == FcTrue && FcConfigSetCurrent(config) == FcTrue;
     if (!is_done) {
-        fb_log(FB_ERROR, "Fontconfig does not take our fonts.conf: letters are painted with the system's fonts");
+        fb_log(
+            FB_ERROR,
+            "Fontconfig does not take our fonts.conf: letters are painted with the system's fonts");
     }
     if (config != NULL) {
         FcConfigDestroy(config); /* our reference; the current configuration has its own */
@@ -426,27 +429,36 @@ static bool is_alone(int timeout_ms)
     }
 }
 
+/* Every font that a letter has, with the scripts that letters have. */
 static void paint_samples(void)
 {
-    struct render_letter l = {.is_japanese = true, .subject = NULL};
+    static const char text[] =
+        "件名 日本語 Latin 123 ①㈱ ｶﾅ “é” עברית العربية 한국어 😀 Ελληνικά Русский ไทย";
     struct fb_buf pdf;
     struct fb_error err = {0};
     fb_buf_init(&pdf, 16U << 20);
-    fb_buf_init(&l.body, 4096);
-    enum fb_status s =
-        fb_buf_add_str(&l.body, "件名 日本語 Latin ①㈱ ｶﾅ עברית العربية 한국어 😀 Ελληνικά\n");
-    for (int i = 0; i < 2 && s == FB_OK; i++) {
-        l.is_japanese = i == 0;
-        s = render_text_paint(&l, "A4", &pdf, &err);
+    for (int i = 0; i < 2; i++) {
+        struct render_letter l = {.is_japanese = i == 0,
+                                  .subject = fb_xstrdup(text),
+                                  .from = fb_xstrdup(text),
+                                  .attachments = fb_xcalloc(1, sizeof *l.attachments),
+                                  .attachment_count = 1};
+        l.attachments[0] = (struct render_attachment_line){.name = fb_xstrdup(text)};
+        fb_buf_init(&l.body, 4096);
+        if (fb_buf_printf(&l.body, "%s\n> %s\nhttps://example.com/\n", text, text) != FB_OK ||
+            render_text_paint(&l, "A4", &pdf, &err) != FB_OK) {
+            fb_log(FB_WARN, "the sample letter cannot be painted: %s", err.text);
+        }
         fb_buf_clear(&pdf);
+        render_letter_deinit(&l);
     }
-    fb_buf_deinit(&l.body);
     fb_buf_deinit(&pdf);
 }
 
-/* Pango asks Fontconfig in threads, and a fork takes along no thread but a lock that one holds.  So the caller may fork
- * only when all have ended.  Up to 1.50 each has one question to answer; a later Pango keeps one as long as its font map
- * lives: then the map is given up, and each letter makes its own. */
+/* Pango asks Fontconfig in threads, and a fork takes along no thread but a lock that one holds.  So
+ * the caller may fork only when all have ended.  Up to 1.50 each has one question to answer; a
+ * later Pango keeps one as long as its font map lives: then the map is given up, and each letter
+ * makes its own. */
 void render_text_warm(void)
 {
     load_fonts();
@@ -455,7 +467,8 @@ void render_text_warm(void)
     if (!is_alone(WARM_WAIT_MS)) {
         g_clear_object(&warm_map);
         if (!is_alone(WARM_WAIT_MS)) {
-            fb_log(FB_WARN, "a thread of Pango's does not end: painting may hang and then be tried again");
+            fb_log(FB_WARN,
+                   "a thread of Pango's does not end: painting may hang and then be tried again");
         }
     }
 }

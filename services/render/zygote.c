@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -23,6 +24,7 @@ struct render_zygote {
     pthread_mutex_t lock;
     int fd; /* datagrams: one byte and the child's end of a socket out, a pid and a pidfd back */
     pid_t pid;
+    atomic_bool is_dead;
 };
 
 static bool send_fd(int fd, const void *data, size_t len, int passed)
@@ -200,10 +202,16 @@ enum fb_status render_zygote_spawn(struct render_zygote *z, struct render_child 
         if (is_answered && answer <= 0) {
             return fb_error_errno(err, FB_AGAIN, -answer, "render child: fork");
         }
-        return fb_error_set(err, FB_BUG, "render child: the zygote does not answer");
+        atomic_store(&z->is_dead, true);
+        return fb_error_set(err, FB_AGAIN, "render child: the zygote does not answer");
     }
     *child_r = (struct render_child){.fd = pair[0], .pidfd = pidfd, .pid = answer};
     return FB_OK;
+}
+
+bool render_zygote_is_dead(struct render_zygote *z)
+{
+    return atomic_load(&z->is_dead);
 }
 
 void render_child_end(struct render_child *child)

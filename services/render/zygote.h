@@ -7,6 +7,8 @@
 #ifndef FB_RENDER_ZYGOTE_H
 #define FB_RENDER_ZYGOTE_H
 
+#include <stdbool.h>
+
 #include "services/render/sandbox.h"
 
 struct render_zygote;
@@ -27,10 +29,12 @@ struct render_child {
     int pidfd; /* becomes readable when it has ended */
     int pid;
 };
-/* A fresh child.  Thread-safe; a zygote that died is not restarted: FB_BUG, the service must end
- * and be started again. */
+/* A fresh child.  Thread-safe.  FB_AGAIN when none can be made now.  A zygote that died (somebody
+ * killed it) is not restarted, since the service has threads by then: the service must end and be
+ * started again. */
 FB_MUST_USE enum fb_status render_zygote_spawn(struct render_zygote *zygote,
                                                struct render_child *child_r, struct fb_error *err);
+bool render_zygote_is_dead(struct render_zygote *zygote);
 /* Kills it if it still runs, waits, closes the descriptors. */
 void render_child_end(struct render_child *child);
 

@@ -4,7 +4,8 @@
  *
  *   body secured                    alternative(text, html)
  *   body secured, attachments not   mixed(alternative(text, html), attachments...)
- *   attachments secured only        alternative(kept text, related(kept html, inline images...)) with our block in both
+ *   attachments secured only        alternative(kept text, related(kept html, inline images...))
+ * with our block in both
  *
  * Where the policy has a logo, html is related(html, logo).
  */
@@ -24,11 +25,13 @@ static enum fb_status add_boundary(struct content *out, const char *boundary, bo
     return fb_buf_printf(content_tail(out), is_last ? "--%s--\r\n" : "--%s\r\n", boundary);
 }
 
-static enum fb_status open_multipart(struct content *out, const char *subtype, const char *extra, char boundary[48])
+static enum fb_status open_multipart(struct content *out, const char *subtype, const char *extra,
+                                     char boundary[48])
 {
     mime_boundary(boundary);
-    return fb_buf_printf(content_tail(out), "Content-Type: multipart/%s%s;\r\n boundary=\"%s\"\r\n\r\n", subtype, extra,
-                         boundary);
+    return fb_buf_printf(content_tail(out),
+                         "Content-Type: multipart/%s%s;\r\n boundary=\"%s\"\r\n\r\n", subtype,
+                         extra, boundary);
 }
 
 /* ---- header ---- */
@@ -47,11 +50,12 @@ static bool is_subject_line(struct fb_slice line)
 }
 
 /* The prepared header block, with another Subject when a tag was stripped. */
-static enum fb_status add_head(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                               struct fb_error *err)
+static enum fb_status add_head(struct fb_spool_msg *msg, const struct notice_facts *f,
+                               struct content *out, struct fb_error *err)
 {
     struct fb_buf head;
-    enum fb_status s = fb_spool_object_get(msg, f->plan->head_object, FB_MAX_HEADER_BYTES * 2, &head, err);
+    enum fb_status s =
+        fb_spool_object_get(msg, f->plan->head_object, FB_MAX_HEADER_BYTES * 2, &head, err);
     if (s != FB_OK) {
         return s;
     }
@@ -80,13 +84,15 @@ static enum fb_status add_head(struct fb_spool_msg *msg, const struct notice_fac
 
 /* ---- leaves ---- */
 
-static enum fb_status add_words(const struct notice_facts *f, const char *kind, enum notice_form form, struct content *out)
+static enum fb_status add_words(const struct notice_facts *f, const char *kind,
+                                enum notice_form form, struct content *out)
 {
     struct fb_buf text;
     fb_buf_init(&text, MAX_TEXT);
     enum fb_status s = notice_write(f, kind, form, &text);
     if (s == FB_OK) {
-        s = mime_write_text(content_tail(out), form == NOTICE_TEXT ? "plain" : "html", fb_slice_buf(&text));
+        s = mime_write_text(content_tail(out), form == NOTICE_TEXT ? "plain" : "html",
+                            fb_slice_buf(&text));
     }
     fb_buf_deinit(&text);
     return s;
@@ -95,15 +101,16 @@ static enum fb_status add_words(const struct notice_facts *f, const char *kind, 
 static enum fb_status add_logo(const struct logo *logo, struct content *out)
 {
     struct fb_buf *to = content_tail(out);
-    enum fb_status s = fb_buf_printf(to,
-                                     "Content-Type: %s; name=\"%s\"\r\nContent-Transfer-Encoding: base64\r\n"
-                                     "Content-Disposition: inline; filename=\"%s\"\r\nContent-ID: <" LOGO_CID ">\r\n\r\n",
-                                     logo->type, logo->name, logo->name);
+    enum fb_status s = fb_buf_printf(
+        to,
+        "Content-Type: %s; name=\"%s\"\r\nContent-Transfer-Encoding: base64\r\n"
+        "Content-Disposition: inline; filename=\"%s\"\r\nContent-ID: <" LOGO_CID ">\r\n\r\n",
+        logo->type, logo->name, logo->name);
     return s == FB_OK ? mime_write_base64(to, fb_slice_buf(&logo->bytes)) : s;
 }
 
-static enum fb_status add_html(const struct notice_facts *f, const char *kind, const struct logo *logo,
-                               struct content *out)
+static enum fb_status add_html(const struct notice_facts *f, const char *kind,
+                               const struct logo *logo, struct content *out)
 {
     char boundary[48];
     if (logo->bytes.len == 0) {
@@ -125,7 +132,8 @@ static enum fb_status add_html(const struct notice_facts *f, const char *kind, c
     return s == FB_OK ? add_boundary(out, boundary, true) : s;
 }
 
-static enum fb_status add_alternative(const struct notice_facts *facts, const char *kind, struct content *out)
+static enum fb_status add_alternative(const struct notice_facts *facts, const char *kind,
+                                      struct content *out)
 {
     char boundary[48];
     struct notice_facts f = *facts;
@@ -169,8 +177,10 @@ static const char *encoding_name(enum fb_encoding encoding)
     }
 }
 
-/* An attachment or inline image that stays in the mail: its encoded bytes are copied as they came. */
-static enum fb_status add_part(const struct fb_part *part, struct content *out, struct fb_error *err)
+/* An attachment or inline image that stays in the mail: its encoded bytes are copied as they came.
+ */
+static enum fb_status add_part(const struct fb_part *part, struct content *out,
+                               struct fb_error *err)
 {
     struct fb_buf *to = content_tail(out);
     enum fb_status s = fb_buf_printf(to, "Content-Type: %s", part->type);
@@ -203,7 +213,8 @@ static enum fb_status add_part(const struct fb_part *part, struct content *out, 
 
 /* ---- kept body ---- */
 
-static enum fb_status get_kept(struct fb_spool_msg *msg, const char *object, struct fb_buf *out, struct fb_error *err)
+static enum fb_status get_kept(struct fb_spool_msg *msg, const char *object, struct fb_buf *out,
+                               struct fb_error *err)
 {
     if (object[0] == '\0') {
         fb_buf_init(out, MAX_TEXT);
@@ -214,8 +225,8 @@ static enum fb_status get_kept(struct fb_spool_msg *msg, const char *object, str
     return s;
 }
 
-static enum fb_status add_kept_text(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                                    struct fb_error *err)
+static enum fb_status add_kept_text(struct fb_spool_msg *msg, const struct notice_facts *f,
+                                    struct content *out, struct fb_error *err)
 {
     struct fb_buf text, kept;
     fb_buf_init(&text, MAX_TEXT);
@@ -234,8 +245,8 @@ static enum fb_status add_kept_text(struct fb_spool_msg *msg, const struct notic
     return s;
 }
 
-static enum fb_status add_kept_html(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                                    struct fb_error *err)
+static enum fb_status add_kept_html(struct fb_spool_msg *msg, const struct notice_facts *f,
+                                    struct content *out, struct fb_error *err)
 {
     struct fb_buf html, kept;
     fb_buf_init(&html, MAX_TEXT);
@@ -260,8 +271,8 @@ static enum fb_status add_kept_html(struct fb_spool_msg *msg, const struct notic
     return s;
 }
 
-static enum fb_status add_inline_parts(const struct notice_facts *f, struct content *out, const char *boundary,
-                                       struct fb_error *err)
+static enum fb_status add_inline_parts(const struct notice_facts *f, struct content *out,
+                                       const char *boundary, struct fb_error *err)
 {
     enum fb_status s = FB_OK;
     for (uint32_t i = 0; i < f->plan->part_count && s == FB_OK; i++) {
@@ -275,8 +286,8 @@ static enum fb_status add_inline_parts(const struct notice_facts *f, struct cont
     return s;
 }
 
-static enum fb_status add_related(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                                  struct fb_error *err)
+static enum fb_status add_related(struct fb_spool_msg *msg, const struct notice_facts *f,
+                                  struct content *out, struct fb_error *err)
 {
     char boundary[48];
     enum fb_status s = open_multipart(out, "related", "; type=\"text/html\"", boundary);
@@ -292,8 +303,8 @@ static enum fb_status add_related(struct fb_spool_msg *msg, const struct notice_
     return s == FB_OK ? add_boundary(out, boundary, true) : s;
 }
 
-static enum fb_status add_kept_alternative(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                                           struct fb_error *err)
+static enum fb_status add_kept_alternative(struct fb_spool_msg *msg, const struct notice_facts *f,
+                                           struct content *out, struct fb_error *err)
 {
     char boundary[48];
     enum fb_status s = open_multipart(out, "alternative", "", boundary);
@@ -313,8 +324,8 @@ static enum fb_status add_kept_alternative(struct fb_spool_msg *msg, const struc
 }
 
 /* Inline files of a body that has no HTML to show them stand behind it. */
-static enum fb_status add_kept_mixed(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                                     struct fb_error *err)
+static enum fb_status add_kept_mixed(struct fb_spool_msg *msg, const struct notice_facts *f,
+                                     struct content *out, struct fb_error *err)
 {
     char boundary[48];
     enum fb_status s = open_multipart(out, "mixed", "", boundary);
@@ -330,15 +341,16 @@ static enum fb_status add_kept_mixed(struct fb_spool_msg *msg, const struct noti
     return s == FB_OK ? add_boundary(out, boundary, true) : s;
 }
 
-static enum fb_status add_kept_body(struct fb_spool_msg *msg, const struct notice_facts *f, struct content *out,
-                                    struct fb_error *err)
+static enum fb_status add_kept_body(struct fb_spool_msg *msg, const struct notice_facts *f,
+                                    struct content *out, struct fb_error *err)
 {
     bool has_inline = false;
     for (uint32_t i = 0; i < f->plan->part_count; i++) {
         has_inline = has_inline || f->plan->parts[i].is_inline;
     }
     if (f->plan->kept_text_object[0] == '\0') {
-        return fb_error_set(err, FB_CORRUPT, "the plan has no kept body"); /* it would be lost, not only left out */
+        return fb_error_set(err, FB_CORRUPT,
+                            "the plan has no kept body"); /* it would be lost, not only left out */
     }
     if (f->plan->kept_html_object[0] != '\0') {
         return add_kept_alternative(msg, f, out, err);
@@ -358,10 +370,12 @@ static bool is_kept_attachment(const struct notice_facts *f, uint32_t part)
             return false; /* the body PDF */
         }
     }
-    return f->plan->parts[part].object == NULL || strcmp(f->plan->parts[part].object, "body.pdf") != 0;
+    return f->plan->parts[part].object == NULL ||
+           strcmp(f->plan->parts[part].object, "body.pdf") != 0;
 }
 
-static enum fb_status add_with_attachments(const struct notice_facts *f, struct content *out, struct fb_error *err)
+static enum fb_status add_with_attachments(const struct notice_facts *f, struct content *out,
+                                           struct fb_error *err)
 {
     char boundary[48];
     enum fb_status s = open_multipart(out, "mixed", "", boundary);
@@ -382,8 +396,9 @@ static enum fb_status add_with_attachments(const struct notice_facts *f, struct 
     return s == FB_OK ? add_boundary(out, boundary, true) : s;
 }
 
-enum fb_status compose_notice(struct fb_spool_msg *msg, const char *key, const struct notice_facts *f, uint32_t branch,
-                              struct content *out, struct fb_error *err)
+enum fb_status compose_notice(struct fb_spool_msg *msg, const char *key,
+                              const struct notice_facts *f, uint32_t branch, struct content *out,
+                              struct fb_error *err)
 {
     bool has_kept = false;
     for (uint32_t i = 0; i < f->plan->part_count; i++) {
@@ -401,7 +416,8 @@ enum fb_status compose_notice(struct fb_spool_msg *msg, const char *key, const s
     return s == FB_OK ? compose_sign(out, key, fb_spool_msg_id(msg), branch, err) : s;
 }
 
-enum fb_status compose_password(struct fb_spool_msg *msg, const char *key, const struct notice_facts *f, uint32_t branch,
+enum fb_status compose_password(struct fb_spool_msg *msg, const char *key,
+                                const struct notice_facts *f, uint32_t branch,
                                 const char *postmaster, struct content *out, struct fb_error *err)
 {
     char date[48];
@@ -415,9 +431,11 @@ enum fb_status compose_password(struct fb_spool_msg *msg, const char *key, const
         s = mime_write_mailbox(to, "From", f->policy->notices.organisation, postmaster);
     }
     if (s == FB_OK) {
-        s = fb_buf_printf(to, "To: <%s>\r\nDate: %s\r\nMessage-ID: <pw-%s-%u%s>\r\n"
-                              "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n",
-                          f->recipient, date, fb_spool_msg_id(msg), branch, at != NULL ? at : "@localhost");
+        s = fb_buf_printf(to,
+                          "To: <%s>\r\nDate: %s\r\nMessage-ID: <pw-%s-%u%s>\r\n"
+                          "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n",
+                          f->recipient, date, fb_spool_msg_id(msg), branch,
+                          at != NULL ? at : "@localhost");
     }
     if (s == FB_OK) {
         s = mime_write_field(to, "Subject", fb_buf_str(&subject));

@@ -9,8 +9,10 @@
 
 #define CHUNK 65536
 
-/* Reads the header block (with its empty line, if there is one); bounded: render refused longer ones. */
-static enum fb_status read_head(struct fb_spool_msg *msg, struct fb_buf *head, uint64_t *body_r, struct fb_error *err)
+/* Reads the header block (with its empty line, if there is one); bounded: render refused longer
+ * ones. */
+static enum fb_status read_head(struct fb_spool_msg *msg, struct fb_buf *head, uint64_t *body_r,
+                                struct fb_error *err)
 {
     fb_buf_init(head, FB_MAX_HEADER_BYTES + CHUNK);
     for (;;) {
@@ -19,7 +21,8 @@ static enum fb_status read_head(struct fb_spool_msg *msg, struct fb_buf *head, u
         if (s == FB_OK) {
             s = fb_spool_msg_read(msg, head->len, head->ptr + head->len, CHUNK, &n, err);
         } else {
-            s = fb_error_set(err, FB_TOO_BIG, "the header is larger than %u bytes", FB_MAX_HEADER_BYTES);
+            s = fb_error_set(err, FB_TOO_BIG, "the header is larger than %u bytes",
+                             FB_MAX_HEADER_BYTES);
         }
         if (s != FB_OK) {
             return s;
@@ -114,7 +117,9 @@ enum fb_status compose_sign(struct content *c, const char *key, const char *msg_
     if (s == FB_OK) {
         s = fb_trace_header_make(key, msg_id, branch, digest, &field);
         if (s == FB_CONFIG) {
-            s = fb_error_set(err, FB_CONFIG, "rewrite.key is not set: the trace header cannot be signed; set rewrite.key_file");
+            s = fb_error_set(
+                err, FB_CONFIG,
+                "rewrite.key is not set: the trace header cannot be signed; set rewrite.key_file");
         }
     }
     if (s == FB_OK) {
@@ -128,8 +133,8 @@ enum fb_status compose_sign(struct content *c, const char *key, const char *msg_
     return s;
 }
 
-enum fb_status compose_pass(struct fb_spool_msg *msg, const char *key, uint32_t branch, struct content *out,
-                            struct fb_error *err)
+enum fb_status compose_pass(struct fb_spool_msg *msg, const char *key, uint32_t branch,
+                            struct content *out, struct fb_error *err)
 {
     struct fb_buf head;
     uint64_t body = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A delivery report (RFC 6522, 3464, 3834): words for the sender, the same for machines, and the header of the mail that it
- * is about.  Never the content, whatever RET asked for: a report travels unprotected.  All of it is 7 bit (RFC 6533 3: an
- * address beyond ASCII is written in utf-8-addr-xtext), so that any relay takes it. */
+ * A delivery report (RFC 6522, 3464, 3834): words for the sender, the same for machines, and the
+ * header of the mail that it is about.  Never the content, whatever RET asked for: a report travels
+ * unprotected.  All of it is 7 bit (RFC 6533 3: an address beyond ASCII is written in
+ * utf-8-addr-xtext), so that any relay takes it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,13 +58,15 @@ static enum fb_status add_language(struct fb_buf *text, const struct words *w, c
         s = fb_buf_printf(text, "%s: %s\n\n", w->subject, subject);
     }
     for (size_t i = 0; i < count && s == FB_OK; i++) {
-        s = fb_buf_printf(text, "  %s\n    %s %s\n", lines[i].address, lines[i].status, lines[i].diagnostic);
+        s = fb_buf_printf(text, "  %s\n    %s %s\n", lines[i].address, lines[i].status,
+                          lines[i].diagnostic);
     }
-    return s == FB_OK ? fb_buf_printf(text, "\n%s", is_relayed ? w->what_now_relayed : w->what_now) : s;
+    return s == FB_OK ? fb_buf_printf(text, "\n%s", is_relayed ? w->what_now_relayed : w->what_now)
+                      : s;
 }
 
-static enum fb_status add_words(struct fb_buf *to, const struct fb_plan *plan, const struct report_line *lines,
-                                size_t count)
+static enum fb_status add_words(struct fb_buf *to, const struct fb_plan *plan,
+                                const struct report_line *lines, size_t count)
 {
     struct fb_buf text;
     const char *language = plan != NULL ? plan->language : "both";
@@ -87,7 +90,8 @@ static enum fb_status add_words(struct fb_buf *to, const struct fb_plan *plan, c
 
 /* ---- for machines ---- */
 
-/* xtext (RFC 3461 4) as it came in ENVID and ORCPT; what does not decode to printable text is left out. */
+/* xtext (RFC 3461 4) as it came in ENVID and ORCPT; what does not decode to printable text is left
+ * out. */
 static bool decode_xtext(const char *in, char *out, size_t size)
 {
     size_t n = 0;
@@ -138,11 +142,12 @@ static enum fb_status add_original(struct fb_buf *to, const char *orcpt)
 {
     char value[1024];
     const char *semicolon = strchr(orcpt, ';');
-    if (semicolon == NULL || !decode_xtext(semicolon + 1, value, sizeof value) || !is_ascii(fb_slice_str(value))) {
+    if (semicolon == NULL || !decode_xtext(semicolon + 1, value, sizeof value) ||
+        !is_ascii(fb_slice_str(value))) {
         return FB_OK; /* an optional field: better none than a wrong one */
     }
-    return fb_buf_printf(to, "Original-Recipient: %.*s; %.900s\r\n", (int)(semicolon - orcpt < 40 ? semicolon - orcpt : 40),
-                         orcpt, value);
+    return fb_buf_printf(to, "Original-Recipient: %.*s; %.900s\r\n",
+                         (int)(semicolon - orcpt < 40 ? semicolon - orcpt : 40), orcpt, value);
 }
 
 static enum fb_status add_recipient(struct fb_buf *to, const struct report_line *line)
@@ -155,7 +160,8 @@ static enum fb_status add_recipient(struct fb_buf *to, const struct report_line 
         s = add_address(to, "Final-Recipient", line->address);
     }
     if (s == FB_OK) {
-        s = fb_buf_printf(to, "Action: %s\r\nStatus: %s\r\n", line->is_relayed ? "relayed" : "failed", line->status);
+        s = fb_buf_printf(to, "Action: %s\r\nStatus: %s\r\n",
+                          line->is_relayed ? "relayed" : "failed", line->status);
     }
     if (s == FB_OK && line->diagnostic[0] != '\0') {
         s = fb_buf_printf(to, "Diagnostic-Code: %s; ", line->is_smtp ? "smtp" : "x-fumibako");
@@ -176,7 +182,8 @@ static enum fb_status add_status(struct fb_buf *to, const struct fb_envelope *e,
     char date[48];
     char envid[512];
     mime_date(e->received_ms, date);
-    enum fb_status s = fb_buf_printf(to, "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\n", mta);
+    enum fb_status s = fb_buf_printf(
+        to, "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\n", mta);
     if (s == FB_OK && e->dsn_envid != NULL && decode_xtext(e->dsn_envid, envid, sizeof envid) &&
         is_ascii(fb_slice_str(envid))) {
         s = fb_buf_printf(to, "Original-Envelope-Id: %s\r\n", envid);
@@ -190,18 +197,23 @@ static enum fb_status add_status(struct fb_buf *to, const struct fb_envelope *e,
     return s;
 }
 
-/* The header that render prepared; a mail that was never rendered shows only what the envelope says. */
-static enum fb_status add_headers(struct fb_spool_msg *msg, const struct fb_plan *plan, struct fb_buf *to)
+/* The header that render prepared; a mail that was never rendered shows only what the envelope
+ * says. */
+static enum fb_status add_headers(struct fb_spool_msg *msg, const struct fb_plan *plan,
+                                  struct fb_buf *to)
 {
     struct fb_buf head = {0};
     struct fb_error ignored = {0};
     bool has_head = plan != NULL && plan->head_object != NULL && plan->head_object[0] != '\0' &&
-                    fb_spool_object_get(msg, plan->head_object, FB_MAX_HEADER_BYTES * 2, &head, &ignored) == FB_OK;
+                    fb_spool_object_get(msg, plan->head_object, FB_MAX_HEADER_BYTES * 2, &head,
+                                        &ignored) == FB_OK;
     bool is_7bit = !has_head || is_ascii(fb_slice_buf(&head));
-    enum fb_status s = fb_buf_printf(to, "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: %s\r\n\r\n",
-                                     is_7bit ? "7bit" : "quoted-printable"); /* RFC 6522 4 */
+    enum fb_status s = fb_buf_printf(
+        to, "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: %s\r\n\r\n",
+        is_7bit ? "7bit" : "quoted-printable"); /* RFC 6522 4 */
     if (s == FB_OK && has_head) {
-        s = is_7bit ? fb_buf_add_slice(to, fb_slice_buf(&head)) : mime_write_qp(to, fb_slice_buf(&head));
+        s = is_7bit ? fb_buf_add_slice(to, fb_slice_buf(&head))
+                    : mime_write_qp(to, fb_slice_buf(&head));
     }
     fb_buf_deinit(&head);
     return s;
@@ -209,9 +221,9 @@ static enum fb_status add_headers(struct fb_spool_msg *msg, const struct fb_plan
 
 /* ---- the whole ---- */
 
-static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e, const struct fb_plan *plan,
-                              const char *msg_id, uint32_t branch, const char *postmaster, bool is_relayed,
-                              const char *boundary)
+static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e,
+                              const struct fb_plan *plan, const char *msg_id, uint32_t branch,
+                              const char *postmaster, bool is_relayed, const char *boundary)
 {
     char date[48];
     bool is_en = plan != NULL && strcmp(plan->language, "en") == 0;
@@ -219,31 +231,38 @@ static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e, co
     mime_date(fb_now_ms(), date);
     enum fb_status s = mime_write_mailbox(to, "From", "Mail Delivery System", postmaster);
     if (s == FB_OK) {
-        s = fb_buf_printf(to, "To: <%s>\r\nDate: %s\r\nMessage-ID: <dsn-%s-%u-%s%s>\r\nAuto-Submitted: auto-replied\r\n"
-                              "MIME-Version: 1.0\r\n",
-                          e->reverse_path, date, msg_id, branch, boundary + 6, at != NULL ? at : "@localhost");
+        s = fb_buf_printf(to,
+                          "To: <%s>\r\nDate: %s\r\nMessage-ID: "
+                          "<dsn-%s-%u-%.8s%s>\r\nAuto-Submitted: auto-replied\r\n"
+                          "MIME-Version: 1.0\r\n",
+                          e->reverse_path, date, msg_id, branch, boundary + 6,
+                          at != NULL ? at : "@localhost");
     }
     if (s == FB_OK && is_relayed) {
-        s = mime_write_field(to, "Subject", is_en ? "Mail passed on" : "引き渡しのお知らせ (Mail passed on)");
+        s = mime_write_field(to, "Subject",
+                             is_en ? "Mail passed on" : "引き渡しのお知らせ (Mail passed on)");
     } else if (s == FB_OK) {
-        s = mime_write_field(to, "Subject", is_en ? "Undelivered mail" : "配送できませんでした (Undelivered mail)");
+        s = mime_write_field(
+            to, "Subject", is_en ? "Undelivered mail" : "配送できませんでした (Undelivered mail)");
     }
-    return s == FB_OK
-               ? fb_buf_printf(to, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n\r\n",
-                               boundary)
-               : s;
+    return s == FB_OK ? fb_buf_printf(to,
+                                      "Content-Type: multipart/report; "
+                                      "report-type=delivery-status;\r\n boundary=\"%s\"\r\n\r\n",
+                                      boundary)
+                      : s;
 }
 
-enum fb_status compose_report(struct fb_spool_msg *msg, const char *key, const struct fb_envelope *e,
-                              const struct fb_plan *plan, uint32_t branch, const char *postmaster,
-                              const char *mta, const struct report_line *lines, size_t count, struct content *out,
+enum fb_status compose_report(struct fb_spool_msg *msg, const char *key,
+                              const struct fb_envelope *e, const struct fb_plan *plan,
+                              uint32_t branch, const char *postmaster, const char *mta,
+                              const struct report_line *lines, size_t count, struct content *out,
                               struct fb_error *err)
 {
     char boundary[48];
     struct fb_buf *to = content_tail(out);
     mime_boundary(boundary);
-    enum fb_status s =
-        add_top(to, e, plan, fb_spool_msg_id(msg), branch, postmaster, lines[0].is_relayed, boundary);
+    enum fb_status s = add_top(to, e, plan, fb_spool_msg_id(msg), branch, postmaster,
+                               lines[0].is_relayed, boundary);
     if (s == FB_OK) {
         s = fb_buf_printf(to, "--%s\r\n", boundary);
     }

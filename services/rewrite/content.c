@@ -110,8 +110,8 @@ void content_rewind(struct content *c)
     c->at_byte = 0;
 }
 
-static enum fb_status read_range(struct content *c, const struct content_piece *p, void *to, size_t len, size_t *got_r,
-                                 struct fb_error *err)
+static enum fb_status read_range(struct content *c, const struct content_piece *p, void *to,
+                                 size_t len, size_t *got_r, struct fb_error *err)
 {
     enum fb_status s = fb_spool_msg_read(c->msg, p->offset + c->at_byte, to, len, got_r, err);
     if (s == FB_OK && *got_r == 0) {
@@ -121,7 +121,8 @@ static enum fb_status read_range(struct content *c, const struct content_piece *
 }
 
 /* Encodes the lines from the one on that holds at_byte. */
-static enum fb_status encode_window(struct content *c, const struct content_piece *p, struct fb_error *err)
+static enum fb_status encode_window(struct content *c, const struct content_piece *p,
+                                    struct fb_error *err)
 {
     static _Thread_local uint8_t raw[LINE_RAW * WINDOW_LINES];
     uint64_t line = c->at_byte / LINE_TEXT;
@@ -144,14 +145,15 @@ static enum fb_status encode_window(struct content *c, const struct content_piec
     return s == FB_OK ? mime_write_base64(&c->encoded, fb_slice_of(raw, have)) : s;
 }
 
-static enum fb_status read_object(struct content *c, const struct content_piece *p, void *to, size_t len, size_t *got_r,
-                                  struct fb_error *err)
+static enum fb_status read_object(struct content *c, const struct content_piece *p, void *to,
+                                  size_t len, size_t *got_r, struct fb_error *err)
 {
     bool is_there = c->encoded_piece == c->at && c->at_byte >= c->encoded_at &&
                     c->at_byte < c->encoded_at + c->encoded.len;
     enum fb_status s = is_there ? FB_OK : encode_window(c, p, err);
     if (s == FB_OK) {
-        struct fb_slice from = fb_slice_sub(fb_slice_buf(&c->encoded), (size_t)(c->at_byte - c->encoded_at), len);
+        struct fb_slice from =
+            fb_slice_sub(fb_slice_buf(&c->encoded), (size_t)(c->at_byte - c->encoded_at), len);
         FB_ASSERT(from.len > 0);
         memcpy(to, from.ptr, from.len);
         *got_r = from.len;

@@ -12,6 +12,7 @@
 
 #define JOURNAL_TRIES    5
 #define JOURNAL_PAUSE_MS 500
+#define MAX_ROUNDS       200 /* of at least 100 recipients each, where the relay keeps to the RFC */
 
 static const struct {
     enum fb_sent_kind kind;
@@ -19,16 +20,18 @@ static const struct {
 } journaled[] = {
     {FB_SENT_NOTICE, TARGET_SENT},
     {FB_SENT_PASS, TARGET_SENT},
-    {FB_SENT_REPORT, TARGET_REPORTED}, /* last: whoever was sent the notice but not the password is in both */
+    {FB_SENT_REPORT,
+     TARGET_REPORTED}, /* last: whoever was sent the notice but not the password is in both */
 };
 
-static enum fb_status read_journal(struct delivery *d, const uint32_t *indices, bool *flags, struct fb_error *err)
+static enum fb_status read_journal(struct delivery *d, const uint32_t *indices, bool *flags,
+                                   struct fb_error *err)
 {
     enum fb_status s = FB_OK;
     for (size_t k = 0; k < sizeof journaled / sizeof journaled[0] && s == FB_OK; k++) {
         memset(flags, 0, d->target_count * sizeof *flags);
-        s = fb_journal_lookup(d->service->journal, d->claim->job.msg_id, journaled[k].kind, indices, d->target_count,
-                              flags, err);
+        s = fb_journal_lookup(d->service->journal, d->claim->job.msg_id, journaled[k].kind, indices,
+                              d->target_count, flags, err);
         for (size_t i = 0; i < d->target_count && s == FB_OK; i++) {
             if (flags[i]) {
                 d->targets[i].state = journaled[k].state;
@@ -53,7 +56,8 @@ enum fb_status deliver_claim(struct delivery *d, struct fb_error *err)
         }
     }
     if (s == FB_OK && open > 0) {
-        s = fb_ledger_claim_sending(d->redis, fb_worker_consumer(), d->claim, indices, open, flags, err);
+        s = fb_ledger_claim_sending(d->redis, fb_worker_consumer(), d->claim, indices, open, flags,
+                                    err);
         for (size_t i = 0, n = 0; i < d->target_count && s == FB_OK; i++) {
             if (d->targets[i].state == TARGET_OPEN && !flags[n++]) {
                 d->targets[i].state = TARGET_RECALLED;
@@ -79,10 +83,12 @@ static void judge(struct target *t, const struct smtp_recipient *r)
     (void)snprintf(t->diagnostic, sizeof t->diagnostic, "%d %.490s", r->code, r->reply);
 }
 
-/* The relay has taken the mail: from here on a retry would send it twice.  So a journal that cannot be written is tried
- * again, and then it does not undo the delivery: Redis is told as well, and only if it is lost, too, or if others of the
- * branch must be tried again, the mail arrives twice. */
-static void remember(struct delivery *d, enum fb_sent_kind kind, const uint32_t *indices, size_t count)
+/* The relay has taken the mail: from here on a retry would send it twice.  So a journal that cannot
+ * be written is tried again, and then it does not undo the delivery: Redis is told as well, and
+ * only if it is lost, too, or if others of the branch must be tried again, the mail arrives twice.
+ */
+static void remember(struct delivery *d, enum fb_sent_kind kind, const uint32_t *indices,
+                     size_t count)
 {
     struct fb_error err = {0};
     for (int i = 0; i < JOURNAL_TRIES; i++) {
@@ -90,8 +96,8 @@ static void remember(struct delivery *d, enum fb_sent_kind kind, const uint32_t 
             const struct timespec pause = {.tv_nsec = JOURNAL_PAUSE_MS * 1000000L};
             (void)nanosleep(&pause, NULL);
         }
-        if (fb_journal_commit(d->service->journal, d->claim->job.msg_id, d->branch_number, kind, indices, count, &err) ==
-            FB_OK) {
+        if (fb_journal_commit(d->service->journal, d->claim->job.msg_id, d->branch_number, kind,
+                              indices, count, &err) == FB_OK) {
             return;
         }
     }
@@ -107,16 +113,20 @@ static void count_send(const struct smtp_recipient *recipients, size_t count)
     }
 }
 
-static enum fb_status hand_over(struct delivery *d, struct content *content, struct smtp_mail *mail, struct fb_error *err)
+static enum fb_status hand_over(struct delivery *d, struct content *content, struct smtp_mail *mail,
+                                struct fb_error *err)
 {
     bool is_unknown = false;
-    mail->content = (struct smtp_content){
-        .ctx = content, .read = content_read, .size = content_size(content), .has_8bit = content->has_8bit};
+    mail->content = (struct smtp_content){.ctx = content,
+                                          .read = content_read,
+                                          .size = content_size(content),
+                                          .has_8bit = content->has_8bit};
     enum fb_status s = smtp_client_send(d->client, mail, &is_unknown, err);
     if (s == FB_OK) {
         count_send(mail->recipients, mail->recipient_count);
     } else if (is_unknown) {
-        fb_log(FB_WARN, "the connection was lost between the end of the mail and the relay's reply: it may arrive twice");
+        fb_log(FB_WARN, "the connection was lost between the end of the mail and the relay's "
+                        "reply: it may arrive twice");
     }
     content_rewind(content);
     return s;
@@ -133,13 +143,23 @@ static bool wants_success(const struct smtp_recipient *r)
     return r->notify != NULL && strcasestr(r->notify, "SUCCESS") != NULL;
 }
 
-enum fb_status deliver(struct delivery *d, struct content *content, enum fb_sent_kind kind, bool *wants,
-                       struct fb_error *err)
+/* "Too many recipients" for one transaction (RFC 5321 4.5.3.1.10), in words of RFC 3463 or without
+ * any. */
+static bool is_overflow(const struct smtp_recipient *r)
+{
+    return r->code == 452 && (r->enhanced[0] == '\0' || strcmp(r->enhanced, "4.5.3") == 0);
+}
+
+/* One transaction for those that wants says; leaves wants to those that another one may take, and
+ * says how many were taken. */
+static enum fb_status deliver_round(struct delivery *d, struct content *content,
+                                    enum fb_sent_kind kind, bool *wants, size_t *sent_r,
+                                    struct fb_error *err)
 {
     struct smtp_recipient *recipients = fb_xcalloc(d->target_count + 1, sizeof *recipients);
     uint32_t *sent = fb_xcalloc(d->target_count + 1, sizeof *sent);
     size_t count = 0;
-    size_t sent_count = 0;
+    *sent_r = 0;
     for (size_t i = 0; i < d->target_count; i++) {
         if (wants[i]) {
             recipients[count++] = recipient_of(d, i);
@@ -160,20 +180,33 @@ enum fb_status deliver(struct delivery *d, struct content *content, enum fb_sent
             const struct smtp_recipient *r = &recipients[n++];
             judge(&d->targets[i], r);
             if (d->targets[i].state == TARGET_SENT) {
-                sent[sent_count++] = d->targets[i].index;
+                sent[(*sent_r)++] = d->targets[i].index;
                 d->targets[i].is_relayed = !mail.relay_has_dsn && wants_success(r);
             }
+            wants[i] = is_overflow(r);
         }
     }
-    if (sent_count > 0) {
-        remember(d, kind, sent, sent_count);
+    if (*sent_r > 0) {
+        remember(d, kind, sent, *sent_r);
     }
     free(sent);
     free(recipients);
     return s;
 }
 
-enum fb_status deliver_password(struct delivery *d, struct content *content, size_t target, struct fb_error *err)
+enum fb_status deliver(struct delivery *d, struct content *content, enum fb_sent_kind kind,
+                       bool *wants, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    size_t sent = 1;
+    for (int round = 0; round < MAX_ROUNDS && sent > 0 && s == FB_OK; round++) {
+        s = deliver_round(d, content, kind, wants, &sent, err);
+    }
+    return s;
+}
+
+enum fb_status deliver_password(struct delivery *d, struct content *content, size_t target,
+                                struct fb_error *err)
 {
     struct smtp_recipient r = recipient_of(d, target);
     struct smtp_mail mail = {
@@ -196,32 +229,36 @@ static bool wants_failure(const struct fb_recipient *r)
     return r->notify == NULL || strcasestr(r->notify, "FAILURE") != NULL;
 }
 
-static enum fb_status send_report(struct delivery *d, const struct report_line *lines, size_t count, struct fb_error *err)
+static enum fb_status send_report(struct delivery *d, const struct report_line *lines, size_t count,
+                                  struct fb_error *err)
 {
     struct content content;
     struct smtp_recipient sender = {.address = d->envelope.reverse_path, .notify = "NEVER"};
     content_init(&content, d->msg);
-    enum fb_status s = compose_report(d->msg, d->service->config->rewrite.key, &d->envelope, d->has_plan ? &d->plan : NULL,
-                                      d->branch_number, d->service->config->rewrite.postmaster, d->service->helo, lines, count,
-                                      &content, err);
+    enum fb_status s = compose_report(d->msg, d->service->config->rewrite.key, &d->envelope,
+                                      d->has_plan ? &d->plan : NULL, d->branch_number,
+                                      d->service->config->rewrite.postmaster, d->service->helo,
+                                      lines, count, &content, err);
     if (s == FB_OK) {
         struct smtp_mail mail = {.reverse_path = "", .recipients = &sender, .recipient_count = 1};
         s = hand_over(d, &content, &mail, err);
     }
     if (s == FB_OK && sender.code / 100 == 4) {
-        s = fb_error_set(err, FB_AGAIN, "the relay puts the delivery report off: %d %s", sender.code,
-                         sender.enhanced);
+        s = fb_error_set(err, FB_AGAIN, "the relay puts the delivery report off: %d %s",
+                         sender.code, sender.enhanced);
     } else if (s == FB_OK && sender.code / 100 == 5) {
         /* a report about a report would be a loop */
-        fb_log(FB_ERROR, "the sender cannot be told about the delivery: %d %s", sender.code, sender.enhanced);
+        fb_log(FB_ERROR, "the sender cannot be told about the delivery: %d %s", sender.code,
+               sender.enhanced);
     }
     content_deinit(&content);
     return s;
 }
 
-/* The targets that a report is about; all_r and their count: those that are done with, asked for a report or not. */
-static size_t list_lines(const struct delivery *d, bool is_relayed, struct report_line *lines, uint32_t *all,
-                         size_t *all_count_r)
+/* The targets that a report is about; all_r and their count: those that are done with, asked for a
+ * report or not. */
+static size_t list_lines(const struct delivery *d, bool is_relayed, struct report_line *lines,
+                         uint32_t *all, size_t *all_count_r)
 {
     size_t count = 0;
     *all_count_r = 0;
@@ -233,14 +270,18 @@ static size_t list_lines(const struct delivery *d, bool is_relayed, struct repor
         }
         all[(*all_count_r)++] = t->index;
         if (is_relayed) {
-            lines[count++] = (struct report_line){
-                .address = r->address, .orcpt = r->orcpt, .status = "2.0.0", .diagnostic = "", .is_relayed = true};
-        } else if (wants_failure(r)) {
             lines[count++] = (struct report_line){.address = r->address,
                                                   .orcpt = r->orcpt,
-                                                  .status = t->status,
-                                                  .diagnostic = t->diagnostic,
-                                                  .is_smtp = t->diagnostic[0] >= '2' && t->diagnostic[0] <= '5'};
+                                                  .status = "2.0.0",
+                                                  .diagnostic = "",
+                                                  .is_relayed = true};
+        } else if (wants_failure(r)) {
+            lines[count++] =
+                (struct report_line){.address = r->address,
+                                     .orcpt = r->orcpt,
+                                     .status = t->status,
+                                     .diagnostic = t->diagnostic,
+                                     .is_smtp = t->diagnostic[0] >= '2' && t->diagnostic[0] <= '5'};
         }
     }
     return count;
@@ -260,13 +301,14 @@ enum fb_status deliver_report(struct delivery *d, struct fb_error *err)
     if (s == FB_OK && all > 0) {
         remember(d, FB_SENT_REPORT, indices, all);
     }
-    /* Not journaled: it is about recipients that have the mail.  A crash right here loses it, a put-off one is tried once:
-     * the mail matters, this is a courtesy. */
+    /* Not journaled: it is about recipients that have the mail.  A crash right here loses it, a
+     * put-off one is tried once: the mail matters, this is a courtesy. */
     count = s == FB_OK && has_sender ? list_lines(d, true, lines, indices, &all) : 0;
     if (count > 0) {
         struct fb_error relayed = {0};
         if (send_report(d, lines, count, &relayed) != FB_OK) {
-            fb_log(FB_WARN, "the sender was not told that the mail was passed on: %s", relayed.text);
+            fb_log(FB_WARN, "the sender was not told that the mail was passed on: %s",
+                   relayed.text);
         }
     }
     free(indices);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sending one composed mail to some recipients of a branch, with everything that must be remembered of it. */
+ * Sending one composed mail to some recipients of a branch, with everything that must be remembered
+ * of it. */
 #ifndef FB_REWRITE_DELIVER_H
 #define FB_REWRITE_DELIVER_H
 
@@ -21,7 +22,8 @@ struct target {
         TARGET_REPORTED, /* refused in an earlier try, and the sender knows */
     } state;
     bool is_visible; /* in To or Cc */
-    bool is_relayed; /* sent just now to a relay without DSN, though its success was to be reported */
+    bool is_relayed; /* sent just now to a relay without DSN, though its success was to be reported
+                      */
     char status[12]; /* RFC 3463 */
     char diagnostic[512];
 };
@@ -41,17 +43,19 @@ struct delivery {
     size_t target_count;
 };
 
-/* Sends content to targets[i] where wants[i]; fills their states; commits the journal for those that were taken.  FB_OK also when
- * recipients were refused or put off; FB_NETWORK and others when nothing is known of any. */
-FB_MUST_USE enum fb_status deliver(struct delivery *d, struct content *content, enum fb_sent_kind kind, bool *wants,
-                                   struct fb_error *err);
-/* The same for the password mail of one target that has its notice.  Refused for good, the target counts as refused: it
- * cannot open what it got, and the sender must know. */
-FB_MUST_USE enum fb_status deliver_password(struct delivery *d, struct content *content, size_t target,
-                                            struct fb_error *err);
+/* Sends content to targets[i] where wants[i] (which is used up); fills their states; commits the
+ * journal for those that were taken.  FB_OK also when recipients were refused or put off;
+ * FB_NETWORK and others when nothing is known of any. */
+FB_MUST_USE enum fb_status deliver(struct delivery *d, struct content *content,
+                                   enum fb_sent_kind kind, bool *wants, struct fb_error *err);
+/* The same for the password mail of one target that has its notice.  Refused for good, the target
+ * counts as refused: it cannot open what it got, and the sender must know. */
+FB_MUST_USE enum fb_status deliver_password(struct delivery *d, struct content *content,
+                                            size_t target, struct fb_error *err);
 /* Leaves out who has the mail already (journal) and who was recalled (claim). */
 FB_MUST_USE enum fb_status deliver_claim(struct delivery *d, struct fb_error *err);
-/* Tells the sender about the refused targets, and about those that were passed on to where nobody reports; each once. */
+/* Tells the sender about the refused targets, and about those that were passed on to where nobody
+ * reports; each once. */
 FB_MUST_USE enum fb_status deliver_report(struct delivery *d, struct fb_error *err);
 
 #endif

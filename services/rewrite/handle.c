@@ -45,8 +45,8 @@ static void mark_visible(struct delivery *d)
     qsort(visible, d->plan.visible_count, sizeof *visible, compare_address);
     for (size_t i = 0; i < d->target_count; i++) {
         const char *address = d->envelope.recipients[d->targets[i].index].address;
-        d->targets[i].is_visible =
-            bsearch(&address, visible, d->plan.visible_count, sizeof *visible, compare_address) != NULL;
+        d->targets[i].is_visible = bsearch(&address, visible, d->plan.visible_count,
+                                           sizeof *visible, compare_address) != NULL;
     }
     free(visible);
 }
@@ -83,7 +83,8 @@ static void refuse_open(struct delivery *d, const char *status, const char *why)
         if (d->targets[i].state == TARGET_OPEN) {
             d->targets[i].state = TARGET_REFUSED;
             (void)snprintf(d->targets[i].status, sizeof d->targets[i].status, "%s", status);
-            (void)snprintf(d->targets[i].diagnostic, sizeof d->targets[i].diagnostic, "%.500s", why);
+            (void)snprintf(d->targets[i].diagnostic, sizeof d->targets[i].diagnostic, "%.500s",
+                           why);
         }
     }
 }
@@ -98,7 +99,8 @@ static enum fb_status send_untouched(struct delivery *d, struct fb_error *err)
     for (size_t i = 0; i < d->target_count; i++) {
         wants[i] = d->targets[i].state == TARGET_OPEN;
     }
-    enum fb_status s = compose_pass(d->msg, d->service->config->rewrite.key, d->branch_number, &content, err);
+    enum fb_status s =
+        compose_pass(d->msg, d->service->config->rewrite.key, d->branch_number, &content, err);
     if (s == FB_OK) {
         s = deliver(d, &content, FB_SENT_PASS, wants, err);
     }
@@ -107,11 +109,13 @@ static enum fb_status send_untouched(struct delivery *d, struct fb_error *err)
     return s;
 }
 
-static enum fb_status send_notice_to(struct delivery *d, struct notice_facts *facts, bool *wants, struct fb_error *err)
+static enum fb_status send_notice_to(struct delivery *d, struct notice_facts *facts, bool *wants,
+                                     struct fb_error *err)
 {
     struct content content;
     content_init(&content, d->msg);
-    enum fb_status s = compose_notice(d->msg, d->service->config->rewrite.key, facts, d->branch_number, &content, err);
+    enum fb_status s = compose_notice(d->msg, d->service->config->rewrite.key, facts,
+                                      d->branch_number, &content, err);
     if (s == FB_OK) {
         s = deliver(d, &content, FB_SENT_NOTICE, wants, err);
     }
@@ -119,9 +123,10 @@ static enum fb_status send_notice_to(struct delivery *d, struct notice_facts *fa
     return s;
 }
 
-/* Everybody in To and Cc gets one mail; whoever is in neither (Bcc) gets one of their own, so that no header, envelope or
- * list of readers shows them to others. */
-static enum fb_status send_notices(struct delivery *d, struct notice_facts *facts, struct fb_error *err)
+/* Everybody in To and Cc gets one mail; whoever is in neither (Bcc) gets one of their own, so that
+ * no header, envelope or list of readers shows them to others. */
+static enum fb_status send_notices(struct delivery *d, struct notice_facts *facts,
+                                   struct fb_error *err)
 {
     const char **readers = fb_xcalloc(d->target_count + 1, sizeof *readers);
     bool *wants = fb_xcalloc(d->target_count + 1, sizeof *wants);
@@ -153,13 +158,15 @@ static enum fb_status send_notices(struct delivery *d, struct notice_facts *fact
     return s;
 }
 
-static enum fb_status send_password_to(struct delivery *d, struct notice_facts *facts, size_t target, struct fb_error *err)
+static enum fb_status send_password_to(struct delivery *d, struct notice_facts *facts,
+                                       size_t target, struct fb_error *err)
 {
     struct content content;
     content_init(&content, d->msg);
     facts->recipient = address_of(d, target);
-    enum fb_status s = compose_password(d->msg, d->service->config->rewrite.key, facts, d->branch_number,
-                                        d->service->config->rewrite.postmaster, &content, err);
+    enum fb_status s =
+        compose_password(d->msg, d->service->config->rewrite.key, facts, d->branch_number,
+                         d->service->config->rewrite.postmaster, &content, err);
     if (s == FB_OK) {
         s = deliver_password(d, &content, target, err);
     }
@@ -167,19 +174,36 @@ static enum fb_status send_password_to(struct delivery *d, struct notice_facts *
     return s;
 }
 
-static enum fb_status send_passwords(struct delivery *d, struct notice_facts *facts, struct fb_error *err)
+/* Who has the notice and not yet the password. */
+static enum fb_status find_waiting(struct delivery *d, bool *waits, struct fb_error *err)
 {
     enum fb_status s = FB_OK;
     for (size_t i = 0; i < d->target_count && s == FB_OK; i++) {
         bool has_it = true;
         if (d->targets[i].state == TARGET_SENT) {
-            s = fb_journal_lookup(d->service->journal, d->claim->job.msg_id, FB_SENT_PASSWORD, &d->targets[i].index, 1,
-                                  &has_it, err);
+            s = fb_journal_lookup(d->service->journal, d->claim->job.msg_id, FB_SENT_PASSWORD,
+                                  &d->targets[i].index, 1, &has_it, err);
         }
-        if (s == FB_OK && !has_it) {
+        waits[i] = !has_it;
+    }
+    return s;
+}
+
+static enum fb_status send_passwords(struct delivery *d, struct notice_facts *facts,
+                                     struct fb_error *err)
+{
+    bool *waits = fb_xcalloc(d->target_count + 1, sizeof *waits);
+    enum fb_status s = find_waiting(d, waits, err);
+    for (size_t i = 0; i < d->target_count; i++) {
+        if (waits[i] && s == FB_OK) {
             s = send_password_to(d, facts, i, err);
         }
+        if (waits[i] && s != FB_OK) {
+            d->targets[i].state =
+                TARGET_PUT_OFF; /* if it stays so until the end, the sender must know */
+        }
     }
+    free(waits);
     return s;
 }
 
@@ -193,15 +217,20 @@ static enum fb_status send_secured(struct delivery *d, struct fb_error *err)
         return FB_OK; /* all recalled: there may be no parcel at all */
     }
     if (policy == NULL) {
-        return fb_error_set(err, FB_CONFIG, "no policy is known; apply one with `fumibako policy apply`");
+        return fb_error_set(err, FB_CONFIG,
+                            "no policy is known; apply one with `fumibako policy apply`");
     }
     s = fb_spool_parcel_load(d->msg, d->branch_number, &parcel, err);
     if (s == FB_OK && (parcel.link == NULL || parcel.link[0] == '\0')) {
-        s = fb_error_set(err, FB_CORRUPT, "the parcel has no link yet"); /* upload's last word was lost */
+        s = fb_error_set(err, FB_CORRUPT,
+                         "the parcel has no link yet"); /* upload's last word was lost */
     }
     if (s == FB_OK) {
-        struct notice_facts facts = {.policy = policy, .plan = &d->plan, .branch = d->branch, .parcel = &parcel,
-                                     .envelope = &d->envelope, .keeps_body = !d->branch->secures_body};
+        struct notice_facts facts = {.policy = policy,
+                                     .plan = &d->plan,
+                                     .branch = d->branch,
+                                     .parcel = &parcel,
+                                     .envelope = &d->envelope};
         s = send_notices(d, &facts, err);
         if (s == FB_OK && parcel.password != NULL && parcel.password[0] != '\0') {
             s = send_passwords(d, &facts, err);
@@ -214,8 +243,10 @@ static enum fb_status send_secured(struct delivery *d, struct fb_error *err)
 
 /* ---- the job ---- */
 
-/* What the operator, or a rule's on_failure, decided in place of the plan; for the whole message or for the branch. */
-static enum fb_status load_forced(struct delivery *d, char forced[16], bool *is_whole_r, struct fb_error *err)
+/* What the operator, or a rule's on_failure, decided in place of the plan; for the whole message or
+ * for the branch. */
+static enum fb_status load_forced(struct delivery *d, char forced[16], bool *is_whole_r,
+                                  struct fb_error *err)
 {
     const struct fb_job *job = &d->claim->job;
     enum fb_status s = fb_ledger_forced(d->redis, job->msg_id, UINT32_MAX, forced, err);
@@ -223,8 +254,10 @@ static enum fb_status load_forced(struct delivery *d, char forced[16], bool *is_
     if (s == FB_OK && !*is_whole_r) {
         s = fb_ledger_forced(d->redis, job->msg_id, job->branch, forced, err);
     }
-    if (s == FB_OK && forced[0] != '\0' && strcmp(forced, "deliver") != 0 && strcmp(forced, "reject") != 0) {
-        s = fb_error_set(err, FB_BUG, "message %s is marked to be \"%s\", which is unknown here", job->msg_id, forced);
+    if (s == FB_OK && forced[0] != '\0' && strcmp(forced, "deliver") != 0 &&
+        strcmp(forced, "reject") != 0) {
+        s = fb_error_set(err, FB_BUG, "message %s is marked to be \"%s\", which is unknown here",
+                         job->msg_id, forced);
     }
     return s;
 }
@@ -292,7 +325,8 @@ static void give_up_late(struct delivery *d)
     for (size_t i = 0; i < d->target_count; i++) {
         if (d->targets[i].state == TARGET_PUT_OFF || d->targets[i].state == TARGET_OPEN) {
             if (d->targets[i].diagnostic[0] == '\0') {
-                (void)snprintf(d->targets[i].diagnostic, sizeof d->targets[i].diagnostic, "it could not be sent on in time");
+                (void)snprintf(d->targets[i].diagnostic, sizeof d->targets[i].diagnostic,
+                               "it could not be sent on in time");
             }
             d->targets[i].state = TARGET_REFUSED;
             (void)snprintf(d->targets[i].status, sizeof d->targets[i].status, "4.4.7");
@@ -306,14 +340,17 @@ static void conclude(struct delivery *d, struct fb_outcome *out)
         if (d->targets[i].state == TARGET_PUT_OFF) {
             out->kind = FB_OUTCOME_RETRY;
             /* without the relay's words: they name addresses, and this is logged */
-            (void)fb_error_set(&out->reason, FB_AGAIN, "the relay puts %zu of %zu recipients off: %.3s %s",
-                               count_state(d, TARGET_PUT_OFF), d->target_count, d->targets[i].diagnostic,
-                               d->targets[i].status);
+            (void)fb_error_set(&out->reason, FB_AGAIN,
+                               "the relay puts %zu of %zu recipients off: %.3s %s",
+                               count_state(d, TARGET_PUT_OFF), d->target_count,
+                               d->targets[i].diagnostic, d->targets[i].status);
             return;
         }
     }
     size_t refused = count_state(d, TARGET_REFUSED) + count_state(d, TARGET_REPORTED);
-    const char *state = count_state(d, TARGET_SENT) > 0 ? "sent" : refused > 0 ? "refused" : "recalled";
+    const char *state = count_state(d, TARGET_SENT) > 0 ? "sent"
+                        : refused > 0                   ? "refused"
+                                                        : "recalled";
     if (strcmp(state, "recalled") == 0) {
         (void)fb_error_set(&out->reason, FB_RECALLED, "recalled before it was sent");
     }
@@ -359,7 +396,10 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
                     struct fb_outcome *out)
 {
     struct fb_error err = {0};
-    struct delivery d = {.service = ctx, .client = thread, .redis = redis, .claim = claim,
+    struct delivery d = {.service = ctx,
+                         .client = thread,
+                         .redis = redis,
+                         .claim = claim,
                          .branch_number = claim->job.branch};
     fb_log_context(claim->job.msg_id, NULL, "rewrite", claim->job.trace, claim->job.attempt);
     enum fb_status s = fb_spool_msg_open(d.service->spool, claim->job.spool_ref, &d.msg, &err);
@@ -377,14 +417,51 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
     fb_spool_msg_close(&d.msg);
 }
 
+/* The rule's on_failure, once: as with upload it is a mark in the ledger, and the job comes again
+ * to obey it.  A crash loop is held whatever the rule says: nobody knows what of it went out. */
+void rewrite_before_bury(void *ctx, void *thread, struct fb_redis *redis,
+                         const struct fb_claim *claim, struct fb_outcome *out)
+{
+    (void)thread;
+    struct fb_error err = {0};
+    struct delivery d = {.service = ctx, .redis = redis, .claim = claim};
+    char forced[16] = "";
+    enum fb_status s = fb_spool_msg_open(d.service->spool, claim->job.spool_ref, &d.msg, &err);
+    if (s == FB_OK) {
+        s = load(&d, forced, &err);
+    }
+    bool is_ruled = s == FB_OK && d.branch != NULL && d.branch->kind == FB_BRANCH_SECURE &&
+                    d.branch->on_failure != FB_FAILURE_HOLD && forced[0] == '\0' &&
+                    out->reason.status != FB_CRASHED;
+    if (is_ruled) {
+        bool is_deliver = d.branch->on_failure == FB_FAILURE_DELIVER;
+        fb_log(FB_WARN, "the notice failed for good (%s); the rule says: %s", out->reason.text,
+               is_deliver ? "deliver" : "bounce");
+        out->kind = FB_OUTCOME_ADVANCE;
+        out->next = fb_xcalloc(1, sizeof *out->next);
+        out->next_count = 1;
+        fb_job_follow(claim, FB_STAGE_REWRITE, claim->job.branch, &out->next[0]);
+        out->ops = fb_ops_new();
+        fb_ledger_force(redis, out->ops, claim->job.msg_id, claim->job.branch,
+                        is_deliver ? "deliver" : "reject");
+    }
+    fb_plan_deinit(&d.plan);
+    fb_envelope_deinit(&d.envelope);
+    fb_spool_msg_close(&d.msg);
+}
+
 void rewrite_message_done(void *ctx, void *thread, const struct fb_claim *claim)
 {
     (void)thread;
     struct rewrite_service *s = ctx;
     struct fb_error err = {0};
-    fb_metric_observe("fumibako_message_seconds", NULL, (double)(fb_now_ms() - claim->job.first_ms) / 1000);
+    fb_metric_observe("fumibako_message_seconds", NULL,
+                      (double)(fb_now_ms() - claim->job.first_ms) / 1000);
     if (fb_spool_msg_erase(s->spool, claim->job.spool_ref, claim->job.msg_id, &err) != FB_OK) {
-        fb_log(FB_WARN, "a delivered message could not be erased from the spool, replay will find it done: %s", err.text);
+        fb_log(
+            FB_WARN,
+            "a delivered message could not be erased from the spool, replay will find it done: %s",
+            err.text);
         return;
     }
     fb_journal_forget(s->journal, claim->job.msg_id);

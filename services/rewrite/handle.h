@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One rewrite job: a branch of a message goes out.  For each group of recipients that shares one mail:
+ * One rewrite job: a branch of a message goes out.  For each group of recipients that shares one
+ * mail:
  *
  *   1. the sent journal: whoever has the mail already is left out
  *   2. claim `sending` in one step, against a recall
@@ -29,6 +30,8 @@ enum fb_status rewrite_thread_init(void *ctx, void **thread_r, struct fb_error *
 void rewrite_thread_deinit(void *ctx, void *thread);
 void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                     struct fb_outcome *out);
+void rewrite_before_bury(void *ctx, void *thread, struct fb_redis *redis,
+                         const struct fb_claim *claim, struct fb_outcome *out);
 void rewrite_message_done(void *ctx, void *thread, const struct fb_claim *claim);
 
 #endif

@@ -26,27 +26,32 @@ static enum fb_status decode_url(const char *url, struct fb_buf *out, struct fb_
     enum fb_status s = FB_OK;
     fb_buf_init(&text, MAX_URL);
     for (const char *p = comma != NULL ? comma + 1 : ""; *p != '\0' && s == FB_OK; p++) {
-        s = strchr(" \t\r\n", *p) != NULL ? FB_OK : fb_buf_add_char(&text, *p); /* YAML folds long values */
+        s = strchr(" \t\r\n", *p) != NULL ? FB_OK
+                                          : fb_buf_add_char(&text, *p); /* YAML folds long values */
     }
     if (s == FB_OK) {
         s = fb_base64_decode(fb_slice_buf(&text), out);
     }
     fb_buf_deinit(&text);
-    return s == FB_OK ? s : fb_error_set(err, s, "notices.logo: no base64 of at most %u bytes", LOGO_MAX_BYTES);
+    return s == FB_OK ? s
+                      : fb_error_set(err, s, "notices.logo: no base64 of at most %u bytes",
+                                     LOGO_MAX_BYTES);
 }
 
 enum fb_status logo_load(const char *spec, struct logo *logo_r, struct fb_error *err)
 {
     *logo_r = (struct logo){.type = "", .name = ""};
     fb_buf_init(&logo_r->bytes, LOGO_MAX_BYTES);
-    enum fb_status s = strncmp(spec, "data:", 5) == 0 ? decode_url(spec, &logo_r->bytes, err)
-                                                      : fb_read_file(spec, LOGO_MAX_BYTES, &logo_r->bytes, err);
+    enum fb_status s = strncmp(spec, "data:", 5) == 0
+                           ? decode_url(spec, &logo_r->bytes, err)
+                           : fb_read_file(spec, LOGO_MAX_BYTES, &logo_r->bytes, err);
     if (s != FB_OK) {
         logo_deinit(logo_r);
         return s;
     }
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (logo_r->bytes.len > kinds[i].len && memcmp(logo_r->bytes.ptr, kinds[i].magic, kinds[i].len) == 0) {
+        if (logo_r->bytes.len > kinds[i].len &&
+            memcmp(logo_r->bytes.ptr, kinds[i].magic, kinds[i].len) == 0) {
             logo_r->type = kinds[i].type;
             logo_r->name = kinds[i].name;
             return FB_OK;

@@ -3,7 +3,6 @@
  * fumibako-rewrite: composes notices, hands mail back to the MTA, remembers what was sent. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "common/service.h"
@@ -11,7 +10,6 @@
 #include "services/rewrite/smtp_client.h"
 
 #define METRICS_PORT 9104
-#define MIN_KEY      32
 
 /* Each process writes a journal file of its own. */
 static void writer_name(char *name, size_t size)
@@ -29,11 +27,9 @@ static void writer_name(char *name, size_t size)
 static enum fb_status check(const struct fb_config *config, struct fb_error *err)
 {
     if (config->rewrite.key == NULL) {
-        return fb_error_set(err, FB_CONFIG, "rewrite.key: missing; give rewrite.key_file with at least 32 random characters");
-    }
-    if (strlen(config->rewrite.key) < MIN_KEY) {
-        return fb_error_set(err, FB_CONFIG, "rewrite.key: has %zu characters; give at least %d random ones",
-                            strlen(config->rewrite.key), MIN_KEY);
+        return fb_error_set(
+            err, FB_CONFIG,
+            "rewrite.key: missing; give rewrite.key_file with at least 32 random characters");
     }
     struct smtp_client *client = NULL; /* connects to nothing yet */
     enum fb_status s = smtp_client_new(config->rewrite.relay, "check", &client, err);
@@ -81,6 +77,7 @@ static enum fb_status run(void *ctx, struct fb_error *err)
         .thread_init = rewrite_thread_init,
         .thread_deinit = rewrite_thread_deinit,
         .handle = rewrite_handle,
+        .before_bury = rewrite_before_bury,
         .message_done = rewrite_message_done,
     };
     return fb_worker_run(s->config, &worker, err);
@@ -97,7 +94,11 @@ static void deinit(void *ctx)
 
 int main(int argc, char **argv)
 {
-    const struct fb_service service = {
-        .name = "rewrite", .metrics_port = METRICS_PORT, .check = check, .init = init, .run = run, .deinit = deinit};
+    const struct fb_service service = {.name = "rewrite",
+                                       .metrics_port = METRICS_PORT,
+                                       .check = check,
+                                       .init = init,
+                                       .run = run,
+                                       .deinit = deinit};
     return fb_service_main(&service, argc, argv);
 }

@@ -38,7 +38,8 @@ enum fb_status mime_write_qp(struct fb_buf *out, struct fb_slice text)
             continue;
         }
         bool ends_line = i + 1 == text.len || text.ptr[i + 1] == '\n' || text.ptr[i + 1] == '\r';
-        bool is_plain = (c >= 33 && c <= 126 && c != '=') || ((c == ' ' || c == '\t') && !ends_line);
+        bool is_plain =
+            (c >= 33 && c <= 126 && c != '=') || ((c == ' ' || c == '\t') && !ends_line);
         if (column + (is_plain ? 1 : 3) > LINE_MAX_CHARS - 1) {
             s = fb_buf_add_str(out, "=\r\n");
             column = 0;
@@ -61,6 +62,23 @@ static bool is_mostly_ascii(struct fb_slice text)
     return high * 6 < text.len;
 }
 
+/* RFC 2045 6.8: base64 of text is base64 of its CRLF form. */
+static enum fb_status write_base64_text(struct fb_buf *out, struct fb_slice text)
+{
+    struct fb_buf lines;
+    enum fb_status s = FB_OK;
+    fb_buf_init(&lines, text.len * 2 + 1);
+    for (size_t i = 0; i < text.len && s == FB_OK; i++) {
+        bool is_bare = text.ptr[i] == '\n' && (i == 0 || text.ptr[i - 1] != '\r');
+        s = is_bare ? fb_buf_add_str(&lines, "\r\n") : fb_buf_add_char(&lines, (char)text.ptr[i]);
+    }
+    if (s == FB_OK) {
+        s = mime_write_base64(out, fb_slice_buf(&lines));
+    }
+    fb_buf_deinit(&lines);
+    return s;
+}
+
 enum fb_status mime_write_text(struct fb_buf *out, const char *subtype, struct fb_slice text)
 {
     bool is_qp = is_mostly_ascii(text);
@@ -69,7 +87,7 @@ enum fb_status mime_write_text(struct fb_buf *out, const char *subtype, struct f
                                      "Content-Transfer-Encoding: %s\r\n\r\n",
                                      subtype, is_qp ? "quoted-printable" : "base64");
     if (s == FB_OK) {
-        s = is_qp ? mime_write_qp(out, text) : mime_write_base64(out, text);
+        s = is_qp ? mime_write_qp(out, text) : write_base64_text(out, text);
     }
     return s;
 }
@@ -87,8 +105,8 @@ static bool is_ascii_text(const char *value)
     return strstr(value, "=?") == NULL;
 }
 
-/* The next piece of at most 39 bytes that ends between characters: 52 base64 characters, an encoded-word of 64.  Only a
- * run of stray continuation bytes is cut in the middle. */
+/* The next piece of at most 39 bytes that ends between characters: 52 base64 characters, an
+ * encoded-word of 64.  Only a run of stray continuation bytes is cut in the middle. */
 static size_t piece_length(const char *value)
 {
     size_t n = strlen(value);
@@ -153,11 +171,13 @@ enum fb_status mime_write_field(struct fb_buf *out, const char *name, const char
     return s == FB_OK ? fb_buf_add_str(out, "\r\n") : s;
 }
 
-enum fb_status mime_write_mailbox(struct fb_buf *out, const char *name, const char *display, const char *address)
+enum fb_status mime_write_mailbox(struct fb_buf *out, const char *name, const char *display,
+                                  const char *address)
 {
     enum fb_status s = fb_buf_printf(out, "%s:", name);
     bool has_name = display != NULL && display[0] != '\0';
-    bool is_quoted = has_name && is_ascii_text(display) && strpbrk(display, "\"\\") == NULL && strlen(display) < 60;
+    bool is_quoted = has_name && is_ascii_text(display) && strpbrk(display, "\"\\") == NULL &&
+                     strlen(display) < 60;
     if (s == FB_OK && is_quoted) {
         s = fb_buf_printf(out, " \"%s\"\r\n", display);
     }
@@ -186,7 +206,10 @@ enum fb_status mime_write_parameter(struct fb_buf *out, const char *name, const 
         s = fb_buf_printf(out, ";\r\n %s*%d*=%s", name, section, section == 0 ? "UTF-8''" : "");
         for (size_t column = 0; *value != '\0' && column < 48 && s == FB_OK; value++) {
             unsigned char c = (unsigned char)*value;
-            bool is_plain = c < 0x80 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", c) != NULL;
+            bool is_plain =
+                c < 0x80 &&
+                strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", c) !=
+                    NULL;
             s = is_plain ? fb_buf_add_char(out, (char)c) : fb_buf_printf(out, "%%%02X", c);
             column += is_plain ? 1 : 3;
         }
@@ -206,10 +229,12 @@ void mime_boundary(char boundary[48])
 void mime_date(int64_t ms, char out[48])
 {
     static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm = {0};
     (void)gmtime_r(&seconds, &tm);
-    (void)snprintf(out, 48, "%s, %02d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday % 7], tm.tm_mday, months[tm.tm_mon % 12],
-                   tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    (void)snprintf(out, 48, "%s, %02d %s %04d %02d:%02d:%02d +0000", days[tm.tm_wday % 7],
+                   tm.tm_mday, months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                   tm.tm_sec);
 }

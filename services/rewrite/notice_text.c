@@ -21,8 +21,8 @@ struct writing {
     struct fb_buf *out;
 };
 
-/* Control characters, line separators and bidi overrides of a value would let it pass for our words (UTF-8 of U+2028-202E,
- * U+2066-2069).  Length of such a one at p, 0 when it is none. */
+/* Control characters, line separators and bidi overrides of a value would let it pass for our words
+ * (UTF-8 of U+2028-202E, U+2066-2069).  Length of such a one at p, 0 when it is none. */
 static size_t trick_length(const char *p)
 {
     const unsigned char *u = (const unsigned char *)p;
@@ -61,8 +61,9 @@ static enum fb_status add_escaped(struct writing *w, const char *text)
     while (*text != '\0' && s == FB_OK) {
         size_t trick = trick_length(text);
         const char *as = w->form == NOTICE_HTML ? entity(*text) : NULL;
-        s = trick > 0 ? fb_buf_add_char(w->out, ' ') : as != NULL ? fb_buf_add_str(w->out, as)
-                                                                  : fb_buf_add_char(w->out, *text);
+        s = trick > 0    ? fb_buf_add_char(w->out, ' ')
+            : as != NULL ? fb_buf_add_str(w->out, as)
+                         : fb_buf_add_char(w->out, *text);
         text += trick > 0 ? trick : 1;
     }
     return s;
@@ -90,7 +91,10 @@ static enum fb_status add_file(struct writing *w, const struct fb_parcel_file *f
         s = add_escaped(w, file->name);
     }
     if (s == FB_OK) {
-        s = fb_buf_printf(w->out, is_text ? " (%s)\n" : " <span style=\"color:#5b6472;white-space:nowrap\">(%s)</span>", size);
+        s = fb_buf_printf(w->out,
+                          is_text ? " (%s)\n"
+                                  : " <span style=\"color:#5b6472;white-space:nowrap\">(%s)</span>",
+                          size);
     }
     return s;
 }
@@ -127,7 +131,8 @@ static enum fb_status add_time(struct writing *w, int64_t ms, const char *none)
         return fb_buf_add_str(w->out, none);
     }
     (void)gmtime_r(&seconds, &tm);
-    if (strftime(text, sizeof text, w->is_ja ? "%Y年%m月%d日 %H:%M (日本時間)" : "%Y-%m-%d %H:%M UTC", &tm) == 0) {
+    if (strftime(text, sizeof text,
+                 w->is_ja ? "%Y年%m月%d日 %H:%M (日本時間)" : "%Y-%m-%d %H:%M UTC", &tm) == 0) {
         return FB_BUG;
     }
     return fb_buf_add_str(w->out, text);
@@ -140,12 +145,14 @@ static enum fb_status add_readers(struct writing *w)
         return fb_buf_add_str(w->out, w->is_ja ? "リンクを受け取った方" : "whoever has the link");
     }
     if (strcmp(f->parcel->access, "company") == 0) {
-        return fb_buf_add_str(w->out, w->is_ja ? "差出人の組織の方" : "members of the sender's organisation");
+        return fb_buf_add_str(w->out, w->is_ja ? "差出人の組織の方"
+                                               : "members of the sender's organisation");
     }
     enum fb_status s = FB_OK;
     for (size_t i = 0; i < f->reader_count && s == FB_OK; i++) {
         if (i == MAX_READERS) {
-            return fb_buf_printf(w->out, w->is_ja ? " ほか %zu 名" : " and %zu more", f->reader_count - i);
+            return fb_buf_printf(w->out, w->is_ja ? " ほか %zu 名" : " and %zu more",
+                                 f->reader_count - i);
         }
         s = i > 0 ? fb_buf_add_str(w->out, ", ") : FB_OK;
         if (s == FB_OK) {
@@ -170,35 +177,44 @@ static const char *proof_text(const struct writing *w)
                         : "A password is needed to open it; the password comes in another mail.";
     }
     if (strcmp(p->access, "anyone") == 0) {
-        return w->is_ja ? "ログインは不要です。このリンクを知っている方はどなたでも開けるため、転送にはご注意ください。"
-                        : "No login is needed. Whoever has this link can open it, so take care when you forward this mail.";
+        return w->is_ja ? "ログインは不要です。このリンクを知っている方はどなたでも開けるため、転送"
+                          "にはご注意ください。"
+                        : "No login is needed. Whoever has this link can open it, so take care "
+                          "when you forward this mail.";
     }
     if (is_vault(w->f)) {
-        return w->is_ja ? "アカウントは不要です。開くときに、このメールを受け取ったアドレスへ確認コードをお送りします。"
-                        : "You need no account: when you open it, a code is sent to the address at which you received this "
+        return w->is_ja ? "アカウントは不要です。開くときに、このメールを受け取ったアドレスへ確認コ"
+                          "ードをお送りします。"
+                        : "You need no account: when you open it, a code is sent to the address at "
+                          "which you received this "
                           "mail.";
     }
     if (strcmp(p->access, "company") == 0) {
-        return w->is_ja ? "差出人の組織の Box アカウントでログインして開きます。"
-                        : "You open it by logging in with a Box account of the sender's organisation.";
+        return w->is_ja
+                   ? "差出人の組織の Box アカウントでログインして開きます。"
+                   : "You open it by logging in with a Box account of the sender's organisation.";
     }
-    return w->is_ja ? "Box にログインして開きます。Box アカウントをお持ちでない方は、リンク先の画面から、このメールを受け取った"
+    return w->is_ja ? "Box にログインして開きます。Box "
+                      "アカウントをお持ちでない方は、リンク先の画面から、このメールを受け取った"
                       "アドレスで登録してください(無料)。別のアドレスのアカウントでは開けません。"
-                    : "You open it by logging in to Box. If you have no Box account, sign up (free) on the page behind the "
-                      "link with the address at which you received this mail; an account with another address cannot "
+                    : "You open it by logging in to Box. If you have no Box account, sign up "
+                      "(free) on the page behind the "
+                      "link with the address at which you received this mail; an account with "
+                      "another address cannot "
                       "open it.";
 }
 
-/* The subject as the recipient sees it: without the tag, where the rule takes it out (the plan has it decoded only with
- * it). */
+/* The subject as the recipient sees it: without the tag, where the rule takes it out (the plan has
+ * it decoded only with it). */
 static enum fb_status add_subject(struct writing *w)
 {
     const struct notice_facts *f = w->f;
     struct fb_buf text;
     size_t at = 0;
     size_t len = 0;
-    const struct fb_policy_rule *rule =
-        f->branch->subject != NULL && f->branch->rule != NULL ? fb_policy_find_rule(f->policy, f->branch->rule) : NULL;
+    const struct fb_policy_rule *rule = f->branch->subject != NULL && f->branch->rule != NULL
+                                            ? fb_policy_find_rule(f->policy, f->branch->rule)
+                                            : NULL;
     const char *tag = rule != NULL ? fb_policy_matched_tag(rule, f->plan->subject) : NULL;
     if (tag == NULL || !fb_policy_find_tag(f->plan->subject, tag, &at, &len)) {
         return add_escaped(w, f->plan->subject);
@@ -214,18 +230,14 @@ static enum fb_status add_subject(struct writing *w)
     return s;
 }
 
+/* alt is empty: the name stands beside it, and a reader that blocks images would show it twice. */
 static enum fb_status add_logo(struct writing *w)
 {
-    const char *organisation = w->f->policy->notices.organisation;
-    if (!w->f->has_logo || w->form == NOTICE_TEXT) {
-        return FB_OK;
-    }
-    enum fb_status s = fb_buf_add_str(w->out, "<img src=\"cid:" LOGO_CID "\" height=\"40\" style=\"height:40px;width:auto;"
-                                              "border:0;vertical-align:middle\" alt=\"");
-    if (s == FB_OK && organisation != NULL) {
-        s = add_escaped(w, organisation);
-    }
-    return s == FB_OK ? fb_buf_add_str(w->out, "\">") : s;
+    return w->f->has_logo && w->form == NOTICE_HTML
+               ? fb_buf_add_str(w->out, "<img src=\"cid:" LOGO_CID
+                                        "\" height=\"40\" alt=\"\" style=\"height:40px;"
+                                        "width:auto;border:0;vertical-align:middle\">")
+               : FB_OK;
 }
 
 /* The head of our own frame; nothing where the policy names neither logo nor organisation. */
@@ -236,13 +248,16 @@ static enum fb_status add_letterhead(struct writing *w)
     if (!has_name && !w->f->has_logo) {
         return FB_OK;
     }
-    enum fb_status s = fb_buf_add_str(w->out, "<tr><td style=\"padding:20px 28px;border-bottom:1px solid #d5dae1;font-size:"
-                                              "15px;font-weight:bold;color:#1f2530\">");
+    enum fb_status s = fb_buf_add_str(
+        w->out, "<tr><td style=\"padding:20px 28px;border-bottom:1px solid #d5dae1;font-size:"
+                "15px;font-weight:bold;color:#1f2530\">");
     if (s == FB_OK) {
         s = add_logo(w);
     }
     if (s == FB_OK && has_name) {
-        s = fb_buf_add_str(w->out, w->f->has_logo ? "<span style=\"padding-left:12px;vertical-align:middle\">" : "<span>");
+        s = fb_buf_add_str(w->out, w->f->has_logo
+                                       ? "<span style=\"padding-left:12px;vertical-align:middle\">"
+                                       : "<span>");
         s = s == FB_OK ? add_escaped(w, organisation) : s;
         s = s == FB_OK ? fb_buf_add_str(w->out, "</span>") : s;
     }
@@ -309,8 +324,9 @@ static enum fb_status add_placeholder(struct writing *w, const char *name, size_
     } else if (is(name, len, "proof")) {
         value = proof_text(w);
     } else if (is(name, len, "download")) {
-        value = f->parcel->can_download ? (w->is_ja ? "ダウンロードできます" : "may be downloaded")
-                                        : (w->is_ja ? "閲覧のみ (ダウンロード不可)" : "reading only, no download");
+        value = f->parcel->can_download
+                    ? (w->is_ja ? "ダウンロードできます" : "may be downloaded")
+                    : (w->is_ja ? "閲覧のみ (ダウンロード不可)" : "reading only, no download");
     }
     return add_escaped(w, value);
 }
@@ -339,11 +355,12 @@ static enum fb_status fill(struct writing *w, const char *text)
 }
 
 /* The policy's text, or else ours (is_standard_r). */
-static const char *find_template(const struct notice_facts *f, const char *kind, enum notice_form form, bool is_ja,
-                                 bool *is_standard_r)
+static const char *find_template(const struct notice_facts *f, const char *kind,
+                                 enum notice_form form, bool is_ja, bool *is_standard_r)
 {
     char key[64];
-    (void)snprintf(key, sizeof key, "%s.%s.%s", kind, is_ja ? "ja" : "en", form == NOTICE_TEXT ? "text" : "html");
+    (void)snprintf(key, sizeof key, "%s.%s.%s", kind, is_ja ? "ja" : "en",
+                   form == NOTICE_TEXT ? "text" : "html");
     *is_standard_r = false;
     for (size_t i = 0; i < f->policy->notices.template_count; i++) {
         if (strcmp(f->policy->notices.templates[i].key, key) == 0) {
@@ -364,11 +381,14 @@ static void pick_languages(const struct notice_facts *f, bool *has_ja_r, bool *h
     *has_en_r = strcmp(language, "ja") != 0;
 }
 
-/* What stands between two parts: HTML of ours is in one frame, HTML of the policy brings its own. */
-static enum fb_status change_frame(struct writing *w, bool *is_framed, bool wants_frame, bool is_first)
+/* What stands between two parts: HTML of ours is in one frame, HTML of the policy brings its own.
+ */
+static enum fb_status change_frame(struct writing *w, bool *is_framed, bool wants_frame,
+                                   bool is_first)
 {
     if (w->form == NOTICE_TEXT) {
-        return is_first ? FB_OK : fb_buf_add_str(w->out, "\n----------------------------------------\n\n");
+        return is_first ? FB_OK
+                        : fb_buf_add_str(w->out, "\n----------------------------------------\n\n");
     }
     enum fb_status s = FB_OK;
     if (*is_framed && wants_frame) {
@@ -385,7 +405,8 @@ static enum fb_status change_frame(struct writing *w, bool *is_framed, bool want
     return s;
 }
 
-enum fb_status notice_write(const struct notice_facts *f, const char *kind, enum notice_form form, struct fb_buf *out)
+enum fb_status notice_write(const struct notice_facts *f, const char *kind, enum notice_form form,
+                            struct fb_buf *out)
 {
     bool has[2] = {false, false};
     bool is_first = true;
@@ -394,11 +415,13 @@ enum fb_status notice_write(const struct notice_facts *f, const char *kind, enum
     pick_languages(f, &has[0], &has[1]);
     enum fb_status s = FB_OK;
     if (form == NOTICE_HTML) {
-        s = fb_buf_printf(out,
-                          "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                          "content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" "
-                          "content=\"light\"></head>\n<body style=\"margin:0;padding:0\">\n",
-                          has[0] ? "ja" : "en");
+        s = fb_buf_printf(
+            out,
+            "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><meta "
+            "name=\"viewport\" "
+            "content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" "
+            "content=\"light\"></head>\n<body style=\"margin:0;padding:0\">\n",
+            has[0] ? "ja" : "en");
     }
     for (int i = 0; i < 2 && s == FB_OK; i++) {
         bool is_standard = false;
@@ -409,6 +432,10 @@ enum fb_status notice_write(const struct notice_facts *f, const char *kind, enum
         }
         FB_ASSERT(text != NULL);
         s = change_frame(&w, &is_framed, is_standard, is_first);
+        if (s == FB_OK && is_first && has[0] && has[1] && is_standard) {
+            s = fb_buf_add_str(out, form == NOTICE_TEXT ? notice_english_below_text
+                                                        : notice_english_below_html);
+        }
         if (s == FB_OK) {
             s = fill(&w, text);
         }
@@ -420,7 +447,8 @@ enum fb_status notice_write(const struct notice_facts *f, const char *kind, enum
     return s == FB_OK && form == NOTICE_HTML ? fb_buf_add_str(out, "\n</body></html>\n") : s;
 }
 
-enum fb_status notice_write_block(const struct notice_facts *f, enum notice_form form, struct fb_buf *out)
+enum fb_status notice_write_block(const struct notice_facts *f, enum notice_form form,
+                                  struct fb_buf *out)
 {
     bool has[2] = {false, false};
     enum fb_status s = FB_OK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The words of a notice, in Japanese, English or both: templates of the policy (or our own) with their placeholders
- * filled in.  Values come from mail and are escaped in HTML; nothing of the secured content is among them. */
+ * The words of a notice, in Japanese, English or both: templates of the policy (or our own) with
+ * their placeholders filled in.  Values come from mail and are escaped in HTML; nothing of the
+ * secured content is among them. */
 #ifndef FB_REWRITE_NOTICE_TEXT_H
 #define FB_REWRITE_NOTICE_TEXT_H
 
@@ -15,21 +16,23 @@ struct notice_facts {
     const struct fb_branch *branch;
     const struct fb_parcel *parcel;
     const struct fb_envelope *envelope;
-    const char *recipient;        /* a Bcc recipient on their own; NULL for the visible ones together */
-    const char *const *readers;   /* addresses shown as those who may open it */
+    const char *recipient; /* a Bcc recipient on their own; NULL for the visible ones together */
+    const char *const *readers; /* addresses shown as those who may open it */
     size_t reader_count;
-    bool keeps_body;              /* only the attachments were moved */
-    bool has_logo;                /* the mail carries it (logo.h); set by compose */
+    bool has_logo; /* the mail carries it (logo.h); set by compose */
 };
 
 enum notice_form { NOTICE_TEXT, NOTICE_HTML };
 
 /* Appends the subject of the password mail. */
-FB_MUST_USE enum fb_status notice_write_password_subject(const struct notice_facts *f, struct fb_buf *out);
-/* kind: "notice" or "password".  Appends the whole text in the plan's language ("both": Japanese, then English). */
-FB_MUST_USE enum fb_status notice_write(const struct notice_facts *f, const char *kind, enum notice_form form,
-                                        struct fb_buf *out);
+FB_MUST_USE enum fb_status notice_write_password_subject(const struct notice_facts *f,
+                                                         struct fb_buf *out);
+/* kind: "notice" or "password".  Appends the whole text in the plan's language ("both": Japanese,
+ * then English). */
+FB_MUST_USE enum fb_status notice_write(const struct notice_facts *f, const char *kind,
+                                        enum notice_form form, struct fb_buf *out);
 /* The block that stands above a body that was kept. */
-FB_MUST_USE enum fb_status notice_write_block(const struct notice_facts *f, enum notice_form form, struct fb_buf *out);
+FB_MUST_USE enum fb_status notice_write_block(const struct notice_facts *f, enum notice_form form,
+                                              struct fb_buf *out);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * MAIL, RCPT and DATA go out together where the relay offers PIPELINING; replies are read in order.  Envelopes of many
- * recipients go in groups: a relay that waits for its replies to be read does not read, and both would wait (RFC 2920 3.1).
+ * MAIL, RCPT and DATA go out together where the relay offers PIPELINING; replies are read in order.
+ * Envelopes of many recipients go in groups: a relay that waits for its replies to be read does not
+ * read, and both would wait (RFC 2920 3.1).
  */
 #include "services/rewrite/smtp_client.h"
 
@@ -36,10 +37,13 @@ struct smtp_client {
     struct fb_buf out;
 };
 
-enum fb_status smtp_client_new(const char *relay, const char *helo, struct smtp_client **client_r, struct fb_error *err)
+enum fb_status smtp_client_new(const char *relay, const char *helo, struct smtp_client **client_r,
+                               struct fb_error *err)
 {
     struct smtp_client *c = fb_xcalloc(1, sizeof *c);
-    if (strncmp(relay, "smtp://", 7) != 0 || !fb_host_port(relay + 7, c->host, sizeof c->host, &c->port)) {
+    if (strncmp(relay, "smtp://", 7) != 0 ||
+        !fb_host_port(relay + 7, c->host, sizeof c->host, &c->port) || c->host[0] == '\0' ||
+        c->port == 0) {
         free(c);
         return fb_error_set(err, FB_CONFIG, "rewrite.relay: \"%s\" is not smtp://host:port", relay);
     }
@@ -94,14 +98,15 @@ static enum fb_status flush(struct smtp_client *c, int ms, struct fb_error *err)
     return s;
 }
 
-static enum fb_status read_reply(struct smtp_client *c, int ms, struct smtp_reply *reply_r, struct fb_error *err)
+static enum fb_status read_reply(struct smtp_client *c, int ms, struct smtp_reply *reply_r,
+                                 struct fb_error *err)
 {
     return smtp_wire_reply(&c->wire, wait_ms(c, ms), reply_r, NULL, NULL, err);
 }
 
 /* The replies of MAIL, RCPT and the final dot are yes, not now or no. */
-static enum fb_status read_verdict(struct smtp_client *c, int ms, const char *what, struct smtp_reply *reply_r,
-                                   struct fb_error *err)
+static enum fb_status read_verdict(struct smtp_client *c, int ms, const char *what,
+                                   struct smtp_reply *reply_r, struct fb_error *err)
 {
     enum fb_status s = read_reply(c, ms, reply_r, err);
     if (s == FB_OK && reply_r->code / 100 == 3) {
@@ -135,7 +140,8 @@ static void take_extension(void *ctx, struct fb_slice text)
         return; /* the relay's name, whatever it looks like */
     }
     const uint8_t *blank = text.len > 0 ? memchr(text.ptr, ' ', text.len) : NULL;
-    struct fb_slice word = fb_slice_sub(text, 0, blank != NULL ? (size_t)(blank - text.ptr) : text.len);
+    struct fb_slice word =
+        fb_slice_sub(text, 0, blank != NULL ? (size_t)(blank - text.ptr) : text.len);
     if (fb_slice_ieq_str(word, "PIPELINING")) {
         c->has_pipelining = true;
     } else if (fb_slice_ieq_str(word, "8BITMIME")) {
@@ -149,7 +155,8 @@ static void take_extension(void *ctx, struct fb_slice text)
     }
 }
 
-static enum fb_status say_hello(struct smtp_client *c, const char *verb, struct smtp_reply *r, struct fb_error *err)
+static enum fb_status say_hello(struct smtp_client *c, const char *verb, struct smtp_reply *r,
+                                struct fb_error *err)
 {
     struct ehlo e = {.c = c};
     fb_buf_clear(&c->out);
@@ -157,7 +164,9 @@ static enum fb_status say_hello(struct smtp_client *c, const char *verb, struct 
     if (s == FB_OK) {
         s = flush(c, COMMAND_MS, err);
     }
-    return s == FB_OK ? smtp_wire_reply(&c->wire, wait_ms(c, COMMAND_MS), r, take_extension, &e, err) : s;
+    return s == FB_OK
+               ? smtp_wire_reply(&c->wire, wait_ms(c, COMMAND_MS), r, take_extension, &e, err)
+               : s;
 }
 
 static enum fb_status greet(struct smtp_client *c, struct fb_error *err)
@@ -222,24 +231,29 @@ static bool is_ascii(const char *s)
     return true;
 }
 
-/* Told before anything is sent: RFC 6531 3.2, RFC 6152 3, RFC 1870 6.1 leave only "refuse" where there is no way to
- * convert, and to convert would change the bytes that others have signed. */
+/* Told before anything is sent: RFC 6531 3.2, RFC 6152 3, RFC 1870 6.1 leave only "refuse" where
+ * there is no way to convert, and to convert would change the bytes that others have signed. */
 static void check_abilities(const struct smtp_client *c, struct smtp_mail *m)
 {
-    bool has_utf8 = c->has_utf8 && c->has_8bit; /* SMTPUTF8 without 8BITMIME is no SMTPUTF8 (RFC 6531 3.1) */
+    bool has_utf8 =
+        c->has_utf8 && c->has_8bit; /* SMTPUTF8 without 8BITMIME is no SMTPUTF8 (RFC 6531 3.1) */
     for (size_t i = 0; i < m->recipient_count; i++) {
         struct smtp_recipient *r = &m->recipients[i];
         r->code = 0;
         if (!has_utf8 && (!is_ascii(r->address) || !is_ascii(r->orcpt))) {
-            answer(r, 553, "5.6.7", "the relay offers no SMTPUTF8 (RFC 6531), which this address needs");
+            answer(r, 553, "5.6.7",
+                   "the relay offers no SMTPUTF8 (RFC 6531), which this address needs");
         }
     }
     if (!has_utf8 && !is_ascii(m->reverse_path)) {
-        answer_open(m, 553, "5.6.7", "the relay offers no SMTPUTF8 (RFC 6531), which the sender's address needs");
+        answer_open(m, 553, "5.6.7",
+                    "the relay offers no SMTPUTF8 (RFC 6531), which the sender's address needs");
     } else if (!has_utf8 && m->is_smtputf8 && m->content.has_8bit) {
-        answer_open(m, 554, "5.6.9", "the relay offers no SMTPUTF8 (RFC 6531), which this mail needs");
+        answer_open(m, 554, "5.6.9",
+                    "the relay offers no SMTPUTF8 (RFC 6531), which this mail needs");
     } else if (!c->has_8bit && m->content.has_8bit) {
-        answer_open(m, 554, "5.6.3", "the relay offers no 8BITMIME (RFC 6152), which this mail needs");
+        answer_open(m, 554, "5.6.3",
+                    "the relay offers no 8BITMIME (RFC 6152), which this mail needs");
     } else if (c->max_size > 0 && m->content.size > c->max_size) {
         answer_open(m, 552, "5.3.4", "the mail is larger than the relay takes");
     }
@@ -294,7 +308,8 @@ struct dialogue {
     size_t accepted;
 };
 
-static enum fb_status read_mail_reply(struct smtp_client *c, struct dialogue *d, struct fb_error *err)
+static enum fb_status read_mail_reply(struct smtp_client *c, struct dialogue *d,
+                                      struct fb_error *err)
 {
     enum fb_status s = read_verdict(c, COMMAND_MS, "MAIL", &d->mail, err);
     d->is_mail_read = s == FB_OK;
@@ -303,7 +318,8 @@ static enum fb_status read_mail_reply(struct smtp_client *c, struct dialogue *d,
 }
 
 /* RCPT for asked[from..from+n), with DATA behind the last ones where that may be pipelined. */
-static enum fb_status ask_group(struct smtp_client *c, struct dialogue *d, size_t from, size_t n, struct fb_error *err)
+static enum fb_status ask_group(struct smtp_client *c, struct dialogue *d, size_t from, size_t n,
+                                struct fb_error *err)
 {
     struct smtp_reply reply = {0};
     bool has_data = c->has_pipelining && from + n == d->count;
@@ -351,7 +367,8 @@ static enum fb_status judge_data(struct dialogue *d, struct fb_error *err)
     return FB_OK;
 }
 
-static enum fb_status send_envelope(struct smtp_client *c, struct smtp_mail *m, struct dialogue *d, struct fb_error *err)
+static enum fb_status send_envelope(struct smtp_client *c, struct smtp_mail *m, struct dialogue *d,
+                                    struct fb_error *err)
 {
     fb_buf_clear(&c->out);
     enum fb_status s = add_mail_command(c, m);
@@ -385,8 +402,8 @@ static enum fb_status send_envelope(struct smtp_client *c, struct smtp_mail *m, 
 
 /* ---- the content ---- */
 
-static enum fb_status send_content(struct smtp_client *c, struct smtp_mail *m, struct smtp_stuff *stuff,
-                                   struct fb_error *err)
+static enum fb_status send_content(struct smtp_client *c, struct smtp_mail *m,
+                                   struct smtp_stuff *stuff, struct fb_error *err)
 {
     static _Thread_local uint8_t chunk[CHUNK];
     for (;;) {
@@ -398,7 +415,8 @@ static enum fb_status send_content(struct smtp_client *c, struct smtp_mail *m, s
         fb_buf_clear(&c->out);
         s = smtp_stuff_add(stuff, fb_slice_of(chunk, n), &c->out);
         if (s != FB_OK) {
-            return fb_error_set(err, s, "the content has a bare CR, a bare LF or a NUL: it is not sent");
+            return fb_error_set(err, s,
+                                "the content has a bare CR, a bare LF or a NUL: it is not sent");
         }
         s = flush(c, BLOCK_MS, err);
         if (s != FB_OK) {
@@ -427,8 +445,8 @@ static enum fb_status send_end(struct smtp_client *c, struct smtp_stuff *stuff, 
     return s;
 }
 
-/* Nobody was accepted.  Everybody has an answer, so nothing can fail any more; a connection that is out of step is
- * given up, or its late reply would be taken for the next mail's. */
+/* Nobody was accepted.  Everybody has an answer, so nothing can fail any more; a connection that is
+ * out of step is given up, or its late reply would be taken for the next mail's. */
 static void leave(struct smtp_client *c, const struct dialogue *d)
 {
     struct smtp_reply reply = {0};
@@ -443,9 +461,10 @@ static void leave(struct smtp_client *c, const struct dialogue *d)
     }
 }
 
-/* has_begun_r: the relay has answered the envelope, it is not to be repeated on another connection. */
-static enum fb_status transact(struct smtp_client *c, struct smtp_mail *m, struct dialogue *d, bool *has_begun_r,
-                               bool *is_unknown_r, struct fb_error *err)
+/* has_begun_r: the relay has answered the envelope, it is not to be repeated on another connection.
+ */
+static enum fb_status transact(struct smtp_client *c, struct smtp_mail *m, struct dialogue *d,
+                               bool *has_begun_r, bool *is_unknown_r, struct fb_error *err)
 {
     enum fb_status s = send_envelope(c, m, d, err);
     *has_begun_r = s == FB_OK;
@@ -470,10 +489,11 @@ static enum fb_status transact(struct smtp_client *c, struct smtp_mail *m, struc
     return s;
 }
 
-static enum fb_status transact_open(struct smtp_client *c, struct smtp_mail *m, bool *has_begun_r, bool *is_unknown_r,
-                                    struct fb_error *err)
+static enum fb_status transact_open(struct smtp_client *c, struct smtp_mail *m, bool *has_begun_r,
+                                    bool *is_unknown_r, struct fb_error *err)
 {
-    struct dialogue d = {.asked = fb_xcalloc(m->recipient_count + 1, sizeof(struct smtp_recipient *))};
+    struct dialogue d = {.asked =
+                             fb_xcalloc(m->recipient_count + 1, sizeof(struct smtp_recipient *))};
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].code == 0) {
             d.asked[d.count++] = &m->recipients[i];
@@ -484,7 +504,8 @@ static enum fb_status transact_open(struct smtp_client *c, struct smtp_mail *m, 
     return s;
 }
 
-/* An address must not be able to add a command or parameter: ingest refused such; this is the last door. */
+/* An address must not be able to add a command or parameter: ingest refused such; this is the last
+ * door. */
 static bool is_safe(const char *text, const char *forbidden)
 {
     for (; text != NULL && *text != '\0'; text++) {
@@ -497,18 +518,22 @@ static bool is_safe(const char *text, const char *forbidden)
 
 static enum fb_status check_envelope(const struct smtp_mail *m, struct fb_error *err)
 {
-    bool is_fit = is_safe(m->reverse_path, "<>") && is_safe(m->dsn_ret, " ") && is_safe(m->dsn_envid, " ");
+    bool is_fit =
+        is_safe(m->reverse_path, "<>") && is_safe(m->dsn_ret, " ") && is_safe(m->dsn_envid, " ");
     for (size_t i = 0; i < m->recipient_count; i++) {
         const struct smtp_recipient *r = &m->recipients[i];
-        is_fit = is_fit && is_safe(r->address, "<>") && is_safe(r->notify, " ") && is_safe(r->orcpt, " ");
+        is_fit = is_fit && is_safe(r->address, "<>") && is_safe(r->notify, " ") &&
+                 is_safe(r->orcpt, " ");
     }
     return is_fit ? FB_OK
                   : fb_error_set(err, FB_INVALID,
-                                 "an address of the envelope has a control character or angle bracket, or a DSN parameter "
+                                 "an address of the envelope has a control character or angle "
+                                 "bracket, or a DSN parameter "
                                  "a blank");
 }
 
-enum fb_status smtp_client_send(struct smtp_client *c, struct smtp_mail *m, bool *is_unknown_r, struct fb_error *err)
+enum fb_status smtp_client_send(struct smtp_client *c, struct smtp_mail *m, bool *is_unknown_r,
+                                struct fb_error *err)
 {
     *is_unknown_r = false;
     m->relay_has_dsn = false;
@@ -516,7 +541,8 @@ enum fb_status smtp_client_send(struct smtp_client *c, struct smtp_mail *m, bool
     if (s != FB_OK) {
         return s;
     }
-    /* A kept connection may have been closed by the relay meanwhile: then once more, on a fresh one. */
+    /* A kept connection may have been closed by the relay meanwhile: then once more, on a fresh
+     * one. */
     bool may_be_stale = smtp_wire_is_idle(&c->wire);
     for (;;) {
         bool has_begun = false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A pipelining SMTP client for exact relaying (RFC 5321, 2920, 6152, 6531, 3461, 1870): a reply for every
- * recipient, DSN parameters, 8BITMIME and SMTPUTF8 as the envelope says, the content byte for byte.  Why not libcurl or
- * libESMTP: proto/decisions/0001-smtp-client.md.
+ * A pipelining SMTP client for exact relaying (RFC 5321, 2920, 6152, 6531, 3461, 1870): a reply for
+ * every recipient, DSN parameters, 8BITMIME and SMTPUTF8 as the envelope says, the content byte for
+ * byte.  Why not libcurl or libESMTP: proto/decisions/0001-smtp-client.md.
  *
  * One client belongs to one thread; it keeps its connection between messages.
  */
@@ -14,8 +14,8 @@
 struct smtp_client;
 
 /* relay: "smtp://host:port". Does not connect yet. FB_CONFIG for a bad URL. */
-FB_MUST_USE enum fb_status smtp_client_new(const char *relay, const char *helo, struct smtp_client **client_r,
-                                           struct fb_error *err);
+FB_MUST_USE enum fb_status smtp_client_new(const char *relay, const char *helo,
+                                           struct smtp_client **client_r, struct fb_error *err);
 /* QUIT, bounded. */
 void smtp_client_free(struct smtp_client **client);
 /* No single wait lasts longer than this; without it the waits of RFC 5321 4.5.3.2 hold. */
@@ -30,7 +30,8 @@ struct smtp_recipient {
     char enhanced[12]; /* RFC 3463, "" = none given */
 };
 
-/* Where the content comes from: up to len bytes, 0 = end. Lines end with CRLF; a bare CR or LF is refused. */
+/* Where the content comes from: up to len bytes, 0 = end. Lines end with CRLF; a bare CR or LF is
+ * refused. */
 struct smtp_content {
     void *ctx;
     enum fb_status (*read)(void *ctx, void *out, size_t len, size_t *read_r, struct fb_error *err);
@@ -45,16 +46,18 @@ struct smtp_mail {
     struct smtp_recipient *recipients;
     size_t recipient_count;
     struct smtp_content content;
-    bool relay_has_dsn; /* out: else the notify of the recipients went no further (RFC 3461 5.2.2) */
+    bool
+        relay_has_dsn; /* out: else the notify of the recipients went no further (RFC 3461 5.2.2) */
 };
 
-/* FB_OK: every recipient has its final code (2xx: the relay has taken the mail for it).  What the relay cannot take at
- * all gets a code of ours, nothing being sent: 553 5.6.7 and 554 5.6.9 (needs SMTPUTF8), 554 5.6.3 (needs 8BITMIME),
- * 552 5.3.4 (too large).  What was announced and is not needed, as the content is 7 bit, is left out instead.
- * FB_NETWORK: no answer or connection lost; *is_unknown_r: it was lost between the end of DATA and the reply, so that the
- * relay may have taken the mail (RFC 1047).  FB_INVALID: content or envelope must not be sent.  Others: from
+/* FB_OK: every recipient has its final code (2xx: the relay has taken the mail for it).  What the
+ * relay cannot take at all gets a code of ours, nothing being sent: 553 5.6.7 and 554 5.6.9 (needs
+ * SMTPUTF8), 554 5.6.3 (needs 8BITMIME), 552 5.3.4 (too large).  What was announced and is not
+ * needed, as the content is 7 bit, is left out instead. FB_NETWORK: no answer or connection lost;
+ * *is_unknown_r: it was lost between the end of DATA and the reply, so that the relay may have
+ * taken the mail (RFC 1047).  FB_INVALID: content or envelope must not be sent.  Others: from
  * content.read. */
-FB_MUST_USE enum fb_status smtp_client_send(struct smtp_client *client, struct smtp_mail *mail, bool *is_unknown_r,
-                                            struct fb_error *err);
+FB_MUST_USE enum fb_status smtp_client_send(struct smtp_client *client, struct smtp_mail *mail,
+                                            bool *is_unknown_r, struct fb_error *err);
 
 #endif

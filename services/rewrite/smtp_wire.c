@@ -50,7 +50,8 @@ static enum fb_status wait_for(int fd, short events, int64_t deadline, struct fb
     }
 }
 
-static enum fb_status try_address(const struct addrinfo *a, int64_t deadline, int *fd_r, struct fb_error *err)
+static enum fb_status try_address(const struct addrinfo *a, int64_t deadline, int *fd_r,
+                                  struct fb_error *err)
 {
     int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
     if (fd < 0) {
@@ -80,10 +81,11 @@ static enum fb_status try_address(const struct addrinfo *a, int64_t deadline, in
     return FB_OK;
 }
 
-enum fb_status smtp_wire_connect(struct smtp_wire *w, const char *host, uint16_t port, int timeout_ms,
-                                 struct fb_error *err)
+enum fb_status smtp_wire_connect(struct smtp_wire *w, const char *host, uint16_t port,
+                                 int timeout_ms, struct fb_error *err)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     char service[8];
     (void)snprintf(service, sizeof service, "%u", port);
@@ -105,7 +107,8 @@ enum fb_status smtp_wire_connect(struct smtp_wire *w, const char *host, uint16_t
     return s;
 }
 
-enum fb_status smtp_wire_send(struct smtp_wire *w, struct fb_slice bytes, int timeout_ms, struct fb_error *err)
+enum fb_status smtp_wire_send(struct smtp_wire *w, struct fb_slice bytes, int timeout_ms,
+                              struct fb_error *err)
 {
     int64_t deadline = fb_mono_ms() + timeout_ms;
     while (bytes.len > 0) {
@@ -124,7 +127,8 @@ enum fb_status smtp_wire_send(struct smtp_wire *w, struct fb_slice bytes, int ti
 }
 
 /* The next line without its line end; lent until the next call. */
-static enum fb_status read_line(struct smtp_wire *w, int64_t deadline, struct fb_slice *line_r, struct fb_error *err)
+static enum fb_status read_line(struct smtp_wire *w, int64_t deadline, struct fb_slice *line_r,
+                                struct fb_error *err)
 {
     for (;;) {
         struct fb_slice have = fb_slice_sub(fb_slice_buf(&w->in), w->in_at, SIZE_MAX);
@@ -135,7 +139,8 @@ static enum fb_status read_line(struct smtp_wire *w, int64_t deadline, struct fb
             return FB_OK;
         }
         if (have.len > MAX_LINE) {
-            return fb_error_set(err, FB_NETWORK, "the relay's reply has a line of more than %d bytes", MAX_LINE);
+            return fb_error_set(err, FB_NETWORK,
+                                "the relay's reply has a line of more than %d bytes", MAX_LINE);
         }
         fb_buf_consume(&w->in, w->in_at);
         w->in_at = 0;
@@ -165,15 +170,16 @@ static void split_enhanced(struct smtp_reply *r)
         dots += r->text[n++] == '.';
     }
     r->enhanced[0] = '\0';
-    if (dots == 2 && n >= 5 && n < sizeof r->enhanced && (r->text[n] == ' ' || r->text[n] == '\0') &&
-        strchr("245", r->text[0]) != NULL) {
+    if (dots == 2 && n >= 5 && n < sizeof r->enhanced &&
+        (r->text[n] == ' ' || r->text[n] == '\0') && strchr("245", r->text[0]) != NULL) {
         memcpy(r->enhanced, r->text, n);
         r->enhanced[n] = '\0';
     }
 }
 
 enum fb_status smtp_wire_reply(struct smtp_wire *w, int timeout_ms, struct smtp_reply *reply_r,
-                               void (*line)(void *ctx, struct fb_slice text), void *ctx, struct fb_error *err)
+                               void (*line)(void *ctx, struct fb_slice text), void *ctx,
+                               struct fb_error *err)
 {
     int64_t deadline = fb_mono_ms() + timeout_ms;
     for (int lines = 0; lines < MAX_REPLY_LINES; lines++) {
@@ -182,8 +188,8 @@ enum fb_status smtp_wire_reply(struct smtp_wire *w, int timeout_ms, struct smtp_
         if (s != FB_OK) {
             return s;
         }
-        if (l.len < 3 || !isdigit(l.ptr[0]) || !isdigit(l.ptr[1]) || !isdigit(l.ptr[2]) || l.ptr[0] < '2' ||
-            l.ptr[0] > '5' || (l.len > 3 && l.ptr[3] != ' ' && l.ptr[3] != '-')) {
+        if (l.len < 3 || !isdigit(l.ptr[0]) || !isdigit(l.ptr[1]) || !isdigit(l.ptr[2]) ||
+            l.ptr[0] < '2' || l.ptr[0] > '5' || (l.len > 3 && l.ptr[3] != ' ' && l.ptr[3] != '-')) {
             return fb_error_set(err, FB_NETWORK, "the relay's reply is no SMTP reply");
         }
         struct fb_slice text = fb_slice_sub(l, 4, SIZE_MAX);
@@ -205,7 +211,8 @@ enum fb_status smtp_wire_reply(struct smtp_wire *w, int timeout_ms, struct smtp_
         split_enhanced(reply_r);
         return FB_OK;
     }
-    return fb_error_set(err, FB_NETWORK, "the relay's reply has more than %d lines", MAX_REPLY_LINES);
+    return fb_error_set(err, FB_NETWORK, "the relay's reply has more than %d lines",
+                        MAX_REPLY_LINES);
 }
 
 bool smtp_wire_is_idle(const struct smtp_wire *w)

@@ -51,8 +51,9 @@ static void box_close(struct storage_session *s)
     free(s);
 }
 
-static enum fb_status box_open(const struct fb_policy_storage *storage, const struct fb_config *config,
-                               struct fb_redis *redis, struct storage_session **session_r, struct fb_error *err)
+static enum fb_status box_open(const struct fb_policy_storage *storage,
+                               const struct fb_config *config, struct fb_redis *redis,
+                               struct storage_session **session_r, struct fb_error *err)
 {
     (void)config;
     struct storage_session *s = fb_xcalloc(1, sizeof *s);

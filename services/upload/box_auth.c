@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tokens.  Every assertion has a jti of its own, also on a retry; `exp` follows the server's clock when ours is refused once.
+ * Tokens.  Every assertion has a jti of its own, also on a retry; `exp` follows the server's clock
+ * when ours is refused once.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -18,7 +19,7 @@
 #include "services/upload/box_internal.h"
 
 #define AUDIENCE      "https://api.box.com/oauth2/token" /* constant, whatever the URL is */
-#define ASSERTION_S   45   /* Box allows 60 */
+#define ASSERTION_S   45                                 /* Box allows 60 */
 #define RENEW_EARLY_S 120
 #define MAX_TOKENS    128
 #define MAX_FILE      65536
@@ -28,6 +29,7 @@ struct box_auth {
     char *key_id;
     EVP_PKEY *key; /* NULL: client credentials */
     char *token_url;
+    char labels[160]; /* of our metric, but for the status */
 };
 
 /* One process, one cache: all threads of all sessions share it. */
@@ -65,19 +67,26 @@ static EVP_PKEY *open_key(const char *pem, const char *passphrase)
     return key;
 }
 
-static enum fb_status read_key(const char *path, const json_t *app, struct box_auth *a, struct fb_error *err)
+static enum fb_status read_key(const char *path, const json_t *app, struct box_auth *a,
+                               struct fb_error *err)
 {
     const json_t *auth = json_object_get(app, "appAuth");
     const char *pem = json_string_value(json_object_get(auth, "privateKey"));
     if (pem == NULL) {
-        return fb_error_set(err, FB_CONFIG, "%s: boxAppSettings.appAuth.privateKey is missing; download the file again from "
-                                            "the developer console (Configuration, Add and Manage Public Keys)", path);
+        return fb_error_set(
+            err, FB_CONFIG,
+            "%s: boxAppSettings.appAuth.privateKey is missing; download the file again from "
+            "the developer console (Configuration, Add and Manage Public Keys)",
+            path);
     }
     a->key_id = dup_member(auth, "publicKeyID");
     a->key = open_key(pem, json_string_value(json_object_get(auth, "passphrase")));
     if (a->key == NULL) {
-        return fb_error_set(err, FB_CONFIG, "%s: the private key cannot be opened: wrong passphrase, or a format of old (PBES1); "
-                                            "generate a new key pair in the developer console", path);
+        return fb_error_set(
+            err, FB_CONFIG,
+            "%s: the private key cannot be opened: wrong passphrase, or a format of old (PBES1); "
+            "generate a new key pair in the developer console",
+            path);
     }
     if (EVP_PKEY_get_base_id(a->key) != EVP_PKEY_RSA) {
         return fb_error_set(err, FB_CONFIG, "%s: the private key is no RSA key", path);
@@ -85,7 +94,8 @@ static enum fb_status read_key(const char *path, const json_t *app, struct box_a
     return FB_OK;
 }
 
-static enum fb_status read_file(const struct fb_policy_storage *storage, struct box_auth *a, struct fb_error *err)
+static enum fb_status read_file(const struct fb_policy_storage *storage, struct box_auth *a,
+                                struct fb_error *err)
 {
     struct fb_buf bytes;
     json_error_t where;
@@ -110,7 +120,8 @@ static enum fb_status read_file(const struct fb_policy_storage *storage, struct 
     bool is_ccg = storage->box_auth != NULL ? strcmp(storage->box_auth, "ccg") == 0
                                             : json_object_get(app, "appAuth") == NULL;
     if (a->client_id == NULL || a->client_secret == NULL) {
-        s = fb_error_set(err, FB_CONFIG, "%s: boxAppSettings.clientID or clientSecret is missing", path);
+        s = fb_error_set(err, FB_CONFIG, "%s: boxAppSettings.clientID or clientSecret is missing",
+                         path);
     } else if (a->enterprise == NULL && a->user == NULL) {
         s = fb_error_set(err, FB_CONFIG, "%s: enterpriseID is missing", path);
     } else if (!is_ccg) {
@@ -120,10 +131,14 @@ static enum fb_status read_file(const struct fb_policy_storage *storage, struct 
     return s;
 }
 
-enum fb_status box_auth_open(const struct fb_policy_storage *storage, struct box_auth **auth_r, struct fb_error *err)
+enum fb_status box_auth_open(const struct fb_policy_storage *storage, struct box_auth **auth_r,
+                             struct fb_error *err)
 {
     struct box_auth *a = fb_xcalloc(1, sizeof *a);
+    char name[100];
     a->token_url = fb_xstrdup(storage->token_url != NULL ? storage->token_url : AUDIENCE);
+    box_label(storage->name, name, sizeof name);
+    (void)snprintf(a->labels, sizeof a->labels, "storage=\"%s\",call=\"token\"", name);
     enum fb_status s = read_file(storage, a, err);
     if (s != FB_OK) {
         box_auth_close(&a);
@@ -191,23 +206,24 @@ static enum fb_status sign(const struct box_auth *a, struct fb_buf *jwt)
     return fb_base64url_encode(fb_slice_of(signature, len), jwt);
 }
 
-static enum fb_status make_assertion(const struct box_auth *a, const char *subject, bool is_user, int64_t now_s,
-                                     struct fb_buf *jwt)
+static enum fb_status make_assertion(const struct box_auth *a, const char *subject, bool is_user,
+                                     int64_t now_s, struct fb_buf *jwt)
 {
     char jti[65];
     uint8_t random[32];
     fb_random(random, sizeof random);
     fb_hex(random, sizeof random, jti);
-    json_t *head = a->key_id != NULL ? json_pack("{s:s,s:s,s:s}", "alg", "RS256", "typ", "JWT", "kid", a->key_id)
-                                     : json_pack("{s:s,s:s}", "alg", "RS256", "typ", "JWT");
+    json_t *head = a->key_id != NULL
+                       ? json_pack("{s:s,s:s,s:s}", "alg", "RS256", "typ", "JWT", "kid", a->key_id)
+                       : json_pack("{s:s,s:s}", "alg", "RS256", "typ", "JWT");
     enum fb_status s = add_json(jwt, head);
     if (s == FB_OK) {
         s = fb_buf_add_char(jwt, '.');
     }
     if (s == FB_OK) {
-        s = add_json(jwt, json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "iss", a->client_id, "sub", subject, "box_sub_type",
-                                    is_user ? "user" : "enterprise", "aud", AUDIENCE, "jti", jti, "exp",
-                                    (json_int_t)(now_s + ASSERTION_S)));
+        s = add_json(jwt, json_pack("{s:s,s:s,s:s,s:s,s:s,s:I}", "iss", a->client_id, "sub",
+                                    subject, "box_sub_type", is_user ? "user" : "enterprise", "aud",
+                                    AUDIENCE, "jti", jti, "exp", (json_int_t)now_s + ASSERTION_S));
     }
     return s == FB_OK ? sign(a, jwt) : s;
 }
@@ -231,12 +247,14 @@ static size_t take_header(char *data, size_t size, size_t count, void *ctx)
     struct fb_slice line = fb_slice_of(data, size * count);
     if (fb_slice_istarts(line, "date:")) {
         line = fb_slice_trim(fb_slice_sub(line, 5, SIZE_MAX));
-        (void)snprintf(r->date, sizeof r->date, "%.*s", (int)(line.len < 63 ? line.len : 63), (const char *)line.ptr);
+        (void)snprintf(r->date, sizeof r->date, "%.*s", (int)(line.len < 63 ? line.len : 63),
+                       (const char *)line.ptr);
     }
     return size * count;
 }
 
-static enum fb_status add_field(CURL *curl, struct fb_buf *form, const char *name, const char *value)
+static enum fb_status add_field(CURL *curl, struct fb_buf *form, const char *name,
+                                const char *value)
 {
     char *escaped = curl_easy_escape(curl, value, 0);
     if (escaped == NULL) {
@@ -247,8 +265,8 @@ static enum fb_status add_field(CURL *curl, struct fb_buf *form, const char *nam
     return s;
 }
 
-static enum fb_status make_form(CURL *curl, const struct box_auth *a, const char *subject, bool is_user, int64_t now_s,
-                                struct fb_buf *form)
+static enum fb_status make_form(CURL *curl, const struct box_auth *a, const char *subject,
+                                bool is_user, int64_t now_s, struct fb_buf *form)
 {
     enum fb_status s = add_field(curl, form, "client_id", a->client_id);
     if (s == FB_OK) {
@@ -277,24 +295,26 @@ static enum fb_status make_form(CURL *curl, const struct box_auth *a, const char
     return s;
 }
 
-static enum fb_status post(CURL *curl, const struct box_auth *a, const struct fb_buf *form, struct token_reply *reply,
-                           long *status_r, struct fb_error *err)
+static enum fb_status post(CURL *curl, const struct box_auth *a, const struct fb_buf *form,
+                           struct token_reply *reply, long *status_r, struct fb_error *err)
 {
     curl_easy_reset(curl);
-    bool ok = curl_easy_setopt(curl, CURLOPT_URL, a->token_url) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)form->len) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_POSTFIELDS, form->ptr) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 10000L) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 30000L) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply) == CURLE_OK;
+    bool ok =
+        curl_easy_setopt(curl, CURLOPT_URL, a->token_url) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)form->len) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, form->ptr) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 10000L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 30000L) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply) == CURLE_OK;
     CURLcode rc = ok ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
     if (rc != CURLE_OK) {
         bool is_tls = rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE;
-        return fb_error_set(err, is_tls ? FB_CONFIG : FB_NETWORK, "Box token (%s): %s", a->token_url, curl_easy_strerror(rc));
+        return fb_error_set(err, is_tls ? FB_CONFIG : FB_NETWORK, "Box token (%s): %s",
+                            a->token_url, curl_easy_strerror(rc));
     }
     return curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status_r) == CURLE_OK ? FB_OK : FB_BUG;
 }
@@ -306,13 +326,16 @@ static enum fb_status refused(long status, const char *code, const char *text, s
         return fb_error_set(err, FB_AGAIN, "Box token: HTTP %ld, trying again later", status);
     }
     const char *advice = strcmp(code, "unauthorized_client") == 0
-                             ? "; authorise the app in the Admin Console (Apps, Custom Apps), again after each change of it"
-                         : strstr(text, "'sub'") != NULL ? "; check enterpriseID and the app's access level"
-                                                         : "; check clientID, clientSecret and the key";
+                             ? "; authorise the app in the Admin Console (Apps, Custom Apps), "
+                               "again after each change of it"
+                         : strstr(text, "'sub'") != NULL
+                             ? "; check enterpriseID and the app's access level"
+                             : "; check clientID, clientSecret and the key";
     return fb_error_set(err, FB_CONFIG, "Box refuses the login: %s: %.200s%s", code, text, advice);
 }
 
-static enum fb_status fetch(struct box_auth *a, const char *user, struct token *t, struct fb_error *err)
+static enum fb_status fetch(struct box_auth *a, const char *user, struct token *t,
+                            struct fb_error *err)
 {
     bool is_user = user[0] != '\0' || a->enterprise == NULL;
     const char *subject = user[0] != '\0' ? user : a->enterprise != NULL ? a->enterprise : a->user;
@@ -326,21 +349,28 @@ static enum fb_status fetch(struct box_auth *a, const char *user, struct token *
         fb_buf_init(&form, 65536);
         fb_buf_init(&reply.body, BOX_MAX_REPLY);
         s = make_form(curl, a, subject, is_user, now_s, &form);
-        s = s == FB_OK ? post(curl, a, &form, &reply, &status, err) : fb_error_set(err, s, "Box assertion");
-        json_t *json = s == FB_OK ? json_loadb(fb_buf_str(&reply.body), reply.body.len, 0, NULL) : NULL;
+        s = s == FB_OK ? post(curl, a, &form, &reply, &status, err)
+                       : fb_error_set(err, s, "Box assertion");
+        json_t *json =
+            s == FB_OK ? json_loadb(fb_buf_str(&reply.body), reply.body.len, 0, NULL) : NULL;
         const char *token = json_string_value(json_object_get(json, "access_token"));
         const char *code = json_string_value(json_object_get(json, "error"));
         const char *text = json_string_value(json_object_get(json, "error_description"));
-        bool is_skew = code != NULL && text != NULL && strcmp(code, "invalid_grant") == 0 && strstr(text, "'exp'") != NULL;
+        bool is_skew = code != NULL && text != NULL && strcmp(code, "invalid_grant") == 0 &&
+                       strstr(text, "'exp'") != NULL;
         bool is_jti = code != NULL && text != NULL && strstr(text, "'jti'") != NULL;
         if (s == FB_OK && status == 200 && token != NULL) {
             t->value = fb_xstrdup(token);
             json_int_t life = json_integer_value(json_object_get(json, "expires_in"));
-            t->good_until_ms = fb_mono_ms() + (life > 2 * RENEW_EARLY_S ? life - RENEW_EARLY_S : life / 2) * 1000;
+            t->good_until_ms =
+                fb_mono_ms() + (life > 2 * RENEW_EARLY_S ? life - RENEW_EARLY_S : life / 2) * 1000;
             attempt = 2;
         } else if (s == FB_OK && attempt == 0 && is_skew && curl_getdate(reply.date, NULL) > 0) {
-            now_s = curl_getdate(reply.date, NULL); /* our clock is off: the server's, once, with a new jti */
-            fb_log(FB_WARN, "Box refuses our clock; its own says %s: check the time of this machine", reply.date);
+            now_s = curl_getdate(reply.date,
+                                 NULL); /* our clock is off: the server's, once, with a new jti */
+            fb_log(FB_WARN,
+                   "Box refuses our clock; its own says %s: check the time of this machine",
+                   reply.date);
         } else if (s == FB_OK && !(attempt == 0 && is_jti)) {
             s = refused(status, code != NULL ? code : "no reason", text != NULL ? text : "", err);
         }
@@ -353,11 +383,14 @@ static enum fb_status fetch(struct box_auth *a, const char *user, struct token *
         fb_buf_deinit(&form);
     }
     if (s == FB_OK && t->value == NULL) {
-        s = fb_error_set(err, FB_CONFIG, "Box refuses the login twice because of our clock or the assertion's id");
+        s = fb_error_set(err, FB_CONFIG,
+                         "Box refuses the login twice because of our clock or the assertion's id");
     }
     curl_easy_cleanup(curl);
-    fb_metric_add("fumibako_storage_requests_total",
-                  s == FB_OK ? "storage=\"box\",call=\"token\",status=\"ok\"" : "storage=\"box\",call=\"token\",status=\"error\"", 1);
+    char labels[200];
+    (void)snprintf(labels, sizeof labels, "%s,status=\"%s\"", a->labels,
+                   s == FB_OK ? "ok" : "error");
+    fb_metric_add("fumibako_storage_requests_total", labels, 1);
     return s;
 }
 
@@ -379,7 +412,8 @@ static struct token *find_token(const struct box_auth *a, const char *user)
     return &tokens[token_count++];
 }
 
-enum fb_status box_auth_token(struct box_auth *a, const char *user, char **token_r, struct fb_error *err)
+enum fb_status box_auth_token(struct box_auth *a, const char *user, char **token_r,
+                              struct fb_error *err)
 {
     enum fb_status s = FB_OK;
     /* Held while a token is fetched: the others want the same one. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Collaborations of a parcel's folder.  An invitation is no idempotent call: whatever is not certain is looked up in the
+ * Collaborations of a parcel's folder.  An invitation is no idempotent call: whatever is not
+ * certain is looked up in the
  * folder's list first.  Box sends no mail (notify=false); our notice is the mail.
  */
 #include <stdio.h>
@@ -18,9 +19,11 @@
 
 bool box_is_of(const json_t *c, const char *address)
 {
-    const char *login = json_string_value(json_object_get(json_object_get(c, "accessible_by"), "login"));
+    const char *login =
+        json_string_value(json_object_get(json_object_get(c, "accessible_by"), "login"));
     const char *invited = json_string_value(json_object_get(c, "invite_email"));
-    return (login != NULL && strcasecmp(login, address) == 0) || (invited != NULL && strcasecmp(invited, address) == 0);
+    return (login != NULL && strcasecmp(login, address) == 0) ||
+           (invited != NULL && strcasecmp(invited, address) == 0);
 }
 
 static const json_t *find_id(const json_t *list, const char *id)
@@ -38,13 +41,14 @@ static const json_t *find_id(const json_t *list, const char *id)
 }
 
 /* Collaborations of the folder above; an empty list for the root, which cannot have any. */
-static enum fb_status list_above(struct storage_session *s, const struct fb_parcel *parcel, json_t **list_r,
-                                 struct fb_error *err)
+static enum fb_status list_above(struct storage_session *s, const struct fb_parcel *parcel,
+                                 json_t **list_r, struct fb_error *err)
 {
     char url[512];
     char id[32] = "0";
     struct box_reply r = {0};
-    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=id,type,parent", s->api_url, parcel->folder_id);
+    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=id,type,parent", s->api_url,
+                   parcel->folder_id);
     const struct box_request q = {
         .method = "GET", .url = url, .user = parcel->user, .call = "folders.get", .is_safe = true};
     enum fb_status st = box_call(s, &q, &r, err);
@@ -58,7 +62,8 @@ static enum fb_status list_above(struct storage_session *s, const struct fb_parc
         char path[80];
         long status = 0;
         (void)snprintf(path, sizeof path, "/folders/%s/collaborations", id);
-        return box_list(s, parcel->user, "folders.collaborations", path, FIELDS, list_r, &status, err);
+        return box_list(s, parcel->user, "folders.collaborations", path, FIELDS, list_r, &status,
+                        err);
     }
     if (st == FB_OK) {
         *list_r = json_array();
@@ -66,22 +71,25 @@ static enum fb_status list_above(struct storage_session *s, const struct fb_parc
     return st;
 }
 
-/* Where a collaboration was made: 1 here, 0 above, -1 Box does not say (an invitation without an account). */
+/* Where a collaboration was made: 1 here, 0 above, -1 Box does not say (an invitation without an
+ * account). */
 static int is_here(const json_t *c, const struct fb_parcel *parcel)
 {
     char id[32];
-    return box_json_id(json_object_get(c, "item"), "id", id) ? strcmp(id, parcel->folder_id) == 0 : -1;
+    return box_json_id(json_object_get(c, "item"), "id", id) ? strcmp(id, parcel->folder_id) == 0
+                                                             : -1;
 }
 
-enum fb_status box_collaborations(struct storage_session *s, const struct fb_parcel *parcel, json_t **direct_r,
-                                  json_t **inherited_r, struct fb_error *err)
+enum fb_status box_collaborations(struct storage_session *s, const struct fb_parcel *parcel,
+                                  json_t **direct_r, json_t **inherited_r, struct fb_error *err)
 {
     char path[80];
     long status = 0;
     json_t *all = NULL;
     json_t *above = NULL;
     (void)snprintf(path, sizeof path, "/folders/%s/collaborations", parcel->folder_id);
-    enum fb_status st = box_list(s, parcel->user, "folders.collaborations", path, FIELDS, &all, &status, err);
+    enum fb_status st =
+        box_list(s, parcel->user, "folders.collaborations", path, FIELDS, &all, &status, err);
     json_t *direct = json_array();
     json_t *inherited = json_array();
     size_t i = 0;
@@ -118,14 +126,17 @@ enum fb_status box_collaborations(struct storage_session *s, const struct fb_par
     return st;
 }
 
-enum fb_status box_remove_collaboration(struct storage_session *s, const struct fb_parcel *parcel, const char *id,
-                                        struct fb_error *err)
+enum fb_status box_remove_collaboration(struct storage_session *s, const struct fb_parcel *parcel,
+                                        const char *id, struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
     (void)snprintf(url, sizeof url, "%s/collaborations/%s", s->api_url, id);
-    const struct box_request q = {
-        .method = "DELETE", .url = url, .user = parcel->user, .call = "collaborations.delete", .is_safe = true};
+    const struct box_request q = {.method = "DELETE",
+                                  .url = url,
+                                  .user = parcel->user,
+                                  .call = "collaborations.delete",
+                                  .is_safe = true};
     enum fb_status st = box_call(s, &q, &r, err);
     if (st == FB_OK && r.status != 204 && r.status != 200 && r.status != 404) {
         st = box_unexpected(&q, &r, err);
@@ -147,10 +158,10 @@ struct entry {
 static const char *state_of(const json_t *c)
 {
     const char *status = json_string_value(json_object_get(c, "status"));
-    return status == NULL                     ? NULL
+    return status == NULL                    ? NULL
            : strcmp(status, "accepted") == 0 ? "active"
            : strcmp(status, "pending") == 0  ? "pending"
-                                              : NULL;
+                                             : NULL;
 }
 
 static void add_grant(const struct entry *e, const char *id, const char *state)
@@ -170,15 +181,19 @@ static enum fb_status set_role(const struct entry *e, const char *id, struct fb_
                                   .call = "collaborations.update",
                                   .body = body,
                                   .is_safe = true};
-    enum fb_status st = body != NULL ? box_call(e->s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
+    enum fb_status st =
+        body != NULL ? box_call(e->s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
     if (st == FB_OK && r.status == 200) {
         const char *role = json_string_value(json_object_get(r.json, "role"));
         if (role == NULL || strcmp(role, e->role) != 0) {
-            st = fb_error_set(err, FB_DENIED, "Box does not give recipient %u the role \"%s\"; enable it for the enterprise",
-                              e->request->recipient, e->role);
+            st = fb_error_set(
+                err, FB_DENIED,
+                "Box does not give recipient %u the role \"%s\"; enable it for the enterprise",
+                e->request->recipient, e->role);
         }
     } else if (st == FB_OK) {
-        st = r.status == 404 ? fb_error_set(err, FB_AGAIN, "Box collaborations.update: the collaboration is gone")
+        st = r.status == 404 ? fb_error_set(err, FB_AGAIN,
+                                            "Box collaborations.update: the collaboration is gone")
                              : box_unexpected(&q, &r, err);
     }
     box_reply_deinit(&r);
@@ -187,7 +202,8 @@ static enum fb_status set_role(const struct entry *e, const char *id, struct fb_
 }
 
 /* A collaboration that is there: its role is made right.  One that was rejected is not there. */
-static enum fb_status take_collaboration(const struct entry *e, const json_t *c, struct fb_error *err)
+static enum fb_status take_collaboration(const struct entry *e, const json_t *c,
+                                         struct fb_error *err)
 {
     char id[32];
     const char *state = state_of(c);
@@ -204,7 +220,10 @@ static enum fb_status take_collaboration(const struct entry *e, const json_t *c,
         if (st != FB_OK) {
             struct fb_error own = {0};
             if (box_remove_collaboration(e->s, e->parcel, id, &own) != FB_OK) {
-                fb_log(FB_ERROR, "a collaboration with another role than promised could not be taken back: %s", own.text);
+                fb_log(
+                    FB_ERROR,
+                    "a collaboration with another role than promised could not be taken back: %s",
+                    own.text);
             }
             return st;
         }
@@ -241,14 +260,21 @@ static enum fb_status look_for(const struct entry *e, bool is_said, struct fb_er
     } else if (!is_said) {
         st = FB_NOT_FOUND;
     } else if (json_array_size(inherited) > 0) {
-        st = fb_error_set(err, FB_DENIED, "recipient %u gets in by a collaboration of a folder above the parcel, which a recall "
-                                          "could not end; take the collaborators off the root folder", e->request->recipient);
+        st = fb_error_set(
+            err, FB_DENIED,
+            "recipient %u gets in by a collaboration of a folder above the parcel, which a recall "
+            "could not end; take the collaborators off the root folder",
+            e->request->recipient);
     } else if (e->parcel->grant_count > 0) {
-        /* Another address of a person who is in by this very mail: what ends that grant ends this one. */
+        /* Another address of a person who is in by this very mail: what ends that grant ends this
+         * one. */
         add_grant(e, "", "active");
     } else {
-        st = fb_error_set(err, FB_DENIED, "Box says that recipient %u is in the folder already (its owner?), and lists no "
-                                          "collaboration that a recall could end", e->request->recipient);
+        st = fb_error_set(
+            err, FB_DENIED,
+            "Box says that recipient %u is in the folder already (its owner?), and lists no "
+            "collaboration that a recall could end",
+            e->request->recipient);
     }
     json_decref(direct);
     json_decref(inherited);
@@ -257,54 +283,70 @@ static enum fb_status look_for(const struct entry *e, bool is_said, struct fb_er
 
 static bool is_already(const struct box_reply *r)
 {
-    return (r->status == 400 || r->status == 409) && strcmp(r->code, "user_already_collaborator") == 0;
+    return (r->status == 400 || r->status == 409) &&
+           strcmp(r->code, "user_already_collaborator") == 0;
 }
 
-static enum fb_status refusal(const struct entry *e, const struct box_reply *r, struct fb_error *err)
+static enum fb_status refusal(const struct entry *e, const struct box_reply *r,
+                              struct fb_error *err)
 {
     if (strcmp(r->code, "forbidden_by_policy") == 0) {
-        return fb_error_set(err, FB_DENIED, "Box forbids to invite recipient %u (forbidden_by_policy): allow the domain in "
-                                            "Admin Console, Enterprise Settings, Content & Sharing", e->request->recipient);
+        return fb_error_set(
+            err, FB_DENIED,
+            "Box forbids to invite recipient %u (forbidden_by_policy): allow the domain in "
+            "Admin Console, Enterprise Settings, Content & Sharing",
+            e->request->recipient);
     }
-    return fb_error_set(err, FB_DENIED, "Box refuses to invite recipient %u as \"%s\" (HTTP %ld %s, request %s)",
-                        e->request->recipient, e->role, r->status, r->code[0] != '\0' ? r->code : "without a code",
-                        r->request_id);
+    return fb_error_set(err, FB_DENIED,
+                        "Box refuses to invite recipient %u as \"%s\" (HTTP %ld %s, request %s)",
+                        e->request->recipient, e->role, r->status,
+                        r->code[0] != '\0' ? r->code : "without a code", r->request_id);
 }
 
 /* FB_EXISTS: is in already. */
-static enum fb_status invite_once(const struct entry *e, bool asks_access_only, struct box_reply *r, struct fb_error *err)
+static enum fb_status invite_once(const struct entry *e, bool asks_access_only, struct box_reply *r,
+                                  struct fb_error *err)
 {
     char url[512];
     (void)snprintf(url, sizeof url, "%s/collaborations?notify=false&fields=" FIELDS, e->s->api_url);
-    json_t *body = json_pack("{s:{s:s,s:s},s:{s:s,s:s},s:s}", "item", "type", "folder", "id", e->parcel->folder_id,
-                             "accessible_by", "type", "user", "login", e->request->address, "role", e->role);
-    if (body != NULL && asks_access_only && json_object_set_new(body, "is_access_only", json_true()) != 0) {
+    json_t *body = json_pack("{s:{s:s,s:s},s:{s:s,s:s},s:s}", "item", "type", "folder", "id",
+                             e->parcel->folder_id, "accessible_by", "type", "user", "login",
+                             e->request->address, "role", e->role);
+    if (body != NULL && asks_access_only &&
+        json_object_set_new(body, "is_access_only", json_true()) != 0) {
         json_decref(body);
         body = NULL;
     }
-    const struct box_request q = {
-        .method = "POST", .url = url, .user = e->parcel->user, .call = "collaborations.create", .body = body};
-    enum fb_status st = body != NULL ? box_call(e->s, &q, r, err)
-                                     : fb_error_set(err, FB_DENIED, "the address of recipient %u is no UTF-8",
-                                                    e->request->recipient);
+    const struct box_request q = {.method = "POST",
+                                  .url = url,
+                                  .user = e->parcel->user,
+                                  .call = "collaborations.create",
+                                  .body = body};
+    enum fb_status st =
+        body != NULL ? box_call(e->s, &q, r, err)
+                     : fb_error_set(err, FB_DENIED, "the address of recipient %u is no UTF-8",
+                                    e->request->recipient);
     json_decref(body);
     return st == FB_OK && is_already(r) ? FB_EXISTS : st;
 }
 
-/* is_access_only hides the folder from the recipient's own list and its path from their eyes; not every plan has it. */
+/* is_access_only hides the folder from the recipient's own list and its path from their eyes; not
+ * every plan has it. */
 static enum fb_status invite(const struct entry *e, struct fb_error *err)
 {
     struct box_reply r = {0};
     bool asks = !e->s->lacks_access_only;
     enum fb_status st = invite_once(e, asks, &r, err);
-    bool is_refused = (st == FB_OK && r.status == 400) || (st == FB_DENIED && r.status == 403 &&
-                                                           strcmp(r.code, "forbidden_by_policy") != 0);
+    bool is_refused =
+        (st == FB_OK && r.status == 400) ||
+        (st == FB_DENIED && r.status == 403 && strcmp(r.code, "forbidden_by_policy") != 0);
     if (asks && is_refused) {
         box_reply_deinit(&r);
         st = invite_once(e, false, &r, err);
         if (st == FB_OK && r.status == 201) {
             e->s->lacks_access_only = true;
-            fb_log(FB_INFO, "Box knows no is_access_only here; recipients will see parcels in their own list of folders");
+            fb_log(FB_INFO, "Box knows no is_access_only here; recipients will see parcels in "
+                            "their own list of folders");
         }
     }
     if (st == FB_OK && r.status == 201) {
@@ -334,7 +376,8 @@ static enum fb_status let_in(const struct entry *e, const json_t *direct, struct
             st = there;
         }
         if (st == FB_NOT_FOUND && attempt == TRIES) {
-            return fb_error_set(err, FB_AGAIN, "Box collaborations.create: recipient %u is in and not in",
+            return fb_error_set(err, FB_AGAIN,
+                                "Box collaborations.create: recipient %u is in and not in",
                                 e->request->recipient);
         }
     }
@@ -343,7 +386,8 @@ static enum fb_status let_in(const struct entry *e, const json_t *direct, struct
 
 /* ---- everybody ---- */
 
-static bool is_asked_for(const json_t *c, const struct storage_grant_request *requests, size_t count)
+static bool is_asked_for(const json_t *c, const struct storage_grant_request *requests,
+                         size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (box_is_of(c, requests[i].address)) {
@@ -353,8 +397,9 @@ static bool is_asked_for(const json_t *c, const struct storage_grant_request *re
     return false;
 }
 
-static enum fb_status put_out_others(struct storage_session *s, const struct storage_grant_request *requests,
-                                     size_t count, const struct fb_parcel *parcel, const json_t *direct,
+static enum fb_status put_out_others(struct storage_session *s,
+                                     const struct storage_grant_request *requests, size_t count,
+                                     const struct fb_parcel *parcel, const json_t *direct,
                                      struct fb_error *err)
 {
     enum fb_status st = FB_OK;
@@ -370,7 +415,8 @@ static enum fb_status put_out_others(struct storage_session *s, const struct sto
     return st;
 }
 
-enum fb_status box_collaborate(struct storage_session *s, const struct storage_grant_request *requests, size_t count,
+enum fb_status box_collaborate(struct storage_session *s,
+                               const struct storage_grant_request *requests, size_t count,
                                const char *role, struct fb_parcel *parcel, struct fb_error *err)
 {
     json_t *direct = NULL;

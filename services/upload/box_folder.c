@@ -2,8 +2,10 @@
  *
  * The parcel's folder, below the parents that the rule's path names.
  *
- * Which pool user owns a parcel is decided by its id alone (rendezvous hashing), not by load: a worker that died after it
- * made the folder and before it could say so is followed by one that must find the same folder.  Ids are random, so the
+ * Which pool user owns a parcel is decided by its id alone (rendezvous hashing), not by load: a
+ * worker that died after it
+ * made the folder and before it could say so is followed by one that must find the same folder.
+ * Ids are random, so the
  * load is even; adding a user moves only the new user's share.
  */
 #include <stdio.h>
@@ -20,7 +22,8 @@
 
 /* ---- which user ---- */
 
-static const struct fb_policy_box_user *find_user(const struct fb_policy_storage *storage, const char *id)
+static const struct fb_policy_box_user *find_user(const struct fb_policy_storage *storage,
+                                                  const char *id)
 {
     for (size_t i = 0; i < storage->user_count; i++) {
         if (strcmp(storage->users[i].id, id) == 0) {
@@ -30,7 +33,8 @@ static const struct fb_policy_box_user *find_user(const struct fb_policy_storage
     return NULL;
 }
 
-static const struct fb_policy_box_user *choose_user(const struct fb_policy_storage *storage, const char *parcel_id)
+static const struct fb_policy_box_user *choose_user(const struct fb_policy_storage *storage,
+                                                    const char *parcel_id)
 {
     const struct fb_policy_box_user *best = NULL;
     uint8_t best_hash[FB_SHA256_SIZE] = {0};
@@ -56,7 +60,8 @@ static void set_text(char **to, const char *text)
 }
 
 /* Fills parcel->user and gives the folder that everything of that user lies below. */
-static const char *settle_user(const struct fb_policy_storage *storage, const char *parcel_id, struct fb_parcel *parcel)
+static const char *settle_user(const struct fb_policy_storage *storage, const char *parcel_id,
+                               struct fb_parcel *parcel)
 {
     const struct fb_policy_box_user *user = NULL;
     bool is_set = parcel->folder_id != NULL && parcel->folder_id[0] != '\0' && parcel->user != NULL;
@@ -110,22 +115,25 @@ static void remember(struct storage_session *s, const char *key, const char *id)
 
 /* ---- find or make ---- */
 
-/* Whether the folder is the one that we mean: of that name and in that parent.  FB_NOT_FOUND when it is not. */
-static enum fb_status check_folder(struct storage_session *s, const char *user, const char *id, const char *parent,
-                                   const char *name, struct fb_error *err)
+/* Whether the folder is the one that we mean: of that name and in that parent.  FB_NOT_FOUND when
+ * it is not. */
+static enum fb_status check_folder(struct storage_session *s, const char *user, const char *id,
+                                   const char *parent, const char *name, struct fb_error *err)
 {
     char url[512];
     char parent_id[32] = "";
     struct box_reply r = {0};
     (void)snprintf(url, sizeof url, "%s/folders/%s?fields=id,type,name,parent", s->api_url, id);
-    const struct box_request q = {.method = "GET", .url = url, .user = user, .call = "folders.get", .is_safe = true};
+    const struct box_request q = {
+        .method = "GET", .url = url, .user = user, .call = "folders.get", .is_safe = true};
     enum fb_status st = box_call(s, &q, &r, err);
     if (st == FB_OK && r.status == 200) {
         const char *there = json_string_value(json_object_get(r.json, "name"));
         const json_t *above = json_object_get(r.json, "parent");
         bool has_parent = box_json_id(above, "id", parent_id);
         bool is_it = there != NULL && strcasecmp(there, name) == 0 &&
-                     (has_parent ? strcmp(parent_id, parent) == 0 : json_is_null(above) && strcmp(parent, "0") == 0);
+                     (has_parent ? strcmp(parent_id, parent) == 0
+                                 : json_is_null(above) && strcmp(parent, "0") == 0);
         st = is_it ? FB_OK : FB_NOT_FOUND;
     } else if (st == FB_OK) {
         st = r.status == 404 ? FB_NOT_FOUND : box_unexpected(&q, &r, err);
@@ -135,14 +143,15 @@ static enum fb_status check_folder(struct storage_session *s, const char *user, 
 }
 
 /* The name is taken and Box does not say by what: looks in the parent. */
-static enum fb_status look_for(struct storage_session *s, const char *user, const char *parent, const char *name,
-                               char id[32], struct fb_error *err)
+static enum fb_status look_for(struct storage_session *s, const char *user, const char *parent,
+                               const char *name, char id[32], struct fb_error *err)
 {
     char path[64];
     long status = 0;
     json_t *entries = NULL;
     (void)snprintf(path, sizeof path, "/folders/%s/items", parent);
-    enum fb_status st = box_list(s, user, "folders.items", path, "id,type,name", &entries, &status, err);
+    enum fb_status st =
+        box_list(s, user, "folders.items", path, "id,type,name", &entries, &status, err);
     if (st != FB_OK) {
         return st;
     }
@@ -153,8 +162,8 @@ static enum fb_status look_for(struct storage_session *s, const char *user, cons
     {
         const char *there = json_string_value(json_object_get(entry, "name"));
         const char *type = json_string_value(json_object_get(entry, "type"));
-        if (there != NULL && type != NULL && strcmp(type, "folder") == 0 && strcasecmp(there, name) == 0 &&
-            box_json_id(entry, "id", id)) {
+        if (there != NULL && type != NULL && strcmp(type, "folder") == 0 &&
+            strcasecmp(there, name) == 0 && box_json_id(entry, "id", id)) {
             st = FB_OK;
             break;
         }
@@ -163,14 +172,18 @@ static enum fb_status look_for(struct storage_session *s, const char *user, cons
     return st;
 }
 
-static enum fb_status adopt_folder(struct storage_session *s, const char *user, const char *parent, const char *name,
-                                   const json_t *reply, char id[32], struct fb_error *err)
+static enum fb_status adopt_folder(struct storage_session *s, const char *user, const char *parent,
+                                   const char *name, const json_t *reply, char id[32],
+                                   struct fb_error *err)
 {
     const json_t *conflict = box_conflict(reply);
     const char *type = json_string_value(json_object_get(conflict, "type"));
     if (type != NULL && strcmp(type, "folder") != 0) {
-        return fb_error_set(err, FB_DENIED, "Box folders.create: a %s has the name of a folder that is needed in folder %s; "
-                                            "rename it", strcmp(type, "file") == 0 ? "file" : "web link", parent);
+        return fb_error_set(
+            err, FB_DENIED,
+            "Box folders.create: a %s has the name of a folder that is needed in folder %s; "
+            "rename it",
+            strcmp(type, "file") == 0 ? "file" : "web link", parent);
     }
     if (box_json_id(conflict, "id", id)) {
         enum fb_status st = check_folder(s, user, id, parent, name, err);
@@ -180,21 +193,29 @@ static enum fb_status adopt_folder(struct storage_session *s, const char *user, 
     }
     enum fb_status st = look_for(s, user, parent, name, id, err);
     if (st == FB_NOT_FOUND) {
-        return fb_error_set(err, FB_AGAIN, "Box folders.create: the name is taken in folder %s, yet no folder has it", parent);
+        return fb_error_set(
+            err, FB_AGAIN,
+            "Box folders.create: the name is taken in folder %s, yet no folder has it", parent);
     }
     return st;
 }
 
-/* Repeating it is safe: a folder that a lost answer had made is found by its name. FB_NOT_FOUND: the parent is gone. */
-static enum fb_status make_folder(struct storage_session *s, const char *user, const char *parent, const char *name,
-                                  char id[32], bool *is_new_r, struct fb_error *err)
+/* Repeating it is safe: a folder that a lost answer had made is found by its name. FB_NOT_FOUND:
+ * the parent is gone. */
+static enum fb_status make_folder(struct storage_session *s, const char *user, const char *parent,
+                                  const char *name, char id[32], bool *is_new_r,
+                                  struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
     (void)snprintf(url, sizeof url, "%s/folders?fields=id,type,name,parent", s->api_url);
     json_t *body = json_pack("{s:s,s:{s:s}}", "name", name, "parent", "id", parent);
-    const struct box_request q = {
-        .method = "POST", .url = url, .user = user, .call = "folders.create", .body = body, .is_safe = true};
+    const struct box_request q = {.method = "POST",
+                                  .url = url,
+                                  .user = user,
+                                  .call = "folders.create",
+                                  .body = body,
+                                  .is_safe = true};
     enum fb_status st = body != NULL ? box_call(s, &q, &r, err)
                                      : fb_error_set(err, FB_BUG, "a folder's name is no UTF-8");
     *is_new_r = false;
@@ -213,8 +234,8 @@ static enum fb_status make_folder(struct storage_session *s, const char *user, c
 }
 
 /* FB_NOT_FOUND: a parent that we knew is gone. */
-static enum fb_status find_parents(struct storage_session *s, const char *user, const char *root, const char *path,
-                                   char id[32], struct fb_error *err)
+static enum fb_status find_parents(struct storage_session *s, const char *user, const char *root,
+                                   const char *path, char id[32], struct fb_error *err)
 {
     struct fb_buf key;
     struct fb_buf name;
@@ -232,8 +253,10 @@ static enum fb_status find_parents(struct storage_session *s, const char *user, 
             free(part);
             continue;
         }
-        st = ++depth > MAX_DEPTH ? fb_error_set(err, FB_DENIED, "the rule's path has more than %d folders", MAX_DEPTH)
-                                 : box_safe_name(part, NULL, 0, &name);
+        st = ++depth > MAX_DEPTH
+                 ? fb_error_set(err, FB_DENIED, "the rule's path has more than %d folders",
+                                MAX_DEPTH)
+                 : box_safe_name(part, NULL, 0, &name);
         free(part);
         st = st == FB_OK ? fb_buf_printf(&key, "/%s", fb_buf_str(&name)) : st;
         const char *known = st == FB_OK ? cached(s, fb_buf_str(&key)) : NULL;
@@ -256,17 +279,25 @@ static enum fb_status find_parents(struct storage_session *s, const char *user, 
 
 /* ---- the parcel's folder ---- */
 
-/* Others must neither invite nor see each other; set before anything is in the folder, checked in the answer. */
-static enum fb_status restrict_folder(struct storage_session *s, const char *user, const char *id, const char *name,
-                                      struct fb_error *err)
+/* Others must neither invite nor see each other; set before anything is in the folder, checked in
+ * the answer. */
+static enum fb_status restrict_folder(struct storage_session *s, const char *user, const char *id,
+                                      const char *name, struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
-    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=id,name,can_non_owners_invite,can_non_owners_view_collaborators",
-                   s->api_url, id);
-    json_t *body = json_pack("{s:b,s:b}", "can_non_owners_invite", 0, "can_non_owners_view_collaborators", 0);
-    const struct box_request q = {
-        .method = "PUT", .url = url, .user = user, .call = "folders.restrict", .body = body, .is_safe = true};
+    (void)snprintf(
+        url, sizeof url,
+        "%s/folders/%s?fields=id,name,can_non_owners_invite,can_non_owners_view_collaborators",
+        s->api_url, id);
+    json_t *body =
+        json_pack("{s:b,s:b}", "can_non_owners_invite", 0, "can_non_owners_view_collaborators", 0);
+    const struct box_request q = {.method = "PUT",
+                                  .url = url,
+                                  .user = user,
+                                  .call = "folders.restrict",
+                                  .body = body,
+                                  .is_safe = true};
     enum fb_status st = box_call(s, &q, &r, err);
     if (st == FB_OK && r.status == 404) {
         st = FB_NOT_FOUND;
@@ -278,7 +309,9 @@ static enum fb_status restrict_folder(struct storage_session *s, const char *use
             st = FB_NOT_FOUND; /* renamed by hand, or an id of another enterprise */
         } else if (!json_is_false(json_object_get(r.json, "can_non_owners_invite")) ||
                    !json_is_false(json_object_get(r.json, "can_non_owners_view_collaborators"))) {
-            st = fb_error_set(err, FB_DENIED, "Box folders.restrict: Box keeps the folder open to invitations of others");
+            st = fb_error_set(
+                err, FB_DENIED,
+                "Box folders.restrict: Box keeps the folder open to invitations of others");
         }
     }
     box_reply_deinit(&r);
@@ -293,8 +326,8 @@ static void set_fresh(struct storage_session *s, const char *id)
     box_forget_listing(s);
 }
 
-enum fb_status box_create(struct storage_session *s, const char *parcel_id, const char *path, struct fb_parcel *parcel,
-                          struct fb_error *err)
+enum fb_status box_create(struct storage_session *s, const char *parcel_id, const char *path,
+                          struct fb_parcel *parcel, struct fb_error *err)
 {
     char name[FB_PARCEL_ID_SIZE + 2];
     char parent[32];
@@ -327,9 +360,11 @@ enum fb_status box_create(struct storage_session *s, const char *parcel_id, cons
         }
     }
     if (st == FB_NOT_FOUND) {
-        return fb_error_set(err, FB_CONFIG, "Box folder %s of storage \"%s\" is not there for user %s: check root_folder, and "
-                                            "that this Box user may write to it", root, s->storage->name,
-                            parcel->user[0] != '\0' ? parcel->user : "\"service account\"");
+        return fb_error_set(
+            err, FB_CONFIG,
+            "Box folder %s of storage \"%s\" is not there for user %s: check root_folder, and "
+            "that this Box user may write to it",
+            root, s->storage->name, parcel->user[0] != '\0' ? parcel->user : "\"service account\"");
     }
     if (st == FB_OK) {
         set_text(&parcel->folder_id, id);

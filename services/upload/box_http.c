@@ -4,87 +4,26 @@
  *
  * Invariants
  *  1. The token goes to trusted origins only, also when Box's own answer named the URL.
- *  2. Every call ends: connecting, standing still and the whole have limits, and the pauses together too.
- *  3. What may have taken effect is not repeated in here unless repeating it does no harm: a 503 can come after the
+ *  2. Every call ends: connecting, standing still and the whole have limits, and the pauses
+ *     together too.
+ *  3. What may have taken effect is not repeated in here unless repeating it does no harm: a 503
+ *     can come after the
  *     work was done.  The caller looks first.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/service.h"
 #include "services/upload/box_internal.h"
 
-#define LOW_SPEED     512L     /* bytes a second */
-#define SLOWEST       32768    /* bytes a second of a body: above it a whole call takes its time */
-#define MAX_TRIES     6
-#define MAX_PAUSE_MS  30000
-#define MAX_BODY_S    86400
-
-/* ---- URLs ---- */
-
-static bool url_part(CURLU *u, CURLUPart part, unsigned flags, char **out)
-{
-    return curl_url_get(u, part, out, flags) == CURLUE_OK && *out != NULL;
-}
-
-struct origin {
-    char *scheme, *host, *port;
-    bool has_user;
-};
-
-static bool origin_open(const char *url, struct origin *o)
-{
-    char *user = NULL;
-    *o = (struct origin){0};
-    CURLU *u = curl_url();
-    bool ok = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-              url_part(u, CURLUPART_SCHEME, 0, &o->scheme) && url_part(u, CURLUPART_HOST, 0, &o->host) &&
-              url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT, &o->port);
-    o->has_user = u != NULL && url_part(u, CURLUPART_USER, 0, &user);
-    curl_free(user);
-    curl_url_cleanup(u);
-    return ok;
-}
-
-static void origin_close(struct origin *o)
-{
-    curl_free(o->scheme);
-    curl_free(o->host);
-    curl_free(o->port);
-}
-
-static bool is_same_origin(const struct origin *a, const char *url)
-{
-    struct origin b;
-    bool same = origin_open(url, &b) && strcasecmp(a->scheme, b.scheme) == 0 && strcasecmp(a->host, b.host) == 0 &&
-                strcmp(a->port, b.port) == 0;
-    origin_close(&b);
-    return same;
-}
-
-static bool is_below(const char *host, const char *domain)
-{
-    size_t h = strlen(host);
-    size_t d = strlen(domain);
-    return h > d + 1 && host[h - d - 1] == '.' && strcasecmp(host + h - d, domain) == 0;
-}
-
-bool box_url_is_trusted(const struct storage_session *s, const char *url)
-{
-    struct origin o;
-    bool ok = origin_open(url, &o) && !o.has_user;
-    if (ok) {
-        bool is_box = strcasecmp(o.scheme, "https") == 0 && strcmp(o.port, "443") == 0 &&
-                      (is_below(o.host, "box.com") || is_below(o.host, "boxcloud.com"));
-        ok = is_box || is_same_origin(&o, s->api_url) || is_same_origin(&o, s->upload_url);
-    }
-    origin_close(&o);
-    return ok;
-}
+#define LOW_SPEED    512L  /* bytes a second */
+#define SLOWEST      32768 /* bytes a second of a body: above it a whole call takes its time */
+#define MAX_TRIES    6
+#define MAX_PAUSE_MS 30000
+#define MAX_BODY_S   86400
 
 /* ---- reading the answer ---- */
 
@@ -124,7 +63,8 @@ static bool header_is(struct fb_slice line, const char *name, char *out, size_t 
         return false;
     }
     struct fb_slice value = fb_slice_trim(fb_slice_sub(line, strlen(name), SIZE_MAX));
-    (void)snprintf(out, size, "%.*s", (int)(value.len < size ? value.len : size - 1), (const char *)value.ptr);
+    (void)snprintf(out, size, "%.*s", (int)(value.len < size ? value.len : size - 1),
+                   (const char *)value.ptr);
     return true;
 }
 
@@ -138,7 +78,8 @@ static size_t take_header(char *data, size_t size, size_t count, void *ctx)
     } else if (header_is(line, "retry-after:", text, sizeof text)) {
         in->reply->retry_after_ms = parse_retry_after(text);
     } else if (in->reply->request_id[0] == '\0') {
-        (void)header_is(line, "box-request-id:", in->reply->request_id, sizeof in->reply->request_id);
+        (void)header_is(line, "box-request-id:", in->reply->request_id,
+                        sizeof in->reply->request_id);
     }
     return size * count;
 }
@@ -220,8 +161,9 @@ static struct curl_slist *make_headers(const struct box_request *q, const char *
     struct curl_slist *list = NULL;
     struct fb_buf line;
     fb_buf_init(&line, 16384);
-    bool ok = fb_buf_printf(&line, "Authorization: Bearer %s", token) == FB_OK && add_line(&list, fb_buf_str(&line)) &&
-              add_line(&list, "Expect:") && (q->body == NULL || add_line(&list, "Content-Type: application/json"));
+    bool ok = fb_buf_printf(&line, "Authorization: Bearer %s", token) == FB_OK &&
+              add_line(&list, fb_buf_str(&line)) && add_line(&list, "Expect:") &&
+              (q->body == NULL || add_line(&list, "Content-Type: application/json"));
     for (const struct curl_slist *h = q->headers; h != NULL && ok; h = h->next) {
         ok = add_line(&list, h->data);
     }
@@ -244,34 +186,42 @@ static void free_headers(struct curl_slist *list)
     }
 }
 
-static void count(const struct storage_session *s, const struct box_request *q, CURLcode rc, long status)
+void box_label(const char *text, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s", text);
+    for (char *p = out; *p != '\0'; p++) {
+        *p = *p == '"' || *p == '\\' || (unsigned char)*p < 0x20 ? '_' : *p;
+    }
+}
+
+static void count(const struct storage_session *s, const struct box_request *q, CURLcode rc,
+                  long status)
 {
     char labels[200];
     char name[100];
-    (void)snprintf(name, sizeof name, "%s", s->storage->name);
-    for (char *p = name; *p != '\0'; p++) {
-        *p = *p == '"' || *p == '\\' || (unsigned char)*p < 0x20 ? '_' : *p;
-    }
+    box_label(s->storage->name, name, sizeof name);
     if (rc != CURLE_OK) {
-        (void)snprintf(labels, sizeof labels, "storage=\"%s\",call=\"%s\",status=\"%s\"", name, q->call,
-                       rc == CURLE_OPERATION_TIMEDOUT ? "timeout" : "network");
+        (void)snprintf(labels, sizeof labels, "storage=\"%s\",call=\"%s\",status=\"%s\"", name,
+                       q->call, rc == CURLE_OPERATION_TIMEDOUT ? "timeout" : "network");
     } else {
-        (void)snprintf(labels, sizeof labels, "storage=\"%s\",call=\"%s\",status=\"%ld\"", name, q->call, status);
+        (void)snprintf(labels, sizeof labels, "storage=\"%s\",call=\"%s\",status=\"%ld\"", name,
+                       q->call, status);
     }
     fb_metric_add("fumibako_storage_requests_total", labels, 1);
 }
 
 /* CURLE_OK: r has status, headers and JSON. */
-static CURLcode perform(struct storage_session *s, const struct box_request *q, const char *token, const char *json,
-                        struct box_reply *r)
+static CURLcode perform(struct storage_session *s, const struct box_request *q, const char *token,
+                        const char *json, struct box_reply *r)
 {
     struct incoming in = {.reply = r};
     struct curl_slist *headers = make_headers(q, token);
     CURL *curl = s->curl;
     fb_buf_init(&in.body, BOX_MAX_REPLY);
     curl_easy_reset(curl);
-    bool ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_URL, q->url) == CURLE_OK && set_limits(curl, q) &&
-              set_body(curl, q, json) && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+    bool ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_URL, q->url) == CURLE_OK &&
+              set_limits(curl, q) && set_body(curl, q, json) &&
+              curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_WRITEDATA, &in) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
@@ -299,7 +249,8 @@ enum verdict { DONE, PASSING_UNDONE, PASSING_UNKNOWN, TOKEN, FINAL };
 static enum fb_status network_error(const struct box_request *q, CURLcode rc, struct fb_error *err)
 {
     bool is_tls = rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE;
-    return fb_error_set(err, is_tls ? FB_CONFIG : FB_NETWORK, "Box %s: %s%s", q->call, curl_easy_strerror(rc),
+    return fb_error_set(err, is_tls ? FB_CONFIG : FB_NETWORK, "Box %s: %s%s", q->call,
+                        curl_easy_strerror(rc),
                         is_tls ? "; check the machine's CA certificates and its clock" : "");
 }
 
@@ -323,15 +274,22 @@ static enum verdict judge_network(const struct box_request *q, CURLcode rc, stru
     }
 }
 
-static enum fb_status forbidden(const struct box_request *q, const struct box_reply *r, struct fb_error *err)
+static enum fb_status forbidden(const struct box_request *q, const struct box_reply *r,
+                                struct fb_error *err)
 {
     if (strcmp(r->code, "storage_limit_exceeded") == 0) {
-        return fb_error_set(err, FB_NO_SPACE, "Box %s: the storage of the Box user is full; raise its quota (PUT /users: "
-                                              "space_amount) or empty its trash", q->call);
+        return fb_error_set(
+            err, FB_NO_SPACE,
+            "Box %s: the storage of the Box user is full; raise its quota (PUT /users: "
+            "space_amount) or empty its trash",
+            q->call);
     }
     if (strcmp(r->code, "insufficient_scope") == 0) {
-        return fb_error_set(err, FB_CONFIG, "Box %s: the app lacks a scope (insufficient_scope); give it \"Write all files "
-                                            "and folders\" and authorise it again in the Admin Console", q->call);
+        return fb_error_set(
+            err, FB_CONFIG,
+            "Box %s: the app lacks a scope (insufficient_scope); give it \"Write all files "
+            "and folders\" and authorise it again in the Admin Console",
+            q->call);
     }
     return fb_error_set(err, FB_DENIED, "Box %s: not allowed (HTTP 403 %s, request %s)", q->call,
                         r->code[0] != '\0' ? r->code : "without a code", r->request_id);
@@ -339,11 +297,12 @@ static enum fb_status forbidden(const struct box_request *q, const struct box_re
 
 static bool is_callers(long status)
 {
-    return (status >= 200 && status < 300) || status == 400 || status == 404 || status == 409 || status == 410 ||
-           status == 412 || status == 416;
+    return (status >= 200 && status < 300) || status == 400 || status == 404 || status == 409 ||
+           status == 410 || status == 412 || status == 416;
 }
 
-static enum verdict judge(const struct box_request *q, const struct box_reply *r, struct fb_error *err)
+static enum verdict judge(const struct box_request *q, const struct box_reply *r,
+                          struct fb_error *err)
 {
     const long status = r->status;
     if (status == 409 && (strcmp(r->code, "operation_blocked_temporary") == 0 ||
@@ -363,8 +322,11 @@ static enum verdict judge(const struct box_request *q, const struct box_reply *r
         return DONE;
     }
     if (status == 401) {
-        (void)fb_error_set(err, FB_CONFIG, "Box %s: a fresh token is refused (HTTP 401); check that the app is enabled and "
-                                           "authorised in the Admin Console", q->call);
+        (void)fb_error_set(
+            err, FB_CONFIG,
+            "Box %s: a fresh token is refused (HTTP 401); check that the app is enabled and "
+            "authorised in the Admin Console",
+            q->call);
         return TOKEN;
     }
     if (status == 403) {
@@ -372,11 +334,14 @@ static enum verdict judge(const struct box_request *q, const struct box_reply *r
         return FINAL;
     }
     if (status == 507) {
-        (void)fb_error_set(err, FB_NO_SPACE, "Box %s: the storage is full (HTTP 507); raise the quota of the Box user", q->call);
+        (void)fb_error_set(
+            err, FB_NO_SPACE,
+            "Box %s: the storage is full (HTTP 507); raise the quota of the Box user", q->call);
         return FINAL;
     }
     if (status == 413) {
-        (void)fb_error_set(err, FB_TOO_BIG, "Box %s: the file is larger than the plan allows (HTTP 413)", q->call);
+        (void)fb_error_set(err, FB_TOO_BIG,
+                           "Box %s: the file is larger than the plan allows (HTTP 413)", q->call);
         return FINAL;
     }
     if (status == 429 || status == 408 || status >= 500 || status < 400) {
@@ -387,13 +352,15 @@ static enum verdict judge(const struct box_request *q, const struct box_reply *r
     return FINAL;
 }
 
-enum fb_status box_unexpected(const struct box_request *q, const struct box_reply *r, struct fb_error *err)
+enum fb_status box_unexpected(const struct box_request *q, const struct box_reply *r,
+                              struct fb_error *err)
 {
     if (r->status < 400) {
-        return fb_error_set(err, FB_AGAIN, "Box %s: HTTP %ld with an answer that was not expected", q->call, r->status);
+        return fb_error_set(err, FB_AGAIN, "Box %s: HTTP %ld with an answer that was not expected",
+                            q->call, r->status);
     }
-    return fb_error_set(err, FB_DENIED, "Box %s: refused (HTTP %ld %s, request %s)", q->call, r->status,
-                        r->code[0] != '\0' ? r->code : "without a code", r->request_id);
+    return fb_error_set(err, FB_DENIED, "Box %s: refused (HTTP %ld %s, request %s)", q->call,
+                        r->status, r->code[0] != '\0' ? r->code : "without a code", r->request_id);
 }
 
 bool box_is_passing(enum fb_status status)
@@ -428,11 +395,13 @@ struct attempt {
     int number;
 };
 
-static enum fb_status try_once(struct storage_session *s, const struct box_request *q, const char *json,
-                               struct attempt *a, struct box_reply *r, enum verdict *verdict_r, struct fb_error *err)
+static enum fb_status try_once(struct storage_session *s, const struct box_request *q,
+                               const char *json, struct attempt *a, struct box_reply *r,
+                               enum verdict *verdict_r, struct fb_error *err)
 {
     *verdict_r = FINAL;
-    enum fb_status st = box_limit_take(s, q->user, q->is_upload ? BOX_LIMIT_UPLOADS : BOX_LIMIT_CALLS, err);
+    enum fb_status st =
+        box_limit_take(s, q->user, q->is_upload ? BOX_LIMIT_UPLOADS : BOX_LIMIT_CALLS, err);
     if (st == FB_OK) {
         st = box_auth_token(s->auth, q->user, &a->token, err);
     }
@@ -455,7 +424,8 @@ static enum fb_status try_once(struct storage_session *s, const struct box_reque
     return *verdict_r == DONE ? FB_OK : err->status;
 }
 
-enum fb_status box_call(struct storage_session *s, const struct box_request *q, struct box_reply *r, struct fb_error *err)
+enum fb_status box_call(struct storage_session *s, const struct box_request *q, struct box_reply *r,
+                        struct fb_error *err)
 {
     struct fb_error own = {0};
     struct attempt a = {0};
@@ -463,8 +433,11 @@ enum fb_status box_call(struct storage_session *s, const struct box_request *q, 
     enum fb_status st = FB_OK;
     *r = (struct box_reply){.retry_after_ms = -1};
     if (!box_url_is_trusted(s, q->url)) {
-        return fb_error_set(err, FB_DENIED, "Box %s: the address is neither Box's nor the policy's; the token is not sent "
-                                            "there", q->call);
+        return fb_error_set(
+            err, FB_DENIED,
+            "Box %s: the address is neither Box's nor the policy's; the token is not sent "
+            "there",
+            q->call);
     }
     char *json = q->body != NULL ? json_dumps(q->body, JSON_COMPACT) : NULL;
     if (q->body != NULL && json == NULL) {
@@ -474,7 +447,8 @@ enum fb_status box_call(struct storage_session *s, const struct box_request *q, 
         a.number++;
         box_reply_deinit(r);
         st = try_once(s, q, json, &a, r, &verdict, &own);
-        bool repeats = verdict == TOKEN || verdict == PASSING_UNDONE || (verdict == PASSING_UNKNOWN && q->is_safe);
+        bool repeats = verdict == TOKEN || verdict == PASSING_UNDONE ||
+                       (verdict == PASSING_UNKNOWN && q->is_safe);
         if (!repeats || a.number >= MAX_TRIES) {
             break;
         }
@@ -489,74 +463,4 @@ enum fb_status box_call(struct storage_session *s, const struct box_request *q, 
         *err = own;
     }
     return st;
-}
-
-/* ---- JSON ---- */
-
-bool box_json_id(const json_t *object, const char *key, char id[32])
-{
-    const json_t *value = json_object_get(object, key);
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
-        (void)snprintf(id, 32, "%lld", (long long)json_integer_value(value));
-        return true;
-    }
-    const char *text = json_string_value(value);
-    size_t len = text != NULL ? strlen(text) : 0;
-    if (len == 0 || len > 20 || strspn(text, "0123456789") != len) {
-        return false;
-    }
-    (void)snprintf(id, 32, "%s", text);
-    return true;
-}
-
-const json_t *box_conflict(const json_t *reply)
-{
-    const json_t *conflicts = json_object_get(json_object_get(reply, "context_info"), "conflicts");
-    return json_is_array(conflicts) ? json_array_get(conflicts, 0) : conflicts;
-}
-
-#define MAX_PAGES 64
-
-enum fb_status box_list(struct storage_session *s, const char *user, const char *call, const char *path,
-                        const char *fields, json_t **entries_r, long *status_r, struct fb_error *err)
-{
-    json_t *all = json_array();
-    char *marker = NULL;
-    enum fb_status st = all != NULL ? FB_OK : fb_error_set(err, FB_NO_SPACE, "memory");
-    *status_r = 200;
-    for (int page = 0; st == FB_OK && (page == 0 || marker != NULL); page++) {
-        struct fb_buf url;
-        struct box_reply r = {0};
-        fb_buf_init(&url, 8192);
-        char *escaped = marker != NULL ? curl_easy_escape(s->curl, marker, 0) : NULL;
-        st = fb_buf_printf(&url, "%s%s?limit=1000&fields=%s%s%s%s", s->api_url, path, fields,
-                           strstr(path, "/items") != NULL ? "&usemarker=true" : "", escaped != NULL ? "&marker=" : "",
-                           escaped != NULL ? escaped : "");
-        curl_free(escaped);
-        const struct box_request q = {
-            .method = "GET", .url = fb_buf_str(&url), .user = user, .call = call, .is_safe = true};
-        st = st == FB_OK ? box_call(s, &q, &r, err) : fb_error_set(err, st, "a list's address is too long");
-        const json_t *entries = json_object_get(r.json, "entries");
-        free(marker);
-        marker = NULL;
-        if (st == FB_OK && r.status == 404) {
-            *status_r = 404;
-        } else if (st == FB_OK && (r.status != 200 || !json_is_array(entries) || page == MAX_PAGES)) {
-            st = box_unexpected(&q, &r, err);
-        } else if (st == FB_OK) {
-            const char *next = json_string_value(json_object_get(r.json, "next_marker"));
-            marker = next != NULL && next[0] != '\0' ? fb_xstrdup(next) : NULL;
-            st = json_array_extend(all, json_object_get(r.json, "entries")) == 0 ? FB_OK
-                                                                                  : fb_error_set(err, FB_NO_SPACE, "memory");
-        }
-        box_reply_deinit(&r);
-        fb_buf_deinit(&url);
-    }
-    free(marker);
-    if (st != FB_OK) {
-        json_decref(all);
-        return st;
-    }
-    *entries_r = all;
-    return FB_OK;
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Calls per Box user and minute: a bucket in Redis for each user, shared by all workers; while Redis is away, a bucket
+ * Calls per Box user and minute: a bucket in Redis for each user, shared by all workers; while
+ * Redis is away, a bucket
  * of this process with half the rate, since the others do the same and Box's 429 corrects the rest.
  *
- * Box allows 1000 calls and 240 uploads a minute.  In any minute a bucket gives out its size and one minute's refill:
- * 950 and 220.  A caller that must wait takes its place at once (the bucket goes below zero) and sleeps until it is
- * its turn, so that nobody polls.  After a 429 nobody calls before the time that Box named, and the rate falls by a
+ * Box allows 1000 calls and 240 uploads a minute.  In any minute a bucket gives out its size and
+ * one minute's refill:
+ * 950 and 220.  A caller that must wait takes its place at once (the bucket goes below zero) and
+ * sleeps until it is
+ * its turn, so that nobody polls.  After a 429 nobody calls before the time that Box named, and the
+ * rate falls by a
  * third; it comes back within minutes.
  */
 #include <hiredis/hiredis.h>
@@ -21,39 +25,43 @@
 #include "common/service.h"
 #include "services/upload/box_internal.h"
 
-#define CALLS_SIZE     100.0
-#define CALLS_RATE     850.0 /* a minute */
-#define UPLOADS_SIZE   20.0
-#define UPLOADS_RATE   200.0
-#define FACTOR_MIN     0.2
-#define FACTOR_DOWN    0.67
-#define FACTOR_UP      0.1   /* a minute */
-#define MAX_WAIT_MS    30000
-#define MAX_PAUSE_MS   600000
-#define SLICE_MS       200
-#define MAX_USERS      128
+#define CALLS_SIZE   100.0
+#define CALLS_RATE   850.0 /* a minute */
+#define UPLOADS_SIZE 20.0
+#define UPLOADS_RATE 200.0
+#define FACTOR_MIN   0.2
+#define FACTOR_DOWN  0.67
+#define FACTOR_UP    0.1 /* a minute */
+#define MAX_WAIT_MS  30000
+#define MAX_PAUSE_MS 600000
+#define SLICE_MS     200
+#define MAX_USERS    128
 
-/* KEYS[1]: the user's bucket.  ARGV: kind (0 calls, 1 uploads), most ms to wait, calls size, calls rate, uploads size,
- * uploads rate, factor gained a minute.  Gives ms to wait (-1 - ms: too long, nothing taken) and the calls left. */
+/* KEYS[1]: the user's bucket.  ARGV: kind (0 calls, 1 uploads), most ms to wait, calls size, calls
+ * rate, uploads size,
+ * uploads rate, factor gained a minute.  Gives ms to wait (-1 - ms: too long, nothing taken) and
+ * the calls left. */
 static struct fb_script take_script = {
     .name = "box_limit_take",
-    .source = "local now=redis.call('TIME') now=now[1]*1000+math.floor(now[2]/1000)\n"
-              "local b=redis.call('HMGET',KEYS[1],'c','u','t','p','f')\n"
-              "local cs,cr,us,ur=tonumber(ARGV[3]),tonumber(ARGV[4]),tonumber(ARGV[5]),tonumber(ARGV[6])\n"
-              "local t=tonumber(b[3]) or now\n"
-              "local gone=math.max(0,now-t)/60000\n"
-              "local f=math.min(1,(tonumber(b[5]) or 1)+gone*tonumber(ARGV[7]))\n"
-              "local c=math.min(cs,(tonumber(b[1]) or cs)+gone*cr*f)\n"
-              "local u=math.min(us,(tonumber(b[2]) or us)+gone*ur*f)\n"
-              "local p=tonumber(b[4]) or 0\n"
-              "local wait=math.max(0,(1-c)*60000/(cr*f))\n"
-              "if ARGV[1]=='1' then wait=math.max(wait,(1-u)*60000/(ur*f)) end\n"
-              "wait=math.ceil(math.max(wait,p-now))\n"
-              "local ok=wait<=tonumber(ARGV[2])\n"
-              "if ok then c=c-1 if ARGV[1]=='1' then u=u-1 end end\n"
-              "redis.call('HSET',KEYS[1],'c',tostring(c),'u',tostring(u),'t',now,'f',tostring(f))\n"
-              "redis.call('PEXPIRE',KEYS[1],3600000)\n"
-              "return {ok and wait or -1-wait,math.floor(c)}\n"};
+    .source =
+        "local now=redis.call('TIME') now=now[1]*1000+math.floor(now[2]/1000)\n"
+        "local b=redis.call('HMGET',KEYS[1],'c','u','t','p','f')\n"
+        "local "
+        "cs,cr,us,ur=tonumber(ARGV[3]),tonumber(ARGV[4]),tonumber(ARGV[5]),tonumber(ARGV[6])\n"
+        "local t=tonumber(b[3]) or now\n"
+        "local gone=math.max(0,now-t)/60000\n"
+        "local f=math.min(1,(tonumber(b[5]) or 1)+gone*tonumber(ARGV[7]))\n"
+        "local c=math.min(cs,(tonumber(b[1]) or cs)+gone*cr*f)\n"
+        "local u=math.min(us,(tonumber(b[2]) or us)+gone*ur*f)\n"
+        "local p=tonumber(b[4]) or 0\n"
+        "local wait=math.max(0,(1-c)*60000/(cr*f))\n"
+        "if ARGV[1]=='1' then wait=math.max(wait,(1-u)*60000/(ur*f)) end\n"
+        "wait=math.ceil(math.max(wait,p-now))\n"
+        "local ok=wait<=tonumber(ARGV[2])\n"
+        "if ok then c=c-1 if ARGV[1]=='1' then u=u-1 end end\n"
+        "redis.call('HSET',KEYS[1],'c',tostring(c),'u',tostring(u),'t',now,'f',tostring(f))\n"
+        "redis.call('PEXPIRE',KEYS[1],3600000)\n"
+        "return {ok and wait or -1-wait,math.floor(c)}\n"};
 
 /* ARGV: ms, lowest factor, factor by which it falls, ms in which it falls once. */
 static struct fb_script pause_script = {
@@ -114,7 +122,8 @@ static struct bucket *find_bucket(const char *user)
     }
     /* More users than a policy has: they share the last one, which is only slower. */
     struct bucket *b = &buckets[bucket_count < MAX_USERS ? bucket_count++ : MAX_USERS - 1];
-    *b = (struct bucket){.calls = CALLS_SIZE / 2, .uploads = UPLOADS_SIZE / 2, .at_ms = fb_mono_ms()};
+    *b = (struct bucket){
+        .calls = CALLS_SIZE / 2, .uploads = UPLOADS_SIZE / 2, .at_ms = fb_mono_ms()};
     (void)snprintf(b->user, sizeof b->user, "%s", user);
     return b;
 }
@@ -155,25 +164,27 @@ static void pause_here(const char *user, int64_t ms)
 
 /* ---- with Redis ---- */
 
-static bool ask_redis(struct storage_session *s, struct fb_script *script, const char *user, size_t arg_count,
-                      const struct fb_slice *args, struct redisReply **reply_r)
+static bool ask_redis(struct storage_session *s, struct fb_script *script, const char *user,
+                      size_t arg_count, const struct fb_slice *args, struct redisReply **reply_r)
 {
     struct fb_error own = {0};
     char key[200];
     (void)pthread_once(&once, prepare);
     (void)snprintf(key, sizeof key, "fb:box:limit:{%s}", user);
     const struct fb_slice keys[] = {fb_slice_str(key)};
-    if (s->redis == NULL || fb_redis_script(s->redis, script, 1, keys, arg_count, args, reply_r, &own) != FB_OK) {
+    if (s->redis == NULL ||
+        fb_redis_script(s->redis, script, 1, keys, arg_count, args, reply_r, &own) != FB_OK) {
         return false;
     }
     return true;
 }
 
-static bool take_there(struct storage_session *s, const char *user, enum box_limit kind, int64_t *wait_r,
-                       int64_t *left_r)
+static bool take_there(struct storage_session *s, const char *user, enum box_limit kind,
+                       int64_t *wait_r, int64_t *left_r)
 {
     char text[6][24];
-    const double numbers[6] = {MAX_WAIT_MS, CALLS_SIZE, CALLS_RATE, UPLOADS_SIZE, UPLOADS_RATE, FACTOR_UP};
+    const double numbers[6] = {MAX_WAIT_MS,  CALLS_SIZE,   CALLS_RATE,
+                               UPLOADS_SIZE, UPLOADS_RATE, FACTOR_UP};
     struct fb_slice args[7] = {fb_slice_str(kind == BOX_LIMIT_UPLOADS ? "1" : "0")};
     struct redisReply *reply = NULL;
     for (size_t i = 0; i < 6; i++) {
@@ -184,7 +195,8 @@ static bool take_there(struct storage_session *s, const char *user, enum box_lim
         return false;
     }
     bool ok = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-              reply->element[0]->type == REDIS_REPLY_INTEGER && reply->element[1]->type == REDIS_REPLY_INTEGER;
+              reply->element[0]->type == REDIS_REPLY_INTEGER &&
+              reply->element[1]->type == REDIS_REPLY_INTEGER;
     if (ok) {
         *wait_r = reply->element[0]->integer;
         *left_r = reply->element[1]->integer;
@@ -193,20 +205,8 @@ static bool take_there(struct storage_session *s, const char *user, enum box_lim
     return ok;
 }
 
-/* A label's value without what the exposition format would have to escape. */
-static void label(const char *text, char *out, size_t size)
-{
-    size_t n = 0;
-    for (; text[n] != '\0' && n + 1 < size; n++) {
-        out[n] = text[n];
-        if (text[n] == '"' || text[n] == '\\' || (unsigned char)text[n] < 0x20) {
-            out[n] = '_';
-        }
-    }
-    out[n] = '\0';
-}
-
-enum fb_status box_limit_take(struct storage_session *s, const char *user, enum box_limit kind, struct fb_error *err)
+enum fb_status box_limit_take(struct storage_session *s, const char *user, enum box_limit kind,
+                              struct fb_error *err)
 {
     char name[161];
     char storage[100];
@@ -217,13 +217,16 @@ enum fb_status box_limit_take(struct storage_session *s, const char *user, enum 
     if (!take_there(s, name, kind, &wait_ms, &left)) {
         wait_ms = take_here(name, kind, &left);
     }
-    label(s->storage->name, storage, sizeof storage);
-    label(user[0] != '\0' ? user : "service account", name, sizeof name);
+    box_label(s->storage->name, storage, sizeof storage);
+    box_label(user[0] != '\0' ? user : "service account", name, sizeof name);
     (void)snprintf(labels, sizeof labels, "storage=\"%s\",user=\"%s\"", storage, name);
     fb_metric_set("fumibako_storage_limit_remaining", labels, left > 0 ? (double)left : 0);
     if (wait_ms < 0) {
-        return fb_error_set(err, FB_AGAIN, "Box's limit of calls is used up for %lld s; more Box users in the storage's "
-                                           "`users` raise it", (long long)((-1 - wait_ms + 999) / 1000));
+        return fb_error_set(
+            err, FB_AGAIN,
+            "Box's limit of calls is used up for %lld s; more Box users in the storage's "
+            "`users` raise it",
+            (long long)((-1 - wait_ms + 999) / 1000));
     }
     if (wait_ms > 0 && !box_sleep(wait_ms)) {
         return fb_error_set(err, FB_AGAIN, "stopping");
@@ -242,8 +245,8 @@ void box_limit_pause(struct storage_session *s, const char *user, int64_t ms)
     (void)snprintf(text[0], sizeof text[0], "%lld", (long long)ms);
     (void)snprintf(text[1], sizeof text[1], "%.3f", FACTOR_MIN);
     (void)snprintf(text[2], sizeof text[2], "%.3f", FACTOR_DOWN);
-    const struct fb_slice args[] = {fb_slice_str(text[0]), fb_slice_str(text[1]), fb_slice_str(text[2]),
-                                    FB_SLICE_LITERAL("10000")};
+    const struct fb_slice args[] = {fb_slice_str(text[0]), fb_slice_str(text[1]),
+                                    fb_slice_str(text[2]), FB_SLICE_LITERAL("10000")};
     if (ask_redis(s, &pause_script, name, 4, args, &reply)) {
         freeReplyObject(reply);
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Names as Box takes them (contract: at most 255 characters, unique in a folder without case).  Decides about what Box
- * refuses, what Windows refuses when the recipient saves the file, and what would show another name than it is.
+ * Names as Box takes them (contract: at most 255 characters, unique in a folder without case).
+ * Decides about what Box
+ * refuses, what Windows refuses when the recipient saves the file, and what would show another name
+ * than it is.
  */
 #include <locale.h>
 #include <pthread.h>
@@ -13,7 +15,7 @@
 
 #define MAX_NAME      255
 #define MAX_EXTENSION 16 /* with its dot; a longer tail is a sentence, not an extension */
-#define MAX_POINTS     4096
+#define MAX_POINTS    4096
 #define FEW_TRIES     4
 #define BAD           0xfffdU
 
@@ -30,7 +32,11 @@ static uint32_t decode(const uint8_t **at, const uint8_t *end)
 {
     const uint8_t *p = *at;
     uint32_t c = *p++;
-    int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
+    int more = c < 0x80                ? 0
+               : c >= 0xc2 && c < 0xe0 ? 1
+               : c >= 0xe0 && c < 0xf0 ? 2
+               : c >= 0xf0 && c < 0xf5 ? 3
+                                       : -1;
     if (more < 0) {
         *at = p;
         return BAD;
@@ -108,7 +114,8 @@ static void read_name(const char *text, struct name *n)
     n->len = 0;
     while (at < end) {
         if (n->len == MAX_POINTS) {
-            memmove(n->c + MAX_POINTS / 2, n->c + MAX_POINTS / 2 + 1, (MAX_POINTS / 2 - 1) * sizeof n->c[0]);
+            memmove(n->c + MAX_POINTS / 2, n->c + MAX_POINTS / 2 + 1,
+                    (MAX_POINTS / 2 - 1) * sizeof n->c[0]);
             n->len--;
         }
         n->c[n->len++] = tame(decode(&at, end));
@@ -153,7 +160,8 @@ static uint32_t fold(uint32_t c)
     if (c < 0x80 || unicode == (locale_t)0) {
         return c >= 'A' && c <= 'Z' ? c + 32 : c;
     }
-    /* By way of the capital: letters with two small forms (final sigma, long s) are the same name. */
+    /* By way of the capital: letters with two small forms (final sigma, long s) are the same name.
+     * */
     return (uint32_t)towlower_l(towupper_l((wint_t)c, unicode), unicode);
 }
 
@@ -184,7 +192,8 @@ static bool is_taken(const char *name, char *const *taken, size_t taken_count)
     return false;
 }
 
-enum fb_status box_safe_name(const char *name, char *const *taken, size_t taken_count, struct fb_buf *out)
+enum fb_status box_safe_name(const char *name, char *const *taken, size_t taken_count,
+                             struct fb_buf *out)
 {
     struct name n;
     (void)pthread_once(&unicode_once, open_unicode);
@@ -193,7 +202,8 @@ enum fb_status box_safe_name(const char *name, char *const *taken, size_t taken_
         read_name("file", &n);
     }
     enum fb_status s = compose(&n, "", out);
-    /* Few tries with small numbers: two thousand files of one name must not cost a million comparisons each. */
+    /* Few tries with small numbers: two thousand files of one name must not cost a million
+     * comparisons each. */
     size_t number = 2;
     for (size_t i = 0; s == FB_OK && is_taken(fb_buf_str(out), taken, taken_count); i++, number++) {
         char suffix[32];

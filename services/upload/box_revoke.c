@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Closing a parcel, and deleting it.  Everything here may be said twice: what is gone already is done. */
+ * Closing a parcel, and deleting it.  Everything here may be said twice: what is gone already is
+ * done. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ static bool is_named(const uint32_t *recipients, size_t count, uint32_t recipien
 
 static bool is_id(const char *text)
 {
-    return text != NULL && text[0] != '\0' && strlen(text) <= 20 && strspn(text, "0123456789") == strlen(text);
+    return text != NULL && text[0] != '\0' && strlen(text) <= 20 &&
+           strspn(text, "0123456789") == strlen(text);
 }
 
 static bool has_folder(const struct fb_parcel *parcel)
@@ -28,8 +30,9 @@ static bool has_folder(const struct fb_parcel *parcel)
 }
 
 /* Removes every collaboration of one address that the folder has. */
-static enum fb_status remove_address(struct storage_session *s, const struct fb_parcel *parcel, const json_t *direct,
-                                     const char *address, struct fb_error *err)
+static enum fb_status remove_address(struct storage_session *s, const struct fb_parcel *parcel,
+                                     const json_t *direct, const char *address,
+                                     struct fb_error *err)
 {
     enum fb_status st = FB_OK;
     size_t i = 0;
@@ -44,8 +47,8 @@ static enum fb_status remove_address(struct storage_session *s, const struct fb_
     return st;
 }
 
-static enum fb_status revoke_some(struct storage_session *s, const struct fb_parcel *parcel, const uint32_t *recipients,
-                                  size_t count, struct fb_error *err)
+static enum fb_status revoke_some(struct storage_session *s, const struct fb_parcel *parcel,
+                                  const uint32_t *recipients, size_t count, struct fb_error *err)
 {
     json_t *direct = NULL;
     enum fb_status st = FB_OK;
@@ -66,7 +69,8 @@ static enum fb_status revoke_some(struct storage_session *s, const struct fb_par
 }
 
 /* The list says who is in; the grants say who may be invited without being in any list. */
-static enum fb_status revoke_all(struct storage_session *s, const struct fb_parcel *parcel, struct fb_error *err)
+static enum fb_status revoke_all(struct storage_session *s, const struct fb_parcel *parcel,
+                                 struct fb_error *err)
 {
     json_t *direct = NULL;
     enum fb_status st = box_remove_link(s, parcel, err);
@@ -88,7 +92,8 @@ static enum fb_status revoke_all(struct storage_session *s, const struct fb_parc
         json_array_foreach(direct, i, c)
         {
             char other[32];
-            is_removed = is_removed || (id != NULL && box_json_id(c, "id", other) && strcmp(other, id) == 0);
+            is_removed =
+                is_removed || (id != NULL && box_json_id(c, "id", other) && strcmp(other, id) == 0);
         }
         if (is_id(id) && !is_removed) {
             st = box_remove_collaboration(s, parcel, id, err);
@@ -109,8 +114,8 @@ static bool is_everybody(const struct fb_parcel *parcel, const uint32_t *recipie
     return true;
 }
 
-enum fb_status box_revoke(struct storage_session *s, const struct fb_parcel *parcel, const uint32_t *recipients,
-                          size_t count, struct fb_error *err)
+enum fb_status box_revoke(struct storage_session *s, const struct fb_parcel *parcel,
+                          const uint32_t *recipients, size_t count, struct fb_error *err)
 {
     if (!has_folder(parcel)) {
         return FB_OK;
@@ -124,16 +129,19 @@ enum fb_status box_revoke(struct storage_session *s, const struct fb_parcel *par
 
 /* ---- deleting ---- */
 
-static enum fb_status delete_call(struct storage_session *s, const struct fb_parcel *parcel, const char *what,
-                                  const char *call, const char *denied, struct fb_error *err)
+static enum fb_status delete_call(struct storage_session *s, const struct fb_parcel *parcel,
+                                  const char *what, const char *call, const char *denied,
+                                  struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
     (void)snprintf(url, sizeof url, "%s/folders/%s%s", s->api_url, parcel->folder_id, what);
-    const struct box_request q = {.method = "DELETE", .url = url, .user = parcel->user, .call = call, .is_safe = true};
+    const struct box_request q = {
+        .method = "DELETE", .url = url, .user = parcel->user, .call = call, .is_safe = true};
     enum fb_status st = box_call(s, &q, &r, err);
     if (st == FB_DENIED && r.status == 403) {
-        st = fb_error_set(err, FB_DENIED, "%s (HTTP 403 %s, request %s)", denied, r.code, r.request_id);
+        st = fb_error_set(err, FB_DENIED, "%s (HTTP 403 %s, request %s)", denied, r.code,
+                          r.request_id);
     } else if (st == FB_OK && r.status != 204 && r.status != 200 && r.status != 404) {
         st = box_unexpected(&q, &r, err);
     }
@@ -141,7 +149,8 @@ static enum fb_status delete_call(struct storage_session *s, const struct fb_par
     return st;
 }
 
-enum fb_status box_purge(struct storage_session *s, const struct fb_parcel *parcel, struct fb_error *err)
+enum fb_status box_purge(struct storage_session *s, const struct fb_parcel *parcel,
+                         struct fb_error *err)
 {
     if (!has_folder(parcel)) {
         return FB_OK;
@@ -150,13 +159,18 @@ enum fb_status box_purge(struct storage_session *s, const struct fb_parcel *parc
     enum fb_status st = revoke_all(s, parcel, err);
     if (st == FB_OK) {
         st = delete_call(s, parcel, "?recursive=true", "folders.delete",
-                         "access is ended, but Box does not let the folder be deleted: a retention policy, a legal hold or a "
-                         "lock is on it; ask the Box administrator", err);
+                         "access is ended, but Box does not let the folder be deleted: a retention "
+                         "policy, a legal hold or a "
+                         "lock is on it; ask the Box administrator",
+                         err);
     }
     if (st == FB_OK) {
         st = delete_call(s, parcel, "/trash", "folders.purge",
-                         "access is ended and the folder is in the trash, but Box does not let it be purged: permanent "
-                         "deletion is limited to administrators, or a retention policy is on it; it goes with the trash", err);
+                         "access is ended and the folder is in the trash, but Box does not let it "
+                         "be purged: permanent "
+                         "deletion is limited to administrators, or a retention policy is on it; "
+                         "it goes with the trash",
+                         err);
     }
     return st;
 }

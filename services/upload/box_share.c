@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening a parcel.  What Box answers is held against what the security definition promises; when Box gave more, or
- * so little that the recipients could not read, the parcel is closed again and the message is held.  Collaborations are
+ * Opening a parcel.  What Box answers is held against what the security definition promises; when
+ * Box gave more, or
+ * so little that the recipients could not read, the parcel is closed again and the message is held.
+ *  Collaborations are
  * in box_collab.c, taking away in box_revoke.c.
  */
 #include <stdio.h>
@@ -25,7 +27,8 @@ static char pick(const char *from)
     return from[fb_random_below(strlen(from))];
 }
 
-/* Box asks for 8 characters and a digit, a capital or a sign; this has 16 and all of capital, small letter and digit. */
+/* Box asks for 8 characters and a digit, a capital or a sign; this has 16 and all of capital, small
+ * letter and digit. */
 static void make_password(char out[PASSWORD_LEN + 1])
 {
     static const char *const kinds[] = {capitals, smalls, digits};
@@ -43,18 +46,27 @@ static void make_password(char out[PASSWORD_LEN + 1])
 
 /* ---- watermark ---- */
 
-static enum fb_status set_watermark(struct storage_session *s, const struct fb_parcel *parcel, struct fb_error *err)
+static enum fb_status set_watermark(struct storage_session *s, const struct fb_parcel *parcel,
+                                    struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
     (void)snprintf(url, sizeof url, "%s/folders/%s/watermark", s->api_url, parcel->folder_id);
     json_t *body = json_pack("{s:{s:s}}", "watermark", "imprint", "default");
-    const struct box_request q = {
-        .method = "PUT", .url = url, .user = parcel->user, .call = "folders.watermark", .body = body, .is_safe = true};
-    enum fb_status st = body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
+    const struct box_request q = {.method = "PUT",
+                                  .url = url,
+                                  .user = parcel->user,
+                                  .call = "folders.watermark",
+                                  .body = body,
+                                  .is_safe = true};
+    enum fb_status st =
+        body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
     if (st == FB_DENIED || (st == FB_OK && r.status != 200 && r.status != 201)) {
-        st = fb_error_set(err, FB_DENIED, "Box refuses the watermark (HTTP %ld %s); the plan must have watermarking, or the "
-                                          "security definition must not ask for it", r.status, r.code);
+        st = fb_error_set(
+            err, FB_DENIED,
+            "Box refuses the watermark (HTTP %ld %s); the plan must have watermarking, or the "
+            "security definition must not ask for it",
+            r.status, r.code);
     }
     box_reply_deinit(&r);
     json_decref(body);
@@ -77,16 +89,19 @@ static json_t *link_body(const struct wanted *w)
     json_t *link = json_pack("{s:s}", "access", w->level);
     bool ok = link != NULL;
     if (ok && w->is_open) {
-        ok = json_object_set_new(link, "permissions", json_pack("{s:b}", "can_download", w->can_download)) == 0;
+        ok = json_object_set_new(link, "permissions",
+                                 json_pack("{s:b}", "can_download", w->can_download)) == 0;
     }
     if (ok && strcmp(w->level, "open") == 0) {
-        ok = json_object_set_new(link, "password", w->password != NULL ? json_string(w->password) : json_null()) == 0;
+        ok = json_object_set_new(link, "password",
+                                 w->password != NULL ? json_string(w->password) : json_null()) == 0;
     }
     if (ok && w->is_open && w->expires_ms > 0) {
         char text[40];
         struct tm tm;
         time_t at = (time_t)(w->expires_ms / 1000);
-        ok = gmtime_r(&at, &tm) != NULL && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0 &&
+        ok = gmtime_r(&at, &tm) != NULL &&
+             strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0 &&
              json_object_set_new(link, "unshared_at", json_string(text)) == 0;
     }
     json_t *body = ok ? json_pack("{s:O}", "shared_link", link) : NULL;
@@ -100,20 +115,25 @@ static int rank(const char *level)
 }
 
 /* What Box made of the link against what was promised. */
-static enum fb_status check_link(const struct storage_session *s, const struct wanted *w, const json_t *link,
-                                 bool *can_download_r, struct fb_error *err)
+static enum fb_status check_link(const struct storage_session *s, const struct wanted *w,
+                                 const json_t *link, bool *can_download_r, struct fb_error *err)
 {
     const char *url = json_string_value(json_object_get(link, "url"));
     const char *access = json_string_value(json_object_get(link, "effective_access"));
     const char *permission = json_string_value(json_object_get(link, "effective_permission"));
     if (url == NULL || access == NULL || !box_url_is_trusted(s, url)) {
-        return fb_error_set(err, FB_DENIED, "Box folders.link: the answer has no link, or one that does not lead to Box");
+        return fb_error_set(
+            err, FB_DENIED,
+            "Box folders.link: the answer has no link, or one that does not lead to Box");
     }
     if (strcmp(access, w->level) != 0) {
         bool is_wider = rank(access) > rank(w->level);
-        return fb_error_set(err, FB_DENIED, "Box makes the link \"%.20s\" where \"%s\" was asked for, so that %s; change the "
-                                            "enterprise's shared link settings or the security definition", access, w->level,
-                            is_wider ? "more people could read than promised" : "those it is for could not read");
+        return fb_error_set(
+            err, FB_DENIED,
+            "Box makes the link \"%.20s\" where \"%s\" was asked for, so that %s; change the "
+            "enterprise's shared link settings or the security definition",
+            access, w->level,
+            is_wider ? "more people could read than promised" : "those it is for could not read");
     }
     *can_download_r = w->can_download;
     if (!w->is_open) {
@@ -121,27 +141,36 @@ static enum fb_status check_link(const struct storage_session *s, const struct w
     }
     bool downloads = permission == NULL || strstr(permission, "preview") == NULL;
     if (downloads && !w->can_download) {
-        return fb_error_set(err, FB_DENIED, "Box lets the link download where preview only was promised");
+        return fb_error_set(err, FB_DENIED,
+                            "Box lets the link download where preview only was promised");
     }
     *can_download_r = downloads;
     if (w->password != NULL && !json_is_true(json_object_get(link, "is_password_enabled"))) {
         return fb_error_set(err, FB_DENIED, "Box made the link without its password");
     }
     if (w->expires_ms > 0 && !json_is_string(json_object_get(link, "unshared_at"))) {
-        return fb_error_set(err, FB_DENIED, "Box made the link without its end; expiring links need a paid plan");
+        return fb_error_set(err, FB_DENIED,
+                            "Box made the link without its end; expiring links need a paid plan");
     }
     return FB_OK;
 }
 
-enum fb_status box_remove_link(struct storage_session *s, const struct fb_parcel *parcel, struct fb_error *err)
+enum fb_status box_remove_link(struct storage_session *s, const struct fb_parcel *parcel,
+                               struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
-    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=shared_link", s->api_url, parcel->folder_id);
+    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=shared_link", s->api_url,
+                   parcel->folder_id);
     json_t *body = json_pack("{s:n}", "shared_link");
-    const struct box_request q = {
-        .method = "PUT", .url = url, .user = parcel->user, .call = "folders.unlink", .body = body, .is_safe = true};
-    enum fb_status st = body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
+    const struct box_request q = {.method = "PUT",
+                                  .url = url,
+                                  .user = parcel->user,
+                                  .call = "folders.unlink",
+                                  .body = body,
+                                  .is_safe = true};
+    enum fb_status st =
+        body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
     if (st == FB_OK && r.status == 200 && json_is_object(json_object_get(r.json, "shared_link"))) {
         st = fb_error_set(err, FB_AGAIN, "Box folders.unlink: the link is still there");
     } else if (st == FB_OK && r.status != 200 && r.status != 404) {
@@ -152,18 +181,24 @@ enum fb_status box_remove_link(struct storage_session *s, const struct fb_parcel
     return st;
 }
 
-static enum fb_status set_link(struct storage_session *s, const struct wanted *w, struct fb_parcel *parcel,
-                               struct fb_error *err)
+static enum fb_status set_link(struct storage_session *s, const struct wanted *w,
+                               struct fb_parcel *parcel, struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
     bool is_made = false;
     bool can_download = false;
-    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=shared_link", s->api_url, parcel->folder_id);
+    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=shared_link", s->api_url,
+                   parcel->folder_id);
     json_t *body = link_body(w);
-    const struct box_request q = {
-        .method = "PUT", .url = url, .user = parcel->user, .call = "folders.link", .body = body, .is_safe = true};
-    enum fb_status st = body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
+    const struct box_request q = {.method = "PUT",
+                                  .url = url,
+                                  .user = parcel->user,
+                                  .call = "folders.link",
+                                  .body = body,
+                                  .is_safe = true};
+    enum fb_status st =
+        body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
     if (st == FB_OK && r.status == 200) {
         const json_t *link = json_object_get(r.json, "shared_link");
         is_made = true;
@@ -174,15 +209,19 @@ static enum fb_status set_link(struct storage_session *s, const struct wanted *w
             parcel->can_download = can_download;
         }
     } else if (st == FB_OK) {
-        st = r.status == 404 ? fb_error_set(err, FB_AGAIN, "Box folders.link: the parcel's folder is gone")
-                             : fb_error_set(err, FB_DENIED, "Box refuses a link \"%s\"%s (HTTP %ld %s): see the enterprise's "
-                                                            "shared link settings", w->level,
-                                            w->expires_ms > 0 && w->is_open ? " with an end" : "", r.status, r.code);
+        st = r.status == 404
+                 ? fb_error_set(err, FB_AGAIN, "Box folders.link: the parcel's folder is gone")
+                 : fb_error_set(err, FB_DENIED,
+                                "Box refuses a link \"%s\"%s (HTTP %ld %s): see the enterprise's "
+                                "shared link settings",
+                                w->level, w->expires_ms > 0 && w->is_open ? " with an end" : "",
+                                r.status, r.code);
     }
     if (is_made && st != FB_OK) {
         struct fb_error own = {0};
         if (box_remove_link(s, parcel, &own) != FB_OK) {
-            fb_log(FB_ERROR, "a link that is not as promised could not be taken back: %s", own.text);
+            fb_log(FB_ERROR, "a link that is not as promised could not be taken back: %s",
+                   own.text);
         }
     }
     box_reply_deinit(&r);
@@ -204,8 +243,8 @@ void box_clear_grants(struct fb_parcel *parcel)
     parcel->grant_count = 0;
 }
 
-void box_set_grant(struct fb_parcel_grant *g, const struct storage_grant_request *request, const char *id,
-                   const char *state)
+void box_set_grant(struct fb_parcel_grant *g, const struct storage_grant_request *request,
+                   const char *id, const char *state)
 {
     *g = (struct fb_parcel_grant){.recipient = request->recipient,
                                   .address = fb_xstrdup(request->address),
@@ -213,7 +252,8 @@ void box_set_grant(struct fb_parcel_grant *g, const struct storage_grant_request
                                   .state = fb_xstrdup(state)};
 }
 
-static void grant_by_link(struct fb_parcel *parcel, const struct storage_grant_request *requests, size_t count)
+static void grant_by_link(struct fb_parcel *parcel, const struct storage_grant_request *requests,
+                          size_t count)
 {
     box_clear_grants(parcel);
     parcel->grants = fb_xcalloc(count > 0 ? count : 1, sizeof *parcel->grants);
@@ -242,8 +282,8 @@ static void choose_password(const struct fb_policy_security *security, struct fb
 }
 
 enum fb_status box_share(struct storage_session *s, const struct fb_policy_security *security,
-                         const struct storage_grant_request *requests, size_t count, struct fb_parcel *parcel,
-                         struct fb_error *err)
+                         const struct storage_grant_request *requests, size_t count,
+                         struct fb_parcel *parcel, struct fb_error *err)
 {
     static const struct wanted kinds[] = {
         [FB_ACCESS_RECIPIENTS] = {.level = "collaborators", .name = "recipients"},
@@ -256,7 +296,8 @@ enum fb_status box_share(struct storage_session *s, const struct fb_policy_secur
     w.password = parcel->password[0] != '\0' ? parcel->password : NULL;
     w.expires_ms = parcel->expires_ms;
     if (w.is_open && w.expires_ms > 0 && w.expires_ms <= fb_now_ms() + 1000) {
-        return fb_error_set(err, FB_DENIED, "the parcel's time was over before it could be opened to anybody");
+        return fb_error_set(err, FB_DENIED,
+                            "the parcel's time was over before it could be opened to anybody");
     }
     enum fb_status st = security->is_watermarked ? set_watermark(s, parcel, err) : FB_OK;
     if (st == FB_OK) {

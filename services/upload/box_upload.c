@@ -6,7 +6,8 @@
  *       --other bytes there--> new version (the body's PDF, painted again after a crash)
  *       --answer lost--> look, then send again
  *
- * Box checks Content-MD5 (a SHA-1, whatever its name says) against what it received, and we check the SHA-1 of its answer:
+ * Box checks Content-MD5 (a SHA-1, whatever its name says) against what it received, and we check
+ * the SHA-1 of its answer:
  * a file counts only when both agree with what render found in the message.
  */
 #include <stdio.h>
@@ -31,8 +32,8 @@ void box_forget_listing(struct storage_session *s)
     s->listing_folder = NULL;
 }
 
-enum fb_status box_take_file(const json_t *file, const struct upload_stream *stream, struct fb_parcel_file *file_r,
-                             struct fb_error *err)
+enum fb_status box_take_file(const json_t *file, const struct upload_stream *stream,
+                             struct fb_parcel_file *file_r, struct fb_error *err)
 {
     char id[32];
     uint8_t sha1[FB_SHA1_SIZE];
@@ -46,7 +47,8 @@ enum fb_status box_take_file(const json_t *file, const struct upload_stream *str
     free(file_r->file_id);
     file_r->file_id = fb_xstrdup(id);
     if (memcmp(sha1, stream->sha1, sizeof sha1) != 0 ||
-        (size != NULL && (!json_is_integer(size) || json_integer_value(size) != (json_int_t)stream->size))) {
+        (size != NULL &&
+         (!json_is_integer(size) || json_integer_value(size) != (json_int_t)stream->size))) {
         return fb_error_set(err, FB_EXISTS, "Box holds other bytes than were sent");
     }
     file_r->size = stream->size;
@@ -55,8 +57,8 @@ enum fb_status box_take_file(const json_t *file, const struct upload_stream *str
 }
 
 /* FB_OK, FB_EXISTS (file_id says which; NULL: it is no file), FB_NOT_FOUND. */
-static enum fb_status take_item(const json_t *item, const struct upload_stream *stream, struct fb_parcel_file *file_r,
-                                struct fb_error *err)
+static enum fb_status take_item(const json_t *item, const struct upload_stream *stream,
+                                struct fb_parcel_file *file_r, struct fb_error *err)
 {
     const char *type = json_string_value(json_object_get(item, "type"));
     if (type == NULL || strcmp(type, "file") != 0) {
@@ -67,16 +69,17 @@ static enum fb_status take_item(const json_t *item, const struct upload_stream *
     return box_take_file(item, stream, file_r, err);
 }
 
-enum fb_status box_adopt(struct storage_session *s, const struct fb_parcel *parcel, const char *name,
-                         const struct upload_stream *stream, struct fb_parcel_file *file_r, struct fb_error *err)
+enum fb_status box_adopt(struct storage_session *s, const struct fb_parcel *parcel,
+                         const char *name, const struct upload_stream *stream,
+                         struct fb_parcel_file *file_r, struct fb_error *err)
 {
     if (s->listing == NULL || strcmp(s->listing_folder, parcel->folder_id) != 0) {
         char path[64];
         long status = 0;
         box_forget_listing(s);
         (void)snprintf(path, sizeof path, "/folders/%s/items", parcel->folder_id);
-        enum fb_status st =
-            box_list(s, parcel->user, "folders.items", path, "id,type,name,size,sha1", &s->listing, &status, err);
+        enum fb_status st = box_list(s, parcel->user, "folders.items", path,
+                                     "id,type,name,size,sha1", &s->listing, &status, err);
         if (st != FB_OK) {
             return st;
         }
@@ -94,8 +97,9 @@ enum fb_status box_adopt(struct storage_session *s, const struct fb_parcel *parc
     return FB_NOT_FOUND;
 }
 
-enum fb_status box_adopt_conflict(struct storage_session *s, const struct fb_parcel *parcel, const json_t *reply,
-                                  const char *name, const struct upload_stream *stream, struct fb_parcel_file *file_r,
+enum fb_status box_adopt_conflict(struct storage_session *s, const struct fb_parcel *parcel,
+                                  const json_t *reply, const char *name,
+                                  const struct upload_stream *stream, struct fb_parcel_file *file_r,
                                   struct fb_error *err)
 {
     char id[32];
@@ -108,11 +112,13 @@ enum fb_status box_adopt_conflict(struct storage_session *s, const struct fb_par
     if (type == NULL || strcmp(type, "file") != 0 || !box_json_id(conflict, "id", id)) {
         return box_adopt(s, parcel, name, stream, file_r, err);
     }
-    (void)snprintf(url, sizeof url, "%s/files/%s?fields=id,type,name,size,sha1,parent", s->api_url, id);
+    (void)snprintf(url, sizeof url, "%s/files/%s?fields=id,type,name,size,sha1,parent", s->api_url,
+                   id);
     const struct box_request q = {
         .method = "GET", .url = url, .user = parcel->user, .call = "files.get", .is_safe = true};
     enum fb_status st = box_call(s, &q, &r, err);
-    if (st == FB_OK && r.status == 200 && box_json_id(json_object_get(r.json, "parent"), "id", parent) &&
+    if (st == FB_OK && r.status == 200 &&
+        box_json_id(json_object_get(r.json, "parent"), "id", parent) &&
         strcmp(parent, parcel->folder_id) == 0) {
         st = take_item(r.json, stream, file_r, err);
     } else if (st == FB_OK && (r.status == 200 || r.status == 404)) {
@@ -168,8 +174,9 @@ static int seek_body(void *ctx, curl_off_t offset, int origin)
 
 static bool add_attributes(curl_mime *mime, const char *folder_id, const char *name)
 {
-    json_t *attributes = folder_id != NULL ? json_pack("{s:s,s:{s:s}}", "name", name, "parent", "id", folder_id)
-                                           : json_pack("{s:s}", "name", name);
+    json_t *attributes = folder_id != NULL
+                             ? json_pack("{s:s,s:{s:s}}", "name", name, "parent", "id", folder_id)
+                             : json_pack("{s:s}", "name", name);
     char *text = attributes != NULL ? json_dumps(attributes, JSON_COMPACT) : NULL;
     curl_mimepart *part = text != NULL ? curl_mime_addpart(mime) : NULL;
     bool ok = part != NULL && curl_mime_name(part, "attributes") == CURLE_OK &&
@@ -179,16 +186,20 @@ static bool add_attributes(curl_mime *mime, const char *folder_id, const char *n
     return ok;
 }
 
-/* The attributes must come first (Box: metadata_after_file_contents).  The file's own name stands in the attributes; in
+/* The attributes must come first (Box: metadata_after_file_contents).  The file's own name stands
+ * in the attributes; in
  * the part it is a constant, so that no quoting is needed. */
-static curl_mime *make_body(CURL *curl, const char *folder_id, const char *name, const char *type, struct body *body)
+static curl_mime *make_body(CURL *curl, const char *folder_id, const char *name, const char *type,
+                            struct body *body)
 {
     curl_mime *mime = curl_mime_init(curl);
     bool ok = mime != NULL && add_attributes(mime, folder_id, name);
     curl_mimepart *part = ok ? curl_mime_addpart(mime) : NULL;
-    ok = part != NULL && curl_mime_name(part, "file") == CURLE_OK && curl_mime_filename(part, "content") == CURLE_OK &&
-         curl_mime_type(part, type) == CURLE_OK &&
-         curl_mime_data_cb(part, (curl_off_t)body->stream->size, read_body, seek_body, NULL, body) == CURLE_OK;
+    ok =
+        part != NULL && curl_mime_name(part, "file") == CURLE_OK &&
+        curl_mime_filename(part, "content") == CURLE_OK && curl_mime_type(part, type) == CURLE_OK &&
+        curl_mime_data_cb(part, (curl_off_t)body->stream->size, read_body, seek_body, NULL, body) ==
+            CURLE_OK;
     if (!ok) {
         curl_mime_free(mime);
         return NULL;
@@ -196,13 +207,16 @@ static curl_mime *make_body(CURL *curl, const char *folder_id, const char *name,
     return mime;
 }
 
-/* A media type goes into a header: letters, digits and a few signs, else a type that says nothing. */
+/* A media type goes into a header: letters, digits and a few signs, else a type that says nothing.
+ * */
 static const char *safe_type(const char *type)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&^_.+-/";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&^_.+-/";
     size_t len = type != NULL ? strlen(type) : 0;
-    return len > 2 && len < 128 && strspn(type, allowed) == len && strchr(type, '/') != NULL ? type
-                                                                                            : "application/octet-stream";
+    return len > 2 && len < 128 && strspn(type, allowed) == len && strchr(type, '/') != NULL
+               ? type
+               : "application/octet-stream";
 }
 
 static struct curl_slist *digest_header(const uint8_t sha1[FB_SHA1_SIZE])
@@ -223,8 +237,8 @@ struct put {
 };
 
 /* Sends the bytes once: as a new file, or as a version of file_id.  r says what Box made of it. */
-static enum fb_status send_once(const struct put *p, const char *file_id, struct box_request *q, struct box_reply *r,
-                                struct fb_error *err)
+static enum fb_status send_once(const struct put *p, const char *file_id, struct box_request *q,
+                                struct box_reply *r, struct fb_error *err)
 {
     struct storage_session *s = p->s;
     struct body body = {.stream = p->stream};
@@ -232,7 +246,8 @@ static enum fb_status send_once(const struct put *p, const char *file_id, struct
     if (st != FB_OK) {
         return st;
     }
-    curl_mime *mime = make_body(s->curl, file_id == NULL ? p->parcel->folder_id : NULL, p->name, safe_type(p->type), &body);
+    curl_mime *mime = make_body(s->curl, file_id == NULL ? p->parcel->folder_id : NULL, p->name,
+                                safe_type(p->type), &body);
     struct curl_slist *headers = digest_header(p->stream->sha1);
     if (mime == NULL || headers == NULL) {
         curl_mime_free(mime);
@@ -256,13 +271,14 @@ static enum fb_status send_once(const struct put *p, const char *file_id, struct
     return st;
 }
 
-/* One try.  FB_EXISTS: other bytes are there, file_id says where; FB_NOT_FOUND: the folder or the file is gone. */
+/* One try.  FB_EXISTS: other bytes are there, file_id says where; FB_NOT_FOUND: the folder or the
+ * file is gone. */
 static enum fb_status put_once(const struct put *p, const char *file_id, struct fb_error *err)
 {
     char url[512];
     struct box_reply r = {0};
-    (void)snprintf(url, sizeof url, "%s/files/%s%scontent", p->s->upload_url, file_id != NULL ? file_id : "",
-                   file_id != NULL ? "/" : "");
+    (void)snprintf(url, sizeof url, "%s/files/%s%scontent", p->s->upload_url,
+                   file_id != NULL ? file_id : "", file_id != NULL ? "/" : "");
     struct box_request q = {.method = "POST",
                             .url = url,
                             .user = p->parcel->user,
@@ -271,11 +287,13 @@ static enum fb_status put_once(const struct put *p, const char *file_id, struct 
                             .body_size = p->stream->size};
     enum fb_status st = send_once(p, file_id, &q, &r, err);
     if (st == FB_OK && (r.status == 200 || r.status == 201)) {
-        st = box_take_file(json_array_get(json_object_get(r.json, "entries"), 0), p->stream, p->file, err);
+        st = box_take_file(json_array_get(json_object_get(r.json, "entries"), 0), p->stream,
+                           p->file, err);
     } else if (st == FB_OK && r.status == 409) {
         st = box_adopt_conflict(p->s, p->parcel, r.json, p->name, p->stream, p->file, err);
         if (st == FB_NOT_FOUND) {
-            st = fb_error_set(err, FB_AGAIN, "Box files.upload: the name is taken, yet no file has it");
+            st = fb_error_set(err, FB_AGAIN,
+                              "Box files.upload: the name is taken, yet no file has it");
         }
     } else if (st == FB_OK && r.status == 400 && strcmp(r.code, "bad_digest") == 0) {
         st = fb_error_set(err, FB_AGAIN, "Box files.upload: the bytes were damaged on their way");
@@ -310,10 +328,13 @@ static enum fb_status put_direct(const struct put *p, struct fb_error *err)
             char *version_of = fb_xstrdup(p->file->file_id); /* put_once fills file_id anew */
             st = put_once(p, version_of, err);
             free(version_of);
-            st = st == FB_NOT_FOUND ? fb_error_set(err, FB_AGAIN, "Box files.version: the file is gone") : st;
+            st = st == FB_NOT_FOUND
+                     ? fb_error_set(err, FB_AGAIN, "Box files.version: the file is gone")
+                     : st;
         }
         if (st == FB_EXISTS) {
-            st = fb_error_set(err, FB_AGAIN, "Box keeps other bytes under a file's name than were sent");
+            st = fb_error_set(err, FB_AGAIN,
+                              "Box keeps other bytes under a file's name than were sent");
         }
         if (!box_is_passing(st) || attempt == MAX_TRIES || !box_backoff(attempt, -1)) {
             break;
@@ -324,8 +345,9 @@ static enum fb_status put_direct(const struct put *p, struct fb_error *err)
     return st;
 }
 
-enum fb_status box_put(struct storage_session *s, const struct fb_parcel *parcel, const char *name, const char *type,
-                       struct upload_stream *stream, struct fb_parcel_file *file_r, struct fb_error *err)
+enum fb_status box_put(struct storage_session *s, const struct fb_parcel *parcel, const char *name,
+                       const char *type, struct upload_stream *stream,
+                       struct fb_parcel_file *file_r, struct fb_error *err)
 {
     if (stream->size > DIRECT_MAX) {
         return box_put_chunked(s, parcel, name, stream, file_r, err);

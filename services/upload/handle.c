@@ -78,9 +78,11 @@ static enum fb_status load(struct work *w, struct fb_error *err)
     w->recalled = fb_xcalloc(w->branch->recipient_count, sizeof *w->recalled);
     w->policy = fb_policy_follow_get(w->service->policy);
     if (w->policy == NULL) {
-        return fb_error_set(err, FB_CONFIG, "no policy is known; apply one with `fumibako policy apply`");
+        return fb_error_set(err, FB_CONFIG,
+                            "no policy is known; apply one with `fumibako policy apply`");
     }
-    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis, &w->storage, &w->session, err);
+    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis, &w->storage,
+                                &w->session, err);
 }
 
 static enum fb_status look_for_recall(struct work *w, size_t *count_r, struct fb_error *err)
@@ -107,11 +109,14 @@ static enum fb_status begin_parcel(struct work *w, struct fb_error *err)
     if (s == FB_OK) {
         s = w->storage->create(w->session, w->parcel_id, w->branch->path, &w->parcel, err);
     }
-    return s == FB_OK ? fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch, &w->parcel, false, err) : s;
+    return s == FB_OK ? fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch,
+                                             &w->parcel, false, err)
+                      : s;
 }
 
-static enum fb_status put_part(struct work *w, const struct fb_part *part, char *const *taken, size_t taken_count,
-                               struct fb_parcel_file *file, struct fb_error *err)
+static enum fb_status put_part(struct work *w, const struct fb_part *part, char *const *taken,
+                               size_t taken_count, struct fb_parcel_file *file,
+                               struct fb_error *err)
 {
     struct fb_buf name;
     struct part_stream *stream = NULL;
@@ -125,10 +130,13 @@ static enum fb_status put_part(struct work *w, const struct fb_part *part, char 
     }
     if (s == FB_OK) {
         file->name = fb_xstrdup(fb_buf_str(&name));
-        s = w->storage->put(w->session, &w->parcel, file->name, part->type, part_stream_get(stream), file, err);
+        s = w->storage->put(w->session, &w->parcel, file->name, part->type, part_stream_get(stream),
+                            file, err);
     }
-    if (s == FB_OK && (file->size != part->size || memcmp(file->sha1, part->sha1, sizeof file->sha1) != 0)) {
-        s = fb_error_set(err, FB_AGAIN, "the storage holds other bytes than were sent; the file is sent again");
+    if (s == FB_OK &&
+        (file->size != part->size || memcmp(file->sha1, part->sha1, sizeof file->sha1) != 0)) {
+        s = fb_error_set(err, FB_AGAIN,
+                         "the storage holds other bytes than were sent; the file is sent again");
     }
     part_stream_free(&stream);
     fb_buf_deinit(&name);
@@ -158,16 +166,20 @@ static enum fb_status put_parts(struct work *w, struct fb_error *err)
 
 static enum fb_status share(struct work *w, struct fb_error *err)
 {
-    const struct fb_policy_security *security = fb_policy_find_security(w->policy, w->branch->security);
+    const struct fb_policy_security *security =
+        fb_policy_find_security(w->policy, w->branch->security);
     if (security == NULL) {
-        return fb_error_set(err, FB_CONFIG, "the policy has no security definition \"%s\" any more", w->branch->security);
+        return fb_error_set(err, FB_CONFIG, "the policy has no security definition \"%s\" any more",
+                            w->branch->security);
     }
-    struct storage_grant_request *requests = fb_xcalloc(w->branch->recipient_count, sizeof *requests);
+    struct storage_grant_request *requests =
+        fb_xcalloc(w->branch->recipient_count, sizeof *requests);
     size_t count = 0;
     for (uint32_t i = 0; i < w->branch->recipient_count; i++) {
         if (!w->recalled[i]) {
             uint32_t r = w->branch->recipients[i];
-            requests[count++] = (struct storage_grant_request){r, w->envelope.recipients[r].address};
+            requests[count++] =
+                (struct storage_grant_request){r, w->envelope.recipients[r].address};
         }
     }
     enum fb_status s = w->storage->share(w->session, security, requests, count, &w->parcel, err);
@@ -175,7 +187,8 @@ static enum fb_status share(struct work *w, struct fb_error *err)
     return s;
 }
 
-/* A recall that came while we worked: those grants go at once, the notice is stopped by rewrite's own claim. */
+/* A recall that came while we worked: those grants go at once, the notice is stopped by rewrite's
+ * own claim. */
 static enum fb_status undo_recalled(struct work *w, struct fb_error *err)
 {
     size_t count = 0;
@@ -211,7 +224,8 @@ static enum fb_status make_parcel(struct work *w, struct fb_error *err)
         s = share(w, err);
     }
     if (s == FB_OK) {
-        s = fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch, &w->parcel, true, err);
+        s = fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch, &w->parcel, true,
+                                 err);
     }
     return s == FB_OK ? undo_recalled(w, err) : s;
 }
@@ -256,6 +270,9 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
             out->reason = err;
         }
     }
+    if (s == FB_CONFIG) {
+        storage_sessions_forget(w.sessions);
+    }
     work_deinit(&w);
 }
 
@@ -274,18 +291,21 @@ static void fail_as_the_rule_says(struct work *w, struct fb_outcome *out)
            w->branch->on_failure == FB_FAILURE_DELIVER ? "deliver" : "bounce");
 }
 
-void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
-                        struct fb_outcome *out)
+void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis,
+                        const struct fb_claim *claim, struct fb_outcome *out)
 {
     struct fb_error err = {0};
     struct work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
-    if (load(&w, &err) == FB_OK && fb_spool_parcel_load(w.msg, claim->job.branch, &w.parcel, &err) == FB_OK &&
+    if (load(&w, &err) == FB_OK &&
+        fb_spool_parcel_load(w.msg, claim->job.branch, &w.parcel, &err) == FB_OK &&
         w.parcel.folder_id != NULL && w.parcel.folder_id[0] != '\0') {
         /* The manifest keeps what could not be taken back within reach of recall and purge. */
         if (w.storage->revoke(w.session, &w.parcel, NULL, 0, &err) != FB_OK ||
-            fb_spool_parcel_save(w.service->spool, w.msg, claim->job.branch, &w.parcel, true, &err) != FB_OK) {
-            fb_log(FB_WARN, "the half-made parcel of a held message could not be closed: %s", err.text);
+            fb_spool_parcel_save(w.service->spool, w.msg, claim->job.branch, &w.parcel, true,
+                                 &err) != FB_OK) {
+            fb_log(FB_WARN, "the half-made parcel of a held message could not be closed: %s",
+                   err.text);
         }
     }
     fail_as_the_rule_says(&w, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One upload job: a parcel.  Order, so that a crash never leaves content shared too widely or a second folder:
+ * One upload job: a parcel.  Order, so that a crash never leaves content shared too widely or a
+ * second folder:
  *
  *   1. folder m-<parcel id>, restricted            (storage.create, idempotent by name)
  *   2. files, each verified by size and SHA-1      (storage.put, adopts equal ones)
@@ -28,7 +29,7 @@ void upload_thread_deinit(void *ctx, void *thread);
 void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                    struct fb_outcome *out);
 /* Before a parcel is held: what was shared of it is taken back. */
-void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
-                        struct fb_outcome *out);
+void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis,
+                        const struct fb_claim *claim, struct fb_outcome *out);
 
 #endif

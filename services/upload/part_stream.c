@@ -21,7 +21,8 @@ struct part_stream {
     size_t decoded_at, decoded_len;
 };
 
-static enum fb_status read_object(struct part_stream *s, void *out, size_t len, size_t *read_r, struct fb_error *err)
+static enum fb_status read_object(struct part_stream *s, void *out, size_t len, size_t *read_r,
+                                  struct fb_error *err)
 {
     enum fb_status st = fb_spool_object_read(s->object, s->at, out, len, read_r, err);
     if (st == FB_OK) {
@@ -42,8 +43,9 @@ static enum fb_status fill(struct part_stream *s, struct fb_error *err)
             break;
         }
         size_t n = 0;
-        enum fb_status st = fb_spool_msg_read(s->msg, s->part->offset + s->at, s->encoded,
-                                              left < ENCODED_CHUNK ? (size_t)left : ENCODED_CHUNK, &n, err);
+        enum fb_status st =
+            fb_spool_msg_read(s->msg, s->part->offset + s->at, s->encoded,
+                              left < ENCODED_CHUNK ? (size_t)left : ENCODED_CHUNK, &n, err);
         if (st != FB_OK) {
             return st;
         }
@@ -56,7 +58,8 @@ static enum fb_status fill(struct part_stream *s, struct fb_error *err)
     return FB_OK;
 }
 
-static enum fb_status read_range(struct part_stream *s, void *out, size_t len, size_t *read_r, struct fb_error *err)
+static enum fb_status read_range(struct part_stream *s, void *out, size_t len, size_t *read_r,
+                                 struct fb_error *err)
 {
     uint8_t *to = out;
     size_t done = 0;
@@ -80,10 +83,12 @@ static enum fb_status read_range(struct part_stream *s, void *out, size_t len, s
     return FB_OK;
 }
 
-static enum fb_status stream_read(void *ctx, void *out, size_t len, size_t *read_r, struct fb_error *err)
+static enum fb_status stream_read(void *ctx, void *out, size_t len, size_t *read_r,
+                                  struct fb_error *err)
 {
     struct part_stream *s = ctx;
-    return s->object != NULL ? read_object(s, out, len, read_r, err) : read_range(s, out, len, read_r, err);
+    return s->object != NULL ? read_object(s, out, len, read_r, err)
+                             : read_range(s, out, len, read_r, err);
 }
 
 static enum fb_status stream_rewind(void *ctx, struct fb_error *err)
@@ -97,13 +102,14 @@ static enum fb_status stream_rewind(void *ctx, struct fb_error *err)
     return FB_OK;
 }
 
-enum fb_status part_stream_new(struct fb_spool_msg *msg, const struct fb_part *part, struct part_stream **stream_r,
-                               struct fb_error *err)
+enum fb_status part_stream_new(struct fb_spool_msg *msg, const struct fb_part *part,
+                               struct part_stream **stream_r, struct fb_error *err)
 {
     struct part_stream *s = fb_xcalloc(1, sizeof *s);
     s->msg = msg;
     s->part = part;
-    s->stream = (struct upload_stream){.ctx = s, .size = part->size, .read = stream_read, .rewind = stream_rewind};
+    s->stream = (struct upload_stream){
+        .ctx = s, .size = part->size, .read = stream_read, .rewind = stream_rewind};
     memcpy(s->stream.sha1, part->sha1, sizeof s->stream.sha1);
     fb_transfer_init(&s->transfer, part->encoding);
     if (part->object != NULL) {

@@ -45,8 +45,14 @@ void storage_sessions_free(struct storage_sessions **sessions)
     }
 }
 
-enum fb_status storage_sessions_get(struct storage_sessions *s, const struct fb_policy *policy, const char *name,
-                                    struct fb_redis *redis, const struct storage **storage_r,
+void storage_sessions_forget(struct storage_sessions *s)
+{
+    clear(s);
+}
+
+enum fb_status storage_sessions_get(struct storage_sessions *s, const struct fb_policy *policy,
+                                    const char *name, struct fb_redis *redis,
+                                    const struct storage **storage_r,
                                     struct storage_session **session_r, struct fb_error *err)
 {
     if (strcmp(s->policy_version, policy->version) != 0) {
@@ -62,12 +68,16 @@ enum fb_status storage_sessions_get(struct storage_sessions *s, const struct fb_
     }
     const struct fb_policy_storage *wanted = fb_policy_find_storage(policy, name);
     if (wanted == NULL) {
-        return fb_error_set(err, FB_CONFIG, "the policy has no storage \"%s\" any more; add it again, or reject the "
-                                            "held mails", name);
+        return fb_error_set(
+            err, FB_CONFIG,
+            "the policy has no storage \"%s\" any more; add it again, or reject the "
+            "held mails",
+            name);
     }
     const struct storage *storage = storage_find(wanted->type);
     if (storage == NULL) {
-        return fb_error_set(err, FB_CONFIG, "storage \"%s\": this version cannot use its type yet", name);
+        return fb_error_set(err, FB_CONFIG, "storage \"%s\": this version cannot use its type yet",
+                            name);
     }
     struct storage_session *session = NULL;
     enum fb_status st = storage->open(wanted, s->config, redis, &session, err);

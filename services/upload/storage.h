@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What Fumibako asks of a storage.  A third one is one new file that fills this table, and one line in
- * storage.c.  Calls are made by several threads, each with its own session; every call comes back in bounded
- * time, and each is idempotent: after a lost reply or a crash the same call is made again and finds what is there.
+ * What Fumibako asks of a storage.  A third one is one new file that fills this table, and one line
+ * in
+ * storage.c.  Calls are made by several threads, each with its own session; every call comes back
+ * in bounded
+ * time, and each is idempotent: after a lost reply or a crash the same call is made again and finds
+ * what is there.
  */
 #ifndef FB_UPLOAD_STORAGE_H
 #define FB_UPLOAD_STORAGE_H
@@ -32,27 +35,36 @@ struct storage_grant_request {
 struct storage {
     const char *type; /* "box" */
     enum fb_status (*open)(const struct fb_policy_storage *storage, const struct fb_config *config,
-                           struct fb_redis *redis, struct storage_session **session_r, struct fb_error *err);
+                           struct fb_redis *redis, struct storage_session **session_r,
+                           struct fb_error *err);
     void (*close)(struct storage_session *session);
-    /* Finds or makes the parcel's folder `m-<parcel_id>` below path, restricted before anything is in it.  Fills
-     * storage, user, folder_id of *parcel (user: which pool user owns it; kept when already set). */
-    enum fb_status (*create)(struct storage_session *session, const char *parcel_id, const char *path,
-                             struct fb_parcel *parcel, struct fb_error *err);
-    /* Puts one file (adopts an equal one that is there); fills file_id. name is safe for the storage. */
-    enum fb_status (*put)(struct storage_session *session, const struct fb_parcel *parcel, const char *name,
-                          const char *type, struct upload_stream *stream, struct fb_parcel_file *file_r,
-                          struct fb_error *err);
-    /* Opens the parcel as the security definition says; fills grants, link, password, access, can_download. */
-    enum fb_status (*share)(struct storage_session *session, const struct fb_policy_security *security,
-                            const struct storage_grant_request *requests, size_t count, struct fb_parcel *parcel,
-                            struct fb_error *err);
+    /* Finds or makes the parcel's folder `m-<parcel_id>` below path, restricted before anything is
+     * in it.  Fills
+     * storage, user, folder_id of *parcel (user: which pool user owns it; kept when already set).
+     * */
+    enum fb_status (*create)(struct storage_session *session, const char *parcel_id,
+                             const char *path, struct fb_parcel *parcel, struct fb_error *err);
+    /* Puts one file (adopts an equal one that is there); fills file_id. name is safe for the
+     * storage. */
+    enum fb_status (*put)(struct storage_session *session, const struct fb_parcel *parcel,
+                          const char *name, const char *type, struct upload_stream *stream,
+                          struct fb_parcel_file *file_r, struct fb_error *err);
+    /* Opens the parcel as the security definition says; fills grants, link, password, access,
+     * can_download. */
+    enum fb_status (*share)(struct storage_session *session,
+                            const struct fb_policy_security *security,
+                            const struct storage_grant_request *requests, size_t count,
+                            struct fb_parcel *parcel, struct fb_error *err);
     /* Takes access away: the grants of these recipients (none = all, and the link). Idempotent. */
     enum fb_status (*revoke)(struct storage_session *session, const struct fb_parcel *parcel,
                              const uint32_t *recipients, size_t count, struct fb_error *err);
-    /* Deletes the content (to trash and out of it where allowed). FB_DENIED with words when retention forbids. */
-    enum fb_status (*purge)(struct storage_session *session, const struct fb_parcel *parcel, struct fb_error *err);
+    /* Deletes the content (to trash and out of it where allowed). FB_DENIED with words when
+     * retention forbids. */
+    enum fb_status (*purge)(struct storage_session *session, const struct fb_parcel *parcel,
+                            struct fb_error *err);
     /* A file name as this storage takes it, unique among `taken`. */
-    enum fb_status (*safe_name)(const char *name, char *const *taken, size_t taken_count, struct fb_buf *out);
+    enum fb_status (*safe_name)(const char *name, char *const *taken, size_t taken_count,
+                                struct fb_buf *out);
 };
 
 const struct storage *storage_find(enum fb_storage_type type);

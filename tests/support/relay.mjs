@@ -69,7 +69,8 @@ class Session {
     this.relay = relay;
     this.socket = socket;
     this.id = id;
-    this.buffer = Buffer.alloc(0);
+    this.chunks = []; // received, not yet looked at
+    this.buffer = Buffer.alloc(0); // of commands
     this.inData = false;
     this.mail = null;
     this.taken = 0;
@@ -110,18 +111,22 @@ class Session {
 
   feed(chunk) {
     if (this.isStalled) return;
-    this.buffer = Buffer.concat([this.buffer, chunk]);
+    this.chunks.push(chunk);
     // One step at a time: whether DATA is answered 354 decides how the next bytes are read.
     this.work = this.work.then(() => this.#drain());
   }
 
   async #drain() {
-    for (;;) {
+    while (this.buffer.length > 0 || this.chunks.length > 0) {
       if (this.inData) {
-        if (!this.#takeContent()) return;
-        await this.dataWork;
+        if (this.buffer.length > 0) {
+          this.chunks.unshift(this.buffer);
+          this.buffer = Buffer.alloc(0);
+        }
+        if (this.#takeContent(this.chunks.shift())) await this.dataWork;
         continue;
       }
+      this.buffer = Buffer.concat([this.buffer, ...this.chunks.splice(0)]);
       const end = this.buffer.indexOf('\n');
       if (end < 0) return;
       const line = this.buffer.subarray(0, end + 1);
@@ -131,14 +136,21 @@ class Session {
     }
   }
 
-  /** The content up to CRLF . CRLF, dots unstuffed; false: more is needed. */
-  #takeContent() {
-    const raw = this.buffer;
-    let end = raw.subarray(0, 3).toString('latin1') === '.\r\n' ? 0 : raw.indexOf('\r\n.\r\n');
-    if (end < 0) return false;
-    const isEmpty = end === 0 && raw[0] === 0x2e;
-    const content = isEmpty ? Buffer.alloc(0) : raw.subarray(0, end + 2);
-    this.buffer = raw.subarray(isEmpty ? 3 : end + 5);
+  /** A piece of the content, up to CRLF . CRLF; true: that was the end.  What lies behind it goes back. */
+  #takeContent(chunk) {
+    const seen = Buffer.concat([this.tail, chunk]);
+    const end = seen.indexOf('\r\n.\r\n');
+    if (end < 0) {
+      this.parts.push(chunk);
+      this.tail = seen.subarray(-4);
+      return false;
+    }
+    const length = end + 5 - this.tail.length;
+    this.parts.push(chunk.subarray(0, length));
+    this.buffer = chunk.subarray(length);
+    const all = Buffer.concat(this.parts);
+    const content = all.subarray(0, all.length - 3);
+    this.parts = [];
     const text = content.toString('latin1');
     if (/[^\r]\n|^\n/.test(text) || /\r(?!\n)/.test(text)) this.#violation('bare CR or LF in the content');
     if (/(^|\n)\.(?!\.)/.test(text)) this.#violation('a dot that is not doubled');
@@ -201,6 +213,8 @@ class Session {
         }
         const reply = await this.#now('DATA', '354 go on', this.mail);
         this.inData = reply.startsWith('354');
+        this.parts = [];
+        this.tail = Buffer.from('\r\n');
         if (this.inData && this.options.stall) { this.isStalled = true; this.socket.pause(); }
         break;
       }

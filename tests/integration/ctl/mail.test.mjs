@@ -191,6 +191,55 @@ test('release sends held mail on untouched, reject tells its sender; both once',
   assert.deepEqual(await desk.json('dead', 'list'), []);
 });
 
+test('a mail that was through already is recognised by policy test, and only with our key', async (t) => {
+  const desk = await Desk.create(t);
+  const relay = await desk.relay();
+  await desk.ok('policy', 'apply', MINIMAL);
+  for (const service of ['ingest', 'render', 'rewrite']) await desk.world.start(service);
+  await submit(desk, PLAIN, { to: ['b@example.com'] });
+  await waitFor(() => relay.mails.length === 1, { what: 'the mail', timeout: 20000 });
+  const through = desk.write('through.eml', relay.mails[0].content);
+  const ask = async (config, to) => {
+    const r = await run([...config, 'policy', 'test', through, desk.write('p.yaml', REJECT), '--from', 'taro@example.jp', '--to', to,
+      '--json']);
+    assert.equal(r.status, 0, r.stdout);
+    return [r.json().mail.is_already_through, r.json().recipients[0].action, r.json().recipients[0].reason];
+  };
+  assert.deepEqual(await ask(['--config', desk.config], 'b@example.com'), [true, 'pass', 'already through']);
+  assert.deepEqual(await ask(['--config', desk.config], 'other@example.com'), [false, 'reject', 'rule']);
+  assert.deepEqual(await ask([], 'b@example.com'), [false, 'reject', 'rule']);
+  const other = desk.write('other.yaml', JSON.stringify(desk.world.config('ingest', { rewrite: { key: 'x'.repeat(40) } })));
+  assert.deepEqual(await ask(['--config', other], 'b@example.com'), [false, 'reject', 'rule']);
+});
+
+test('--json: every command answers with one JSON value, good or bad', async (t) => {
+  const desk = await Desk.create(t);
+  await desk.world.start('ingest');
+  await desk.ok('policy', 'apply', MINIMAL);
+  const id = await submit(desk, PLAIN);
+  const mail = desk.write('m.eml', PLAIN);
+  const who = ['--from', 'a@b.jp', '--to', 'c@d.jp'];
+  for (const [args, status] of [
+    [['policy', 'check', MINIMAL], 0], [['policy', 'check', '/nonexistent'], 1], [['policy', 'show'], 0],
+    [['policy', 'apply', MINIMAL], 0], [['policy', 'apply', '/nonexistent'], 1], [['policy', 'history'], 0],
+    [['policy', 'test', mail, ...who], 0], [['policy', 'test', mail], 2], [['policy', 'test', '/nonexistent', ...who], 1],
+    [['message', 'list'], 0], [['message', 'list', '--since', 'x'], 2], [['message', 'show', id], 0],
+    [['message', 'show', 'x'], 1], [['message', 'recall', id], 0], [['message', 'recall', 'x'], 1], [['queue'], 0],
+    [['dead', 'list'], 0], [['dead', 'show', 'x'], 1], [['dead', 'retry', 'x'], 1], [['dead', 'release', 'x'], 1],
+    [['dead', 'reject', 'x'], 1], [['spool', 'list'], 0], [['spool', 'replay'], 0], [['ledger', 'rebuild'], 0],
+    [['doctor'], 1], [['submit', mail, ...who], 0], [['submit', mail], 2], [['submit', '/nonexistent', ...who], 1],
+  ]) {
+    const r = await desk.ctl(...args, '--json');
+    assert.equal(r.status, status, `${args.join(' ')}: ${r.stdout}${r.stderr}`);
+    const value = r.json();
+    assert.ok(value !== null && typeof value === 'object', args.join(' '));
+    if (status !== 0 && args[0] !== 'doctor') {
+      assert.equal(typeof value.error?.message, 'string', args.join(' '));
+      assert.equal(typeof value.error?.code, 'string', args.join(' '));
+    }
+  }
+});
+
 test('queue shows every stage, as text and as JSON', async (t) => {
   const desk = await Desk.create(t);
   await desk.world.start('ingest');
@@ -260,6 +309,12 @@ test('usage: no command, an unknown one, too many words; help and version', asyn
     assert.equal(r.stdout, '');
     assert.match(r.stderr, /usage: fumibako \[--config FILE\] \[--json\] COMMAND/);
   }
+  assert.match((await run(['polish', 'x'])).stderr, /^fumibako: there is no such command: polish x\n/);
+  assert.match((await run(['policy', 'check'])).stderr, /^fumibako: policy check is called as: policy check FILE\n/);
+  assert.match((await run(['queue', '--limit', '-1'])).stderr, /^fumibako: --limit takes a number above 0\n/);
+  const many = await run(['policy', 'test', 'm', 'p', '--from', 'a@b', ...Array(1001).fill(['--to', 'c@d']).flat()]);
+  assert.equal(many.status, 2);
+  assert.match(many.stderr, /^fumibako: more than 1000 --to\n/);
   const help = await run(['--help']);
   assert.equal(help.status, 0);
   assert.match(help.stdout, /exit: 0 done, 1 failed \(or the check found errors\), 2 usage, 78 bad configuration\n$/);

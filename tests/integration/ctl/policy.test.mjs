@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { ROOT } from '../../support/harness.mjs';
 import { Desk, JAPANESE, PLAIN, POLICIES, run, tooDeep } from './kit.mjs';
 
 const fixture = (name) => path.join(POLICIES, name);
@@ -90,10 +91,13 @@ test('check: a file that is not there, not UTF-8, or no document', async (t) => 
   assert.match(missing.stderr, /^fumibako: \/nonexistent\/p\.yaml: No such file/);
   const json = await run(['policy', 'check', '/nonexistent/p.yaml', '--json']);
   assert.equal(json.json().error.code, 'not_found');
-  for (const content of [Buffer.from([0x72, 0xff, 0xfe, 0x00]), Buffer.from('')]) {
+  const cut = `rules:\n  - {name: r, action: secure, storage: "${'箱'.repeat(200)}", security: x}\n`; // a text cut within a character
+  for (const content of [Buffer.from([0x72, 0xff, 0xfe, 0x00]), Buffer.from(''), Buffer.from(cut), Buffer.from(`${cut} `),
+    Buffer.from(cut.replace('箱', 'x')), Buffer.from(cut.replace('箱', 'xx'))]) {
     const r = await run(['policy', 'check', desk.write('p.yaml', content), '--json']);
     assert.equal(r.status, 1);
     assert.equal(r.json().valid, false);
+    assert.ok(r.json().findings.some((f) => f.severity === 'error' && f.text.length > 0));
   }
 });
 
@@ -107,12 +111,19 @@ test('apply, show and history: what is in force, who put it there, and when', as
 
   const refused = await desk.ctl('policy', 'apply', fixture('broken-many.yaml'));
   assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /17 errors: it cannot be put in force\n$/);
+  const json = await desk.ctl('policy', 'apply', fixture('broken-many.yaml'), '--json');
+  assert.deepEqual([json.status, json.json().error.code, json.json().findings.length], [1, 'invalid', 18]);
   assert.equal(await desk.redis.command('EXISTS', 'fb:policy'), 0);
+  const warned = await desk.ok('policy', 'apply', fixture('unreachable.yaml'));
+  assert.match(warned.stdout, /unreachable\.yaml:9: warning: .*is never reached.*\n.*\nin force: version/);
+  await desk.redis.command('DEL', 'fb:policy', 'fb:policy:history');
 
   const first = await desk.ok('policy', 'apply', fixture('minimal.yaml'), '--comment', '最初');
   assert.match(first.stdout, /in force: version [0-9a-f]{12}, 0 rules/);
   const second = await desk.json('policy', 'apply', fixture('vault-only.yaml'), '--comment', 'second');
   const document = fs.readFileSync(fixture('vault-only.yaml'), 'utf8');
+  assert.deepEqual(second.findings, []);
   assert.equal(second.version, createHash('sha256').update(document).digest('hex'));
   assert.equal((await desk.ok('policy', 'show')).stdout, document);
   const shown = await desk.json('policy', 'show');
@@ -261,3 +272,51 @@ test('test: what cannot be tested says why', async (t) => {
   assert.equal(config.status, 78);
   assert.match(config.stderr, /c\.yaml:1: redis\.ulr/);
 });
+
+test('test: a mail that is an attack ends within the limits, in words', async (t) => {
+  const desk = await Desk.create(t, { redis: false });
+  const policy = desk.write('p.yaml', POLICY);
+  const attacks = {
+    'a million header fields': `${'X: y\n'.repeat(1000000)}\nbody\n`,
+    'half a million parts': `Content-Type: multipart/mixed; boundary=b\n\n${'--b\n\nx\n'.repeat(500000)}--b--\n`,
+    '50,000 nested groups': `To: ${'g:'.repeat(50000)}\nSubject: x\n\nbody\n`,
+    'no line end in 20 MB': `Subject: x\n\n${'x'.repeat(20 << 20)}`,
+    'zero bytes': 'Subject: x\0y\n\n\0\0\n',
+  };
+  for (const [name, content] of Object.entries(attacks)) {
+    const before = Date.now();
+    const r = await run(['policy', 'test', desk.write('m.eml', content), policy, '--from', 'a@example.jp', '--to', 'b@c.example',
+      '--json']);
+    assert.ok(r.status === 0 || r.status === 1, `${name}: ${r.status} ${r.stderr}`);
+    if (r.status === 1) assert.doesNotMatch(r.json().error.message, /died|without saying/, name);
+    else assert.equal(r.json().recipients.length, 1, name);
+    assert.ok(Date.now() - before < 30000, name);
+  }
+});
+
+const CORPUS = path.join(process.env.FUMIBAKO_SHARED ?? path.join(ROOT, '../shared'), 'corpus/files');
+
+test('test: every mail of the corpus is answered or refused in words',
+  { skip: !fs.existsSync(CORPUS) && 'needs the corpus in $FUMIBAKO_SHARED' }, async (t) => {
+    const desk = await Desk.create(t, { redis: false });
+    const policy = desk.write('p.yaml', POLICY);
+    const mails = fs.readdirSync(CORPUS, { recursive: true, withFileTypes: true }).filter((e) => e.isFile())
+      .map((e) => path.join(e.path ?? e.parentPath, e.name)).filter((_, i) => i % 10 === 0);
+    const ask = (mail) => run(['policy', 'test', mail, policy, '--from', 'a@example.jp', '--to', 'b@c.example', '--json']);
+    let answered = 0;
+    while (mails.length > 0) {
+      await Promise.all(mails.splice(0, 4).map(async (mail) => {
+        const r = await ask(mail);
+        const value = r.json();
+        if (r.status === 0) {
+          answered++;
+          assert.equal(value.recipients.length, 1, mail);
+        } else {
+          assert.equal(r.status, 1, mail);
+          assert.match(value.error.message, /\w/, mail);
+          assert.doesNotMatch(value.error.message, /died|refused|without saying/, mail);
+        }
+      }));
+    }
+    assert.ok(answered > 0);
+  });

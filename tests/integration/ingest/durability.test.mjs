@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { Smtp, World, request, sleep, waitFor } from '../../support/harness.mjs';
@@ -133,6 +135,55 @@ test('no 250 before fdatasync', async (t) => {
   assert.equal(answers, 5);
 });
 
+test('a failing fdatasync: 451, the next mail goes to a new segment, and only what was answered 250 exists', async (t) => {
+  if (spawnSync('strace', ['-V']).status !== 0) {
+    t.skip('strace is not installed');
+    return;
+  }
+  const world = await World.create(t);
+  const redis = await world.startRedis();
+  const ingest = await world.start('ingest', {}, {
+    wrap: ['strace', '-D', '-f', '-o', path.join(world.dir, 'trace'), '-e', 'trace=fdatasync', '-e', 'inject=fdatasync:error=EIO:when=3..4'],
+    env: { ASAN_OPTIONS: 'detect_leaks=0' },
+  });
+  const smtp = await Smtp.connect(world.ports.smtp);
+  const replies = [];
+  for (let i = 0; i < 6; i++) replies.push(await smtp.send(i === 0 ? {} : { helo: '' }));
+  assert.deepEqual(replies.map((r) => r.code), [250, 250, 451, 451, 250, 250]);
+  assert.match(replies[2].enhanced, /^4\./);
+  const ids = replies.filter((r) => r.code === 250).map((r) => r.id);
+  await waitFor(async () => (await jobs(redis)) === 4, { what: '4 jobs' });
+  smtp.close();
+  await ingest.kill();
+  await redis.command('FLUSHALL');
+  await world.start('ingest');
+  await waitFor(async () => (await jobs(redis)) === 4, { what: '4 jobs out of the spool' });
+  for (const id of ids) assert.ok(await known(redis, id));
+  assert.ok(ingest.log.some((l) => l.level === 'error' && /could not be stored/.test(JSON.stringify(l))));
+});
+
+test('Redis down for long: 250 up to the mark, then 452, and all of it is enqueued afterwards', async (t) => {
+  const world = await World.create(t);
+  const redis = await world.startRedis();
+  await redis.stop();
+  const ingest = await world.start('ingest', { ingest: { spool_max: '2MiB' } });
+  const smtp = await Smtp.connect(world.ports.smtp);
+  const ids = [];
+  let last = null;
+  for (let i = 0; i < 4000 && (last === null || last.code === 250); i++) {
+    last = await smtp.send({ content: `S: x\r\n\r\n${`${'x'.repeat(78)}\r\n`.repeat(100)}`, ...(i === 0 ? {} : { helo: '' }) });
+    if (last.code === 250) ids.push(last.id);
+    await sleep(2);
+  }
+  assert.equal(`${last.code} ${last.enhanced}`, '452 4.3.1');
+  assert.ok(ids.length > 100, `only ${ids.length} mails`);
+  assert.equal((await request(`http://127.0.0.1:${ingest.metricsPort}/readyz`)).status, 503);
+  assert.equal(ingest.log.filter((l) => /Redis is away/.test(JSON.stringify(l))).length, 1); // said once
+  await redis.start();
+  await waitFor(async () => (await jobs(redis)) === ids.length, { what: `${ids.length} jobs` });
+  for (const id of ids) assert.ok(await known(redis, id));
+});
+
 test('full disk: 452, not ready, and mail again when there is room', async (t) => {
   const world = await World.create(t);
   fs.mkdirSync(world.spoolDir, { mode: 0o700 });
@@ -149,7 +200,8 @@ test('full disk: 452, not ready, and mail again when there is room', async (t) =
   // more than the disk holds, at once: the writes fail while the content comes, or at the commit
   const big = await smtp.send({ content: `S: x\r\n\r\n${`${'x'.repeat(78)}\r\n`.repeat(200000)}`, helo: '' });
   assert.equal(`${big.code} ${big.enhanced}`, '452 4.3.1');
-  assert.equal((await smtp.send({ helo: '' })).code, 250); // the session and the spool go on
+  // the session and the spool go on, at the latest when the disk was measured again
+  await waitFor(async () => (await smtp.send({ helo: '' })).code === 250, { interval: 250, what: 'mail to be taken again' });
   fs.writeFileSync(path.join(world.spoolDir, 'ballast'), Buffer.alloc(1 << 20));
   for (let i = 0; i < 12; i++) { // fill it up to the mark
     try { fs.appendFileSync(path.join(world.spoolDir, 'ballast'), Buffer.alloc(1 << 20)); } catch { break; }
@@ -202,6 +254,52 @@ test('a kill in the middle of load loses nothing that was answered', async (t) =
   await world.start('ingest');
   await waitFor(async () => (await jobs(redis)) >= ids.length, { what: `${ids.length} jobs`, timeout: 20000 });
   for (const id of ids) assert.ok(await known(redis, id), `${id} was answered 250 and is lost`);
+});
+
+test('what stands in the way of the start is said in one line, with exit 78 (or 1, when it is not the configuration)', async (t) => {
+  const world = await World.create(t);
+  await world.startRedis();
+  const makeCert = (name, ...args) => {
+    const file = (kind) => path.join(world.dir, `${name}.${kind}`);
+    const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=mx.example',
+      '-keyout', file('key'), '-out', file('pem'), ...args]);
+    assert.equal(made.status, 0, made.stderr?.toString());
+    return { tls_cert_file: file('pem'), tls_key_file: file('key') };
+  };
+  const good = makeCert('good', '-days', '2');
+  const other = makeCert('other', '-days', '2');
+  const csr = path.join(world.dir, 'old.csr');
+  const old = { tls_cert_file: path.join(world.dir, 'old.pem'), tls_key_file: good.tls_key_file };
+  assert.equal(spawnSync('openssl', ['req', '-new', '-key', good.tls_key_file, '-subj', '/CN=mx.example', '-out', csr]).status, 0);
+  assert.equal(spawnSync('openssl', ['x509', '-req', '-in', csr, '-signkey', good.tls_key_file, '-days', '-1',
+    '-out', old.tls_cert_file]).status, 0);
+  fs.writeFileSync(path.join(world.dir, 'broken.pem'), '-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n');
+  const taken = net.createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const address = `127.0.0.1:${taken.address().port}`;
+  const openKey = path.join(world.dir, 'open.key');
+  fs.copyFileSync(world.keyFile, openKey);
+  fs.chmodSync(openKey, 0o644);
+  fs.writeFileSync(path.join(world.dir, 'bad.key'), 'k1:AAAA\n', { mode: 0o600 });
+  for (const [overrides, pattern, code = 78] of [
+    [{ ingest: old }, /ingest\.tls_cert_file: .*old\.pem: the certificate expired at \d{4}-.*renew/],
+    [{ ingest: { ...good, tls_cert_file: path.join(world.dir, 'broken.pem') } }, /ingest\.tls_cert_file: .*broken\.pem/],
+    [{ ingest: { ...good, tls_key_file: other.tls_key_file } }, /ingest\.tls_key_file: .*other\.key: .*mismatch/],
+    [{ ingest: { smtp: address } }, /ingest\.smtp: listen on .*[Aa]ddress already in use/],
+    [{ ingest: { lmtp: address } }, /ingest\.lmtp: listen on .*[Aa]ddress already in use/],
+    [{ ingest: { http: address } }, /ingest\.http: listen on .*[Aa]ddress already in use/],
+    [{ spool: { key_file: path.join(world.dir, 'none.key') } }, /none\.key.*No such file/],
+    [{ spool: { key_file: openKey } }, /open\.key can be read or changed by others.*chmod 600/],
+    [{ spool: { key_file: path.join(world.dir, 'bad.key') } }, /bad\.key: line 1: .*32 bytes/],
+    [{ spool: { url: `file://${world.keyFile}/x` } }, /open spool: .*Not a directory/, 1],
+  ]) {
+    const service = await world.start('ingest', overrides, { ready: false });
+    assert.deepEqual(await service.exited, { code, signal: null }, service.output);
+    const bad = service.output.split('\n').filter((l) => /"level":"(error|fatal)"/.test(l) || !l.startsWith('{')).filter(Boolean);
+    assert.equal(bad.length, 1, service.output);
+    assert.match(bad[0], pattern);
+  }
 });
 
 test('--check finds what would stop the start', async (t) => {

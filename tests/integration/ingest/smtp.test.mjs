@@ -63,7 +63,9 @@ test('content before the 354 is refused, and so is a bare LF', async (t) => {
   assert.equal((await early.read()).code, 250);
   assert.equal((await early.read()).code, 503);
   assert.ok(await early.closed());
-  for (const trick of ['\n.\n', '\n.\r\n', '\r\n.\n', '\r\n.\r\r\n', '\r.\r', '\r\n.\0\r\n']) {
+  // Everything that some server somewhere takes for the end of the content, and is not: each is one refused mail.
+  for (const trick of ['\n.\n', '\n.\r\n', '\r\n.\n', '\r\n.\r\r\n', '\r.\r', '\r.\r\n', '\n.\r', '\r\n.\r', '\r.\n',
+    '\0.\0', '\r\n.\0\r\n', '\r\n\0.\r\n', '\r\n.\r\0\n', '\n\n.\r\n', '\r\r\n.\r\n']) {
     const smtp = await Smtp.connect(world.ports.smtp);
     await smtp.cmd('EHLO x');
     await smtp.cmd('MAIL FROM:<a@example.jp>');
@@ -221,6 +223,45 @@ test('a peer that vanishes in the middle of DATA leaves nothing behind', async (
   await waitFor(async () => (await ingest.metric('fumibako_sessions')) === 0, { what: 'the session to end' });
   assert.equal(await ingest.metric('fumibako_messages_accepted_total') ?? 0, 0);
   assert.deepEqual(fs.readdirSync(path.join(world.spoolDir, 'large')), []);
+});
+
+test('peers that vanish while their mail is being committed: their 250 reaches nobody else', async (t) => {
+  const { world, redis, ingest } = await setUp(t);
+  let isOver = false;
+  let sent = 0;
+  const vanish = async () => {
+    while (!isOver) {
+      const smtp = await Smtp.connect(world.ports.smtp);
+      await smtp.cmd('EHLO x');
+      smtp.write('MAIL FROM:<a@example.jp>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n');
+      for (let i = 0; i < 3; i++) await smtp.read();
+      smtp.write('S: x\r\n\r\nx\r\n.\r\n');
+      await new Promise((resolve) => { setImmediate(resolve); });
+      smtp.socket.resetAndDestroy?.() ?? smtp.close();
+      sent++;
+    }
+  };
+  const stay = async () => {
+    while (!isOver) {
+      const smtp = await Smtp.connect(world.ports.smtp);
+      assert.equal(smtp.greeting.code, 220);
+      assert.equal((await smtp.cmd('NOOP')).text, '2.0.0 ok');
+      await sleep(3);
+      assert.equal((await smtp.cmd('VRFY x')).code, 252);
+      assert.equal((await smtp.cmd('QUIT')).code, 221);
+      smtp.close();
+    }
+  };
+  const work = [...Array.from({ length: 10 }, vanish), ...Array.from({ length: 10 }, stay)];
+  await sleep(1500);
+  isOver = true;
+  await Promise.all(work);
+  assert.ok(sent > 50, `only ${sent}`);
+  assert.ok(ingest.isRunning);
+  const accepted = await ingest.metric('fumibako_messages_accepted_total');
+  await waitFor(async () => (await redis.command('XLEN', STREAM)) === await ingest.metric('fumibako_messages_accepted_total'),
+    { what: 'a job for each of them' });
+  assert.ok(accepted > 0);
 });
 
 test('replies that nobody reads do not fill the memory', async (t) => {

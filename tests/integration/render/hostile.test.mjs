@@ -37,7 +37,9 @@ const CASES = [
   { name: '10 MB of text in short lines', mail: () => plain('a b c\n'.repeat(1700000)) },
   { name: '1,000,000 combining marks', mail: () => plain(`a${'\u0301'.repeat(500000)}\n`) },
   { name: '1 MB of direction overrides', mail: () => plain('\u202ea\u202d\u2067'.repeat(100000)) },
-  { name: '10 MB of HTML', html: true, mail: () => html('<p>Lorem ipsum dolor sit amet</p>\n'.repeat(320000)) },
+  { name: '10 MB of HTML in 300,000 elements', html: true, held: /more than 200000 elements/, mail: () => html('<p>Lorem ipsum dolor sit amet</p>\n'.repeat(300000)) },
+  { name: '10 MB of HTML in 20,000 elements', html: true, mail: () => html(`<p>${'Lorem ipsum dolor sit amet. '.repeat(18)}</p>\n`.repeat(20000)) },
+  { name: '11 MB of HTML', mail: () => html('<p>Lorem ipsum dolor sit amet</p>\n'.repeat(340000)) }, // a file, not a letter
   { name: '100,000 nested elements', html: true, mail: () => html(`${'<div>'.repeat(100000)}deep text`) },
   { name: '100,000 unclosed <b>', html: true, mail: () => html('<b>x'.repeat(100000)) },
   { name: '200,000 attributes', html: true, mail: () => html(`<p ${Array.from({ length: 200000 }, (_, i) => `a${i}=1`).join(' ')}>text</p>`) },
@@ -51,7 +53,7 @@ const CASES = [
   { name: 'five images of 144 megapixels', html: true, mail: () => html(`<p>x</p>${`<img src="data:image/png;base64,${png(12000, 12000, [9, 9, 9], 2).toString('base64')}">`.repeat(5)}`) },
   { name: 'a million <br>', html: true, mail: () => html('<br>'.repeat(1000000)) },
   { name: 'SVG entities', html: true, mail: () => html(`<svg><defs><g id=a>${'<use href="#b"/>'.repeat(10)}</g></defs>${'<use href="#a"/>'.repeat(1000)}</svg><p>x`) },
-  { name: 'a base64 body of garbage', mail: () => bytes(HEAD, 'MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', '!@#$%^&*()\x00\x01\r\n'.repeat(10000)) },
+  { name: 'a base64 body of garbage', mail: () => bytes(HEAD, 'MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', '!@#$%^&*()\x01\r\n'.repeat(10000)) },
   { name: 'NUL and control characters', mail: () => plain('a\0b\x01\x02\x7f\x1b[31m\x9b c\n'.repeat(1000)) },
 ];
 

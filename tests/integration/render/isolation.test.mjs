@@ -8,15 +8,15 @@ import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { binDir, request, sleep, waitFor } from '../../support/harness.mjs';
-import { NEEDS_CHROMIUM, RenderWorld, base64, bytes, crlf, descendants, isAlive } from './kit.mjs';
+import { CHROMIUM, NEEDS_CHROMIUM, RenderWorld, base64, bytes, crlf, descendants, isAlive } from './kit.mjs';
 import { spawnSync } from 'node:child_process';
 
 const HEAD = 'From: Taro <taro@example.jp>\r\nTo: hanako@example.com\r\nSubject: letter\r\nDate: Fri, 27 Nov 2026 10:00:00 +0900\r\n';
 const plain = (text) => `${HEAD}Content-Type: text/plain; charset=utf-8\r\n\r\n${text}\r\n`;
 const html = (text) => bytes(HEAD, 'MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64(text), '\r\n');
 // Takes its painter some seconds.
-const slowText = () => bytes(HEAD, 'Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64('long '.repeat(1700000)), '\r\n');
-const slowPage = () => html('<table>' + '<tr><td>a<td>b<td>c</tr>'.repeat(20000) + '</table>');
+const slowText = () => bytes(HEAD, 'Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64('a long letter '.repeat(200000)), '\r\n');
+const slowPage = () => html('<table>' + '<tr><td>a<td>b<td>c</tr>'.repeat(4000) + '</table>');
 const browser = (w) => descendants(w.render.pid).filter((p) => /headless|chrom/i.test(p.name) && !/keeper/.test(p.name));
 // A message's child: forked by the zygote, which is named, and outside of Chromium's trees.
 function child(w) {
@@ -138,15 +138,30 @@ test('kill -9 of render itself leaves no process, and the next one finishes the 
   assert.equal(plan.painter, 'text');
 });
 
-test('a child or page that takes too long is ended, and held after one retry', NEEDS_CHROMIUM, async (t) => {
-  const w = await RenderWorld.create(t, { render: { timeout: '1s' } });
+test('the process that makes children is killed: nothing is held, the service ends and says so, its successor goes on', async (t) => {
+  const w = await RenderWorld.create(t);
+  await w.letter(plain('first'));
+  process.kill(descendants(w.render.pid).find((p) => p.name === 'render-zygote').pid, 'SIGKILL');
+  const id = await w.send(plain('second'));
+  assert.deepEqual(await w.render.exited, { code: 1, signal: null });
+  assert.ok(w.render.log.some((l) => l.level === 'fatal' && /start the service again/.test(l.text)));
+  await w.startRender();
+  const { plan } = await w.outcome(id);
+  assert.match((await w.open(id, plan)).text, /second/);
+});
+
+test('a page that takes too long is ended with its browser, and held after one retry', NEEDS_CHROMIUM, async (t) => {
+  const w = await RenderWorld.create(t, { render: { timeout: '2s' } });
   const start = Date.now();
-  const id = await w.send(html(`<style>div:has(div:has(p:nth-child(2n+1))) p{color:red}</style>${'<div><p>x'.repeat(60000)}`));
-  const { dead, plan } = await w.outcome(id, 60000);
-  t.diagnostic(dead ? dead.reason : `painted by ${plan.painter}`);
-  assert.ok(Date.now() - start < 30000);
-  if (dead) assert.match(dead.reason, /time limit|longer|deep|elements|memory/);
-  assert.match((await w.letter(plain('afterwards'))).text, /afterwards/);
+  const id = await w.send(html(`<table>${`<tr>${'<td>cell'.repeat(10)}</tr>`.repeat(4000)}</table>`));
+  const seen = new Set();
+  const timer = setInterval(() => browser(w).forEach((p) => seen.add(p.pid)), 100);
+  const { dead } = await w.outcome(id, 60000);
+  clearInterval(timer);
+  assert.match(dead.reason, /Chromium took longer than its time limit/);
+  assert.ok(Date.now() - start < 40000);
+  await waitFor(() => ![...seen].some(isAlive), { what: 'the browsers to be gone' });
+  assert.match((await w.letter(html('<p>afterwards</p>'))).text, /afterwards/);
 });
 
 test('nothing is fetched, whatever the mail asks for', NEEDS_CHROMIUM, async (t) => {
@@ -188,6 +203,19 @@ test('without Chromium: HTML is held and says why and what to do, plain text goe
   assert.match((await w.letter(plain('goes on'))).text, /goes on/);
   assert.equal((await request(`http://127.0.0.1:${w.render.metricsPort}/readyz`)).status, 200);
   assert.ok(w.render.log.some((l) => l.level === 'error' && /HTML mail will be held/.test(l.text)));
+});
+
+test('a Chromium that is installed later is found without a restart', NEEDS_CHROMIUM, async (t) => {
+  const place = path.join(fs.mkdtempSync('/tmp/fumibako-test-'), 'chromium');
+  t.after(() => fs.rmSync(path.dirname(place), { recursive: true, force: true }));
+  fs.chmodSync(path.dirname(place), 0o755);
+  const w = await RenderWorld.create(t, { render: { chromium: place } });
+  assert.match((await w.outcome(await w.send(html('<p>x</p>')))).dead.reason, /needs Chromium/);
+  assert.equal(await w.render.metric('fumibako_chromium_usable'), 0);
+  fs.writeFileSync(place, `#!/bin/sh\nexec ${CHROMIUM} "$@"\n`, { mode: 0o755 });
+  await sleep(31000); // it is looked for each 30 seconds
+  assert.match((await w.letter(html('<p>found</p>'))).text, /found/);
+  assert.equal(await w.render.metric('fumibako_chromium_usable'), 1);
 });
 
 test('a user for Chromium that does not exist is said; no message is touched as root', { skip: process.getuid() !== 0 && 'root only' }, async (t) => {

@@ -24,8 +24,9 @@ rules:
     security: recipients only
 `;
 
-export const hasChromium = ['/usr/lib/chromium/chromium-headless-shell', '/usr/lib/chromium/headless_shell',
-  '/usr/bin/chromium-headless-shell'].some((p) => fs.existsSync(p));
+export const CHROMIUM = ['/usr/lib/chromium/chromium-headless-shell', '/usr/lib/chromium/headless_shell',
+  '/usr/bin/chromium-headless-shell'].find((p) => fs.existsSync(p));
+export const hasChromium = CHROMIUM !== undefined;
 export const NEEDS_CHROMIUM = hasChromium ? {} : { skip: 'chromium-headless-shell is not installed' };
 
 /** LF to CRLF. */
@@ -100,6 +101,19 @@ export class RenderWorld {
       return next.length > 0 ? {} : null;
     }, { timeout, interval: 20, what: `render to end with ${id}` });
     return found.dead ? found : { plan: JSON.parse(await this.peek(id, 'plan')) };
+  }
+
+  /** All messages that render has ended with: id -> {} or {dead}. */
+  async outcomes() {
+    const all = new Map();
+    for (const stream of ['upload', 'rewrite', 'dead']) {
+      for (const [, fields] of await this.redis.command('XRANGE', `fb:{s0}:${stream}`, '-', '+')) {
+        const entry = Object.fromEntries(fields.flatMap((f, i) => (i % 2 ? [] : [[f, fields[i + 1]]])));
+        const id = /[0-7][0-9A-HJKMNP-TV-Z]{25}/.exec(fields.join('\n'))?.[0];
+        if (id) all.set(id, stream === 'dead' ? { dead: { status: entry.s, reason: entry.r } } : {});
+      }
+    }
+    return all;
   }
 
   async peek(id, ...what) {

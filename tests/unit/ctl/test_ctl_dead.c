@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako dead release and reject, of one branch and of a whole message: the mark and the rewrite job go in one step, and
- * nobody else's branch is touched. */
+ * fumibako dead release and reject, of one branch and of a whole message: the mark and the rewrite
+ * job go in one step, and nobody else's branch is touched. */
 #include "tests/unit/queue/queue_test.h"
 
 #include <stdio.h>
@@ -46,7 +46,11 @@ static int run(int (*command)(struct ctl *), bool is_json)
 {
     char id[64] = "";
     char *words[] = {id};
-    struct ctl c = {.config = &q.redis.config, .redis = q.r, .is_json = is_json, .words = words, .word_count = 1};
+    struct ctl c = {.config = &q.redis.config,
+                    .redis = q.r,
+                    .is_json = is_json,
+                    .words = words,
+                    .word_count = 1};
     assert_status(FB_OK, fb_dead_list(q.r, take_id, id, &q.err));
     return command(&c);
 }
@@ -115,11 +119,14 @@ static void a_failed_recall_is_only_tried_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_held_branch_is_released_alone, queue_test_wipe, queue_test_close),
-        cmocka_unit_test_setup_teardown(a_held_branch_is_rejected_alone, queue_test_wipe, queue_test_close),
-        cmocka_unit_test_setup_teardown(what_was_held_before_its_plan_is_decided_as_a_whole, queue_test_wipe,
+        cmocka_unit_test_setup_teardown(a_held_branch_is_released_alone, queue_test_wipe,
                                         queue_test_close),
-        cmocka_unit_test_setup_teardown(a_failed_recall_is_only_tried_again, queue_test_wipe, queue_test_close),
+        cmocka_unit_test_setup_teardown(a_held_branch_is_rejected_alone, queue_test_wipe,
+                                        queue_test_close),
+        cmocka_unit_test_setup_teardown(what_was_held_before_its_plan_is_decided_as_a_whole,
+                                        queue_test_wipe, queue_test_close),
+        cmocka_unit_test_setup_teardown(a_failed_recall_is_only_tried_again, queue_test_wipe,
+                                        queue_test_close),
     };
     return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Programs run for the command line: found beside our own, bounded in time and output, ended when they do not end. */
+ * Programs run for the command line: found beside our own, bounded in time and output, ended when
+ * they do not end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 
 static char program[1100];
 static const char *name;
+static int passed = -1; /* descriptor for the program */
 
 /* A script beside this test program. */
 static void write_script(const char *text)
@@ -35,8 +37,8 @@ static void write_script(const char *text)
     assert_int_equal(chmod(program, 0755), 0);
 }
 
-static enum fb_status run(const char *text, const char *argument, int timeout_ms, struct fb_buf *out, int *exit_r,
-                          struct fb_error *err)
+static enum fb_status run(const char *text, const char *argument, int timeout_ms,
+                          struct fb_buf *out, int *exit_r, struct fb_error *err)
 {
     char *argv[] = {NULL, NULL, NULL};
     if (text != NULL) {
@@ -46,7 +48,7 @@ static enum fb_status run(const char *text, const char *argument, int timeout_ms
     argv[1] = strdup(argument);
     assert_non_null(argv[0]);
     assert_non_null(argv[1]);
-    enum fb_status s = ctl_run(argv, timeout_ms, out, exit_r, err);
+    enum fb_status s = ctl_run(argv, passed, timeout_ms, out, exit_r, err);
     free(argv[0]);
     free(argv[1]);
     if (text != NULL) {
@@ -62,7 +64,8 @@ static void output_and_exit_code_come_back_and_no_shell_reads_the_words(void **s
     struct fb_error err = {0};
     int code = -1;
     fb_buf_init(&out, 1000);
-    assert_int_equal(run("printf '%s' \"$1\"; cat; exit 7", "$(id); 'x'", 10000, &out, &code, &err), FB_OK);
+    assert_int_equal(run("printf '%s' \"$1\"; cat; exit 7", "$(id); 'x'", 10000, &out, &code, &err),
+                     FB_OK);
     assert_int_equal(code, 7);
     assert_string_equal(fb_buf_str(&out), "$(id); 'x'");
     fb_buf_deinit(&out);
@@ -75,7 +78,8 @@ static void more_output_than_there_is_room_ends_it(void **state)
     struct fb_error err = {0};
     int code = -1;
     fb_buf_init(&out, 1000);
-    assert_int_equal(run("while :; do echo 0123456789; done", "", 10000, &out, &code, &err), FB_TOO_BIG);
+    assert_int_equal(run("while :; do echo 0123456789; done", "", 10000, &out, &code, &err),
+                     FB_TOO_BIG);
     fb_buf_deinit(&out);
 }
 
@@ -127,8 +131,36 @@ static void a_file_in_memory_is_readable_by_the_program(void **state)
     int code = -1;
     fb_buf_init(&out, 1000);
     assert_int_equal(ctl_run_file(fb_slice_str("rules: []\n"), &fd, path, &err), FB_OK);
+    passed = fd;
     assert_int_equal(run("cat \"$1\"", path, 10000, &out, &code, &err), FB_OK);
     assert_string_equal(fb_buf_str(&out), "rules: []\n");
+    assert_int_equal(write(fd, "x", 1), -1); /* sealed */
+    passed = -1;
+    (void)close(fd);
+    fb_buf_deinit(&out);
+}
+
+static void no_other_descriptor_reaches_the_program(void **state)
+{
+    (void)state;
+    struct fb_buf out;
+    struct fb_error err = {0};
+    char path[32];
+    int fd = -1;
+    int code = -1;
+    int leak[2]; /* without CLOEXEC, as hiredis opens its sockets */
+    assert_int_equal(pipe(leak), 0);
+    assert_int_equal(ctl_run_file(fb_slice_str("x"), &fd, path, &err), FB_OK);
+    passed = fd;
+    fb_buf_init(&out, 1000);
+    assert_int_equal(run("for f in /proc/$$/fd/*; do n=${f##*/}; case $n in 0|1|2|10|\"$1\") ;; *) "
+                         "readlink $f ;; esac; done",
+                         path + 14, 10000, &out, &code, &err),
+                     FB_OK);
+    assert_null(strstr(fb_buf_str(&out), "pipe:"));
+    passed = -1;
+    (void)close(leak[0]);
+    (void)close(leak[1]);
     (void)close(fd);
     fb_buf_deinit(&out);
 }
@@ -142,6 +174,7 @@ int main(void)
         cmocka_unit_test(what_dies_is_told),
         cmocka_unit_test(a_program_that_is_not_installed_is_named),
         cmocka_unit_test(a_file_in_memory_is_readable_by_the_program),
+        cmocka_unit_test(no_other_descriptor_reaches_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

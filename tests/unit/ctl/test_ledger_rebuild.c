@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * After a loss of Redis the manifests bring back what recall and expiry need, and never over what is there. */
+ * After a loss of Redis the manifests bring back what recall and expiry need, and never over what
+ * is there. */
 #include "tests/unit/queue/queue_test.h"
 
 #include <stdio.h>
@@ -33,12 +34,13 @@ static int tear_down(void **state)
     return queue_test_close(state) != 0 ? -1 : rc;
 }
 
-static char word[] = "recipients", none[] = "", storage[] = "box", folder[] = "4711", link_[] = "https://box.example/s/secret",
-            active[] = "active", pending[] = "pending";
+static char word[] = "recipients", none[] = "", storage[] = "box", folder[] = "4711",
+            link_[] = "https://box.example/s/secret", active[] = "active", pending[] = "pending";
 static char grant_ids[2][8] = {"g1", "g2"};
 
 /* A manifest as upload leaves it: two recipients of a branch. */
-static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, int64_t expires_ms, char parcel_id[FB_PARCEL_ID_SIZE])
+static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, int64_t expires_ms,
+                         char parcel_id[FB_PARCEL_ID_SIZE])
 {
     char addresses[2][64];
     struct fb_buf bytes;
@@ -51,8 +53,15 @@ static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, in
                                              .grant_id = grant_ids[i],
                                              .state = i == 0 ? active : pending};
     }
-    struct fb_parcel p = {.storage = storage, .user = none, .folder_id = folder, .link = link_, .password = none,
-                          .access = word, .can_download = true, .expires_ms = expires_ms, .grants = grants,
+    struct fb_parcel p = {.storage = storage,
+                          .user = none,
+                          .folder_id = folder,
+                          .link = link_,
+                          .password = none,
+                          .access = word,
+                          .can_download = true,
+                          .expires_ms = expires_ms,
+                          .grants = grants,
                           .grant_count = 2};
     (void)snprintf(p.parcel_id, sizeof p.parcel_id, "%s", parcel_id);
     fb_buf_init(&bytes, 1U << 20);
@@ -101,7 +110,8 @@ static void parcels_grants_and_expiry_are_known_again(void **state)
     assert_string_equal(m.branches[0].folder_id, "4711");
     assert_int_equal(m.branches[0].expires_ms, expires);
     fb_ledger_message_deinit(&m);
-    assert_status(FB_OK, fb_ledger_list(q.r, "person1@example.com", 0, INT64_MAX / 2, 10, note, found, &q.err));
+    assert_status(FB_OK, fb_ledger_list(q.r, "person1@example.com", 0, INT64_MAX / 2, 10, note,
+                                        found, &q.err));
     assert_string_equal(found, msg_id);
     assert_status(FB_OK, fb_ledger_due(q.r, expires + 1, 10, note, found, &q.err));
     assert_string_equal(found, parcel);
@@ -115,7 +125,8 @@ static void a_rebuilt_message_can_be_recalled_and_was_out(void **state)
     fb_id_new(msg_id);
     put_manifest(msg_id, 0, 0, 0, parcel);
     (void)rebuild();
-    assert_status(FB_OK, fb_ledger_recall(q.r, msg_id, NULL, 0, false, "operator", was_out, &q.err));
+    assert_status(FB_OK,
+                  fb_ledger_recall(q.r, msg_id, NULL, 0, false, "operator", was_out, &q.err));
     assert_true(was_out[0] && was_out[1]);
     struct fb_claim claim = take(FB_STAGE_REVOKE, "a");
     assert_string_equal(claim.job.msg_id, msg_id);
@@ -158,7 +169,8 @@ static void what_is_there_is_not_touched(void **state)
     put_manifest(msg_id, 0, 0, 0, parcel);
     (void)rebuild();
     (void)snprintf(key, sizeof key, "fb:{s0}:g:%s", parcel);
-    assert_int_equal(redis_fixture_int(&q.redis, "HSET", key, "0", "recalled|g1|5||revoke", NULL), 0);
+    assert_int_equal(redis_fixture_int(&q.redis, "HSET", key, "0", "recalled|g1|5||revoke", NULL),
+                     0);
     struct fb_rebuild_result r = rebuild();
     assert_int_equal(r.restored, 0);
     assert_int_equal(r.known, 1);
@@ -216,7 +228,8 @@ static void a_damaged_manifest_is_counted_and_does_not_stop_the_others(void **st
     char good[FB_ID_SIZE], bad[FB_ID_SIZE], parcel[FB_PARCEL_ID_SIZE];
     fb_id_new(bad);
     fb_parcel_id_make(bad, 0, parcel);
-    assert_status(FB_OK, fb_spool_manifest_put(fx->spool, parcel, FB_SLICE_LITERAL("rubbish"), &q.err));
+    assert_status(FB_OK,
+                  fb_spool_manifest_put(fx->spool, parcel, FB_SLICE_LITERAL("rubbish"), &q.err));
     fb_id_new(good);
     put_manifest(good, 0, 0, 0, parcel);
     struct fb_rebuild_result r = rebuild();

@@ -2,8 +2,8 @@
  *
  * A host for smtp_session that keeps messages in memory, and a peer that talks to it; shared by the
  * dialogue tests. */
-#ifndef FB_TESTS_INGEST_SMTP_TALK_H
-#define FB_TESTS_INGEST_SMTP_TALK_H
+#ifndef FB_TESTS_UNIT_INGEST_SMTP_TALK_H
+#define FB_TESTS_UNIT_INGEST_SMTP_TALK_H
 
 #include <setjmp.h>
 #include <stdarg.h>

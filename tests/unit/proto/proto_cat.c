@@ -44,8 +44,9 @@ static enum fb_status encode(const char *kind, const struct fb_buf *in, struct f
     struct fb_buf out;
     fb_buf_init(&out, MAX_INPUT);
     json_t *json = json_loadb(fb_buf_str(in), in->len, JSON_REJECT_DUPLICATES, &why);
-    enum fb_status s = json != NULL ? proto_json_encode(kind, json, &out, err)
-                                    : fb_error_set(err, FB_INVALID, "line %d: %s", why.line, why.text);
+    enum fb_status s = json != NULL
+                           ? proto_json_encode(kind, json, &out, err)
+                           : fb_error_set(err, FB_INVALID, "line %d: %s", why.line, why.text);
     if (s == FB_OK && fwrite(out.ptr, 1, out.len, stdout) != out.len) {
         s = fb_error_set(err, FB_IO, "standard output cannot be written");
     }

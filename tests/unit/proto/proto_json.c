@@ -373,7 +373,8 @@ static void plan_from(struct from *f, const json_t *o, struct fb_plan *p)
     const json_t *list = get(f, o, "visible", JSON_ARRAY);
     p->visible = fb_xcalloc(json_array_size(list), sizeof *p->visible);
     for (; p->visible_count < json_array_size(list); p->visible_count++) {
-        p->visible[p->visible_count] = fb_xstrdup(json_string_value(json_array_get(list, p->visible_count)));
+        p->visible[p->visible_count] =
+            fb_xstrdup(json_string_value(json_array_get(list, p->visible_count)));
     }
     list = get(f, o, "parts", JSON_ARRAY);
     p->parts = fb_xcalloc(json_array_size(list), sizeof *p->parts);
@@ -448,7 +449,8 @@ static enum kind kind_of(const char *name)
     return (enum kind)i;
 }
 
-static enum fb_status decode(enum kind kind, struct fb_slice bytes, union document *d, struct fb_error *err)
+static enum fb_status decode(enum kind kind, struct fb_slice bytes, union document *d,
+                             struct fb_error *err)
 {
     switch (kind) {
     case JOB:
@@ -495,7 +497,8 @@ static void release(enum kind kind, union document *d)
     }
 }
 
-enum fb_status proto_json_decode(const char *kind, struct fb_slice bytes, json_t **json_r, struct fb_error *err)
+enum fb_status proto_json_decode(const char *kind, struct fb_slice bytes, json_t **json_r,
+                                 struct fb_error *err)
 {
     union document *d = fb_xcalloc(1, sizeof *d);
     enum kind k = kind_of(kind);
@@ -511,7 +514,8 @@ enum fb_status proto_json_decode(const char *kind, struct fb_slice bytes, json_t
     return s;
 }
 
-enum fb_status proto_json_encode(const char *kind, const json_t *json, struct fb_buf *out, struct fb_error *err)
+enum fb_status proto_json_encode(const char *kind, const json_t *json, struct fb_buf *out,
+                                 struct fb_error *err)
 {
     union document *d = fb_xcalloc(1, sizeof *d);
     enum kind k = kind_of(kind);
@@ -542,7 +546,8 @@ enum fb_status proto_json_encode(const char *kind, const json_t *json, struct fb
     return s;
 }
 
-enum fb_status proto_json_again(const char *kind, struct fb_slice bytes, struct fb_buf *out, struct fb_error *err)
+enum fb_status proto_json_again(const char *kind, struct fb_slice bytes, struct fb_buf *out,
+                                struct fb_error *err)
 {
     union document *d = fb_xcalloc(1, sizeof *d);
     enum kind k = kind_of(kind);

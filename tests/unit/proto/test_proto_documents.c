@@ -62,8 +62,13 @@ static void the_largest_job_fits_its_limit(void **state)
     struct fb_job *job = fb_xcalloc(1, sizeof *job);
     struct fb_buf bytes;
     struct fb_error err = {0};
-    *job = (struct fb_job){.stage = FB_STAGE_REVOKE, .msg_id = ID, .branch = FB_MAX_BRANCHES - 1,
-                           .attempt = 1000000, .first_ms = INT64_MAX, .trace = TRACE, .op = FB_REVOKE_RESTORE,
+    *job = (struct fb_job){.stage = FB_STAGE_REVOKE,
+                           .msg_id = ID,
+                           .branch = FB_MAX_BRANCHES - 1,
+                           .attempt = 1000000,
+                           .first_ms = INT64_MAX,
+                           .trace = TRACE,
+                           .op = FB_REVOKE_RESTORE,
                            .recipient_count = FB_MAX_JOB_RCPT};
     memset(job->spool_ref, 's', sizeof job->spool_ref - 1);
     for (uint32_t i = 0; i < FB_MAX_JOB_RCPT; i++) {
@@ -116,7 +121,8 @@ static void encode_into_too_little_fails(void **state)
 /* An envelope of count recipients, encoded. */
 static enum fb_status encode_recipients(size_t count, struct fb_buf *bytes)
 {
-    char from[] = "taro@example.jp", to[] = "hanako@example.com", notify[] = "SUCCESS,FAILURE,DELAY";
+    char from[] = "taro@example.jp", to[] = "hanako@example.com",
+         notify[] = "SUCCESS,FAILURE,DELAY";
     struct fb_envelope e = {.reverse_path = from, .recipient_count = count};
     e.recipients = fb_xcalloc(count, sizeof *e.recipients);
     for (size_t i = 0; i < count; i++) {
@@ -151,7 +157,8 @@ static void an_envelope_has_at_most_ten_thousand_recipients(void **state)
 static enum fb_status encode_plan(uint32_t parts, uint32_t branches, struct fb_buf *bytes)
 {
     char name[] = "a.bin", type[] = "application/octet-stream", language[] = "en", text[] = "";
-    struct fb_plan p = {.msg_id = ID, .language = language, .part_count = parts, .branch_count = branches};
+    struct fb_plan p = {
+        .msg_id = ID, .language = language, .part_count = parts, .branch_count = branches};
     uint32_t *indices = fb_xcalloc(parts, sizeof *indices);
     uint32_t *rcpts = fb_xcalloc(branches, sizeof *rcpts);
     p.parts = fb_xcalloc(parts, sizeof *p.parts);
@@ -162,8 +169,13 @@ static enum fb_status encode_plan(uint32_t parts, uint32_t branches, struct fb_b
     }
     for (uint32_t i = 0; i < branches; i++) {
         rcpts[i] = i;
-        p.branches[i] = (struct fb_branch){.kind = FB_BRANCH_SECURE, .recipients = &rcpts[i], .recipient_count = 1,
-                                           .rule = text, .reason = text, .parts = indices, .part_count = parts};
+        p.branches[i] = (struct fb_branch){.kind = FB_BRANCH_SECURE,
+                                           .recipients = &rcpts[i],
+                                           .recipient_count = 1,
+                                           .rule = text,
+                                           .reason = text,
+                                           .parts = indices,
+                                           .part_count = parts};
     }
     fb_buf_init(bytes, FB_MAX_PLAN);
     enum fb_status s = fb_plan_encode(&p, bytes);

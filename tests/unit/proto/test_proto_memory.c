@@ -26,12 +26,14 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
-msgpack_unpack_return __real_msgpack_unpack_next(msgpack_unpacked *u, const char *p, size_t len, size_t *off);
+msgpack_unpack_return __real_msgpack_unpack_next(msgpack_unpacked *u, const char *p, size_t len,
+                                                 size_t *off);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
-msgpack_unpack_return __wrap_msgpack_unpack_next(msgpack_unpacked *u, const char *p, size_t len, size_t *off);
+msgpack_unpack_return __wrap_msgpack_unpack_next(msgpack_unpacked *u, const char *p, size_t len,
+                                                 size_t *off);
 
 static bool fails(void)
 {
@@ -58,9 +60,11 @@ char *__wrap_strdup(const char *text)
     return fails() ? NULL : __real_strdup(text);
 }
 
-msgpack_unpack_return __wrap_msgpack_unpack_next(msgpack_unpacked *u, const char *p, size_t len, size_t *off)
+msgpack_unpack_return __wrap_msgpack_unpack_next(msgpack_unpacked *u, const char *p, size_t len,
+                                                 size_t *off)
 {
-    return is_unpack_failing ? MSGPACK_UNPACK_NOMEM_ERROR : __real_msgpack_unpack_next(u, p, len, off);
+    return is_unpack_failing ? MSGPACK_UNPACK_NOMEM_ERROR
+                             : __real_msgpack_unpack_next(u, p, len, off);
 }
 
 union document {

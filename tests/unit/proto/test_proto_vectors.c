@@ -129,10 +129,11 @@ static void check_bad(const char *name)
     struct fb_error err = {0};
     json_t *got = NULL;
     read_vector("bad", name, &bytes);
-    enum fb_status s =
-        proto_json_decode(json_string_value(json_object_get(about, "kind")), fb_slice_buf(&bytes), &got, &err);
+    enum fb_status s = proto_json_decode(json_string_value(json_object_get(about, "kind")),
+                                         fb_slice_buf(&bytes), &got, &err);
     if (strcmp(fb_status_name(s), status) != 0 || strncmp(err.text, want, strlen(want)) != 0) {
-        fail_msg("%s: got %s \"%s\", want %s \"%s\"", name, fb_status_name(s), err.text, status, want);
+        fail_msg("%s: got %s \"%s\", want %s \"%s\"", name, fb_status_name(s), err.text, status,
+                 want);
     }
     assert_null(got);
     bad_count++;
@@ -152,7 +153,8 @@ static void every_bad_vector_is_refused_with_the_key_named(void **state)
 /* Every good vector, cut off anywhere, and with each byte replaced by some that start something else. */
 static void check_mutations(const char *name)
 {
-    static const uint8_t starts[] = {0x00, 0x80, 0x8f, 0x9f, 0xc0, 0xc1, 0xc4, 0xc9, 0xcf, 0xd3, 0xd9, 0xdd, 0xdf, 0xff};
+    static const uint8_t starts[] = {0x00, 0x80, 0x8f, 0x9f, 0xc0, 0xc1, 0xc4,
+                                     0xc9, 0xcf, 0xd3, 0xd9, 0xdd, 0xdf, 0xff};
     struct fb_buf bytes, again;
     read_vector("good", name, &bytes);
     char kind[16];

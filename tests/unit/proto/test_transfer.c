@@ -77,13 +77,14 @@ static void every_input_has_an_output_that_does_not_depend_on_the_cuts(void **st
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fb_slice want = fb_slice_str(rows[i].want);
-        want.len += strcmp(rows[i].name, "blanks cut at the line's end") == 0 ? 1 : 0; /* ends with a NUL */
+        want.len +=
+            strcmp(rows[i].name, "blanks cut at the line's end") == 0 ? 1 : 0; /* ends with a NUL */
         for (size_t piece = 1; piece <= strlen(rows[i].in) + 1; piece++) {
             struct fb_buf got;
             decode(rows[i].encoding, rows[i].in, piece, &got);
             if (!fb_slice_eq(fb_slice_buf(&got), want)) {
-                fail_msg("%s, pieces of %zu: got \"%s\", want \"%s\"", rows[i].name, piece, fb_buf_str(&got),
-                         rows[i].want);
+                fail_msg("%s, pieces of %zu: got \"%s\", want \"%s\"", rows[i].name, piece,
+                         fb_buf_str(&got), rows[i].want);
             }
             fb_buf_deinit(&got);
         }

@@ -65,9 +65,10 @@ static void a_blocked_read_survives_a_wipe(void **state)
     }
     struct fb_claim claim;
     size_t count = 9;
-    /* UNBLOCKED: come again. */
-    assert_status(FB_AGAIN,
-                  fb_queue_read(q.r, FB_STAGE_RENDER, 0, "a", 1, 1500, &claim, &count, &q.err));
+    /* Redis 7 says UNBLOCKED: come again.  Redis 8 lets the read wait until its time is over. */
+    enum fb_status read =
+        fb_queue_read(q.r, FB_STAGE_RENDER, 0, "a", 1, 1500, &claim, &count, &q.err);
+    assert_true(read == FB_AGAIN || (read == FB_OK && count == 0));
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_status(FB_OK, fb_queue_read(q.r, FB_STAGE_RENDER, 0, "a", 1, 0, &claim, &count, &q.err));
     assert_int_equal(count, 0);

@@ -67,6 +67,92 @@ static void enqueue_pipelines_any_number(void **state)
     free(status);
 }
 
+static void what_is_wrong_with_one_message_is_told_of_that_one(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    static const int bad[] = {0, 21, 22, 39}; /* first, inside and last of a call */
+    struct fb_job jobs[N];
+    enum fb_status status[N];
+    struct fb_ops *ops[N];
+    for (int i = 0; i < N; i++) {
+        jobs[i] = render_job();
+        ops[i] = fb_ops_new();
+        fb_ops_add(ops[i], "LISTIN", "fb:{s0}:t", "5", jobs[i].msg_id, "-1", "100000", NULL);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char key[64];
+        (void)snprintf(key, sizeof key, "fb:{s0}:m:%s", jobs[bad[i]].msg_id);
+        assert_int_equal(redis_fixture_int(&q.redis, "APPEND", key, "not a hash", NULL), 10);
+    }
+    fb_ops_add(ops[30], "HSET", "fb:{s0}:t", "not", "a hash", NULL); /* the ledger's part fails */
+    assert_status(
+        FB_OK, fb_queue_enqueue(q.r, jobs, (const struct fb_ops *const *)ops, N, status, &q.err));
+    size_t next = 0;
+    for (int i = 0; i < N; i++) {
+        bool is_bad = next < sizeof bad / sizeof bad[0] && bad[next] == i;
+        next += is_bad;
+        if (is_bad) {
+            assert_int_not_equal(status[i], FB_OK);
+            assert_int_not_equal(status[i], FB_EXISTS);
+        } else if (i != 30) { /* EXISTS: added by a call that told of it, and asked again */
+            assert_int_equal(status[i], FB_OK);
+        }
+        fb_ops_free(&ops[i]);
+    }
+    assert_int_equal(stats(FB_STAGE_RENDER).waiting, N - 4);
+    assert_int_equal(redis_fixture_int(&q.redis, "ZCARD", "fb:{s0}:open", NULL), N - 4);
+    assert_int_equal(redis_fixture_int(&q.redis, "ZCARD", "fb:{s0}:t", NULL), N - 4);
+}
+
+static void a_listing_lives_on_and_loses_what_is_old_once_a_day(void **state)
+{
+    (void)state;
+    for (int day = 0; day < 2; day++) {
+        struct fb_job job = render_job();
+        struct fb_ops *ops = fb_ops_new();
+        enum fb_status s = FB_BUG;
+        assert_int_equal(redis_fixture_int(&q.redis, "ZADD", "fb:{s0}:t", "1", "old", NULL), 1);
+        fb_ops_add(ops, "LISTIN", "fb:{s0}:t", "100", job.msg_id, "50", "200000", NULL);
+        const struct fb_ops *list[1] = {ops};
+        for (int again = 0; again < 2; again++) {
+            job = render_job();
+            assert_status(FB_OK, fb_queue_enqueue(q.r, &job, list, 1, &s, &q.err));
+            assert_int_equal(s, FB_OK);
+            assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:t", NULL), 199000, 200000);
+            if (again == 0) {
+                assert_int_equal(redis_fixture_int(&q.redis, "ZREM", "fb:{s0}:t", "old", NULL), 0);
+                assert_int_equal(redis_fixture_int(&q.redis, "ZADD", "fb:{s0}:t", "1", "old", NULL),
+                                 1);
+            } else { /* not again on the same day */
+                assert_int_equal(redis_fixture_int(&q.redis, "ZREM", "fb:{s0}:t", "old", NULL), 1);
+            }
+        }
+        fb_ops_free(&ops);
+        assert_int_equal(redis_fixture_int(&q.redis, "EXPIRE", "fb:{s0}:t", "113000", NULL), 1);
+    }
+}
+
+static void a_listing_takes_any_number_at_once(void **state)
+{
+    (void)state;
+    enum { N = 2002 }; /* two writes of 1,001 members: nothing is left for the end of the call */
+    struct fb_job job = render_job();
+    struct fb_ops *ops = fb_ops_new();
+    enum fb_status s = FB_BUG;
+    for (int i = 0; i < N; i++) {
+        char member[16];
+        (void)snprintf(member, sizeof member, "m%d", i);
+        fb_ops_add(ops, "LISTIN", "fb:{s0}:t", "100", member, "50", "200000", NULL);
+    }
+    const struct fb_ops *list[1] = {ops};
+    assert_status(FB_OK, fb_queue_enqueue(q.r, &job, list, 1, &s, &q.err));
+    assert_int_equal(s, FB_OK);
+    assert_int_equal(redis_fixture_int(&q.redis, "ZCARD", "fb:{s0}:t", NULL), N);
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:t", NULL), 199000, 200000);
+    fb_ops_free(&ops);
+}
+
 static void a_job_arrives_as_it_was_sent(void **state)
 {
     (void)state;
@@ -489,6 +575,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PROMISE(enqueue_of_a_known_message_is_told_so),
         PROMISE(enqueue_pipelines_any_number),
+        PROMISE(what_is_wrong_with_one_message_is_told_of_that_one),
+        PROMISE(a_listing_lives_on_and_loses_what_is_old_once_a_day),
+        PROMISE(a_listing_takes_any_number_at_once),
         PROMISE(a_job_arrives_as_it_was_sent),
         PROMISE(advance_moves_the_job_in_one_step),
         PROMISE(a_refused_step_changes_nothing),

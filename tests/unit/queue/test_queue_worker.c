@@ -85,7 +85,7 @@ static void message_done(void *ctx, void *thread, const struct fb_claim *claim)
 static void on_term(int number)
 {
     (void)number;
-    fb_service_stop();
+    fb_service_stop(); /* NOLINT(bugprone-signal-handler,cert-sig30-c): one atomic store, one write() */
 }
 
 static pid_t start(struct plan p)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * render-spool-peek URL KEY_FILE MSG_ID plan | get NAME: shows a test what render left in the spool for one
- * message: the plan as JSON, or a derived object's bytes.  Exit 3 when there is none.
+ * render-spool-peek URL KEY_FILE MSG_ID plan | get NAME: shows a test what render left in the spool
+ * for one message: the plan as JSON, or a derived object's bytes.  Exit 3 when there is none.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -113,7 +113,8 @@ static int show(struct fb_spool_msg *msg, const char *what, const char *name, st
     struct fb_buf bytes;
     struct fb_plan plan = {0};
     bool is_plan = strcmp(what, "plan") == 0;
-    enum fb_status s = fb_spool_object_get(msg, is_plan ? "plan" : name, FB_MAX_OBJECT, &bytes, err);
+    enum fb_status s =
+        fb_spool_object_get(msg, is_plan ? "plan" : name, FB_MAX_OBJECT, &bytes, err);
     int rc = 0;
     if (s == FB_NOT_FOUND) {
         return 3;

@@ -3,8 +3,8 @@
  * For the tests of render's MIME half: a message in memory, a sink in memory, and an independent
  * look at the result.
  */
-#ifndef FB_TESTS_RENDER_MIME_MAIL_KIT_H
-#define FB_TESTS_RENDER_MIME_MAIL_KIT_H
+#ifndef FB_TESTS_UNIT_RENDER_MIME_MAIL_KIT_H
+#define FB_TESTS_UNIT_RENDER_MIME_MAIL_KIT_H
 
 #include "services/render/mime.h"
 

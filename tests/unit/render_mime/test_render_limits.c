@@ -150,6 +150,10 @@ static void test_body_limits(void **state)
     begin(&b, "\r\n");
     repeat(&b, "begin 644 x\r\n", 300000);
     expect("uuencode that never ends", &b, NULL);
+    begin(&b, "\r\nbegin 644 x\r\n");
+    repeat(&b, "M\r\n", 1000); /* 45 bytes each, if blanks were cut: once such a mail was held */
+    assert_int_equal(fb_buf_add_str(&b, "`\r\nend\r\n"), FB_OK);
+    expect("uuencode that says much more than it has", &b, NULL);
 }
 
 /* ---- a message too large for memory, made as it is read ---- */

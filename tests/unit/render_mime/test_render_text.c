@@ -40,6 +40,23 @@ static void same(const char *row, const char *got, const char *want)
     }
 }
 
+static void test_utf16_without_a_mark_is_read_in_its_order(void **state)
+{
+    (void)state;
+    static const char little[] =
+        "D\0e\0a\0r\0 \0B0\n\0"; /* as Outlook Express for Windows wrote it */
+    static const char big[] = "\0D\0e\0a\0r\0 0B\0\n";
+    const struct fb_slice rows[] = {fb_slice_of(little, sizeof little - 1),
+                                    fb_slice_of(big, sizeof big - 1)};
+    for (size_t i = 0; i < 2; i++) {
+        struct fb_buf out;
+        fb_buf_init(&out, 100);
+        assert_int_equal(render_charset_to_utf8(rows[i], "utf-16", &out), FB_OK);
+        assert_string_equal(fb_buf_str(&out), "Dear あ\n");
+        fb_buf_deinit(&out);
+    }
+}
+
 static void test_charsets_of_japanese_mail_become_utf8(void **state)
 {
     static const struct row rows[] = {
@@ -506,6 +523,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_charsets_of_japanese_mail_become_utf8),
+        cmocka_unit_test(test_utf16_without_a_mark_is_read_in_its_order),
         cmocka_unit_test(test_conversion_ends_at_the_maximum_and_drops_nul),
         cmocka_unit_test(test_encoded_words_are_decoded_as_readers_do),
         cmocka_unit_test(test_file_names_are_found_in_every_form),

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Puts one message into spool and queue as ingest, render and upload would have left it: a test describes it in JSON on
- * standard input, the rewrite service finds its jobs.  Prints the message's id.
+ * Puts one message into spool and queue as ingest, render and upload would have left it: a test
+ * describes it in JSON on standard input, the rewrite service finds its jobs.  Prints the message's
+ * id.
  *
  *   {"spool", "key_file", "redis", "shards": 1, "age_ms": 0,
  *    "envelope": {"from", "to": [{"address", "notify", "orcpt"}], "8bit", "utf8", "ret", "envid"},
  *    "content": BASE64, "objects": {NAME: BASE64},
  *    "plan": null | {"subject", "language", "visible": [...], "head", "kept_text", "kept_html",
- *      "parts": [{"name", "type", "cid", "object", "find": TEXT (range of the content), "encoding": 0-3, "inline"}],
- *      "branches": [{"kind": 0-2, "to": [...], "rule", "body", "attachments", "parts": [...], "subject"}]},
- *    "parcels": {BRANCH: {"storage", "link", "password", "access", "download", "expires", "files": [{"name", "size"}]}}}
+ *      "parts": [{"name", "type", "cid", "object", "find": TEXT (range of the content), "encoding":
+ * 0-3, "inline"}], "branches": [{"kind": 0-2, "to": [...], "rule", "body", "attachments", "parts":
+ * [...], "subject"}]}, "parcels": {BRANCH: {"storage", "link", "password", "access", "download",
+ * "expires", "files": [{"name", "size"}]}}}
  */
 #include <jansson.h>
 #include <pthread.h>
@@ -23,7 +25,7 @@
 #include "common/spool/records.h"
 #include "proto/limits.h"
 
-#define CONSUMER "seed"
+#define CONSUMER   "seed"
 #define MAX_OBJECT (64U << 20)
 
 static struct fb_error err;
@@ -75,8 +77,9 @@ static struct fb_envelope envelope_of(const json_t *spec)
     e.recipients = fb_xcalloc(e.recipient_count + 1, sizeof *e.recipients);
     for (size_t i = 0; i < e.recipient_count; i++) {
         const json_t *r = json_array_get(to, i);
-        e.recipients[i] = (struct fb_recipient){
-            .address = text_of(r, "address", ""), .notify = text_of(r, "notify", NULL), .orcpt = text_of(r, "orcpt", NULL)};
+        e.recipients[i] = (struct fb_recipient){.address = text_of(r, "address", ""),
+                                                .notify = text_of(r, "notify", NULL),
+                                                .orcpt = text_of(r, "orcpt", NULL)};
     }
     fb_trace_new(e.trace);
     return e;
@@ -119,6 +122,7 @@ static void branch_of(const json_t *j, struct fb_branch *b)
                             .reason = text_of(j, "reason", "rule"),
                             .secures_body = flag_of(j, "body"),
                             .secures_attachments = flag_of(j, "attachments"),
+                            .on_failure = (uint8_t)number_of(j, "on_failure"),
                             .subject = text_of(j, "subject", NULL)};
     numbers_of(json_object_get(j, "to"), &b->recipients, &b->recipient_count);
     numbers_of(json_object_get(j, "parts"), &b->parts, &b->part_count);
@@ -164,7 +168,8 @@ static struct fb_plan plan_of(const json_t *j, const char *msg_id, struct fb_sli
     return p;
 }
 
-static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, const char *branch, const json_t *j)
+static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, const char *branch,
+                        const json_t *j)
 {
     uint32_t number = (uint32_t)strtoul(branch, NULL, 10);
     const json_t *files = json_object_get(j, "files");
@@ -181,8 +186,9 @@ static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, const 
     p.files = fb_xcalloc(p.file_count + 1, sizeof *p.files);
     for (uint32_t i = 0; i < p.file_count; i++) {
         const json_t *f = json_array_get(files, i);
-        p.files[i] = (struct fb_parcel_file){
-            .name = text_of(f, "name", "x"), .file_id = fb_xstrdup("2"), .size = (uint64_t)number_of(f, "size")};
+        p.files[i] = (struct fb_parcel_file){.name = text_of(f, "name", "x"),
+                                             .file_id = fb_xstrdup("2"),
+                                             .size = (uint64_t)number_of(f, "size")};
     }
     must(fb_spool_parcel_save(spool, msg, number, &p, false, &err), "parcel");
     fb_parcel_deinit(&p);
@@ -209,8 +215,8 @@ static void on_done(void *ctx, enum fb_status status, const char *ref)
     (void)pthread_mutex_unlock(&d->lock);
 }
 
-static void put_message(struct fb_spool *spool, const char *msg_id, const struct fb_envelope *e, struct fb_slice content,
-                        char ref_r[FB_REF_SIZE])
+static void put_message(struct fb_spool *spool, const char *msg_id, const struct fb_envelope *e,
+                        struct fb_slice content, char ref_r[FB_REF_SIZE])
 {
     struct done d = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     struct fb_spool_writer *writer = NULL;
@@ -240,8 +246,8 @@ static void put_message(struct fb_spool *spool, const char *msg_id, const struct
 
 /* ---- queue: accepted, taken as render would, advanced to rewrite ---- */
 
-static void enqueue(struct fb_redis *redis, const struct fb_job *job, const struct fb_envelope *e, const struct fb_plan *plan,
-                    size_t size)
+static void enqueue(struct fb_redis *redis, const struct fb_job *job, const struct fb_envelope *e,
+                    const struct fb_plan *plan, size_t size)
 {
     struct fb_claim *claim = fb_xcalloc(1, sizeof *claim);
     enum fb_status status = FB_OK;
@@ -249,10 +255,13 @@ static void enqueue(struct fb_redis *redis, const struct fb_job *job, const stru
     struct fb_ops *ops = fb_ops_new();
     fb_ledger_accepted(redis, ops, job, e, size, 3600000);
     must(fb_queue_prepare(redis, &err), "groups");
-    must(fb_queue_enqueue(redis, job, (const struct fb_ops *const *)&ops, 1, &status, &err), "enqueue");
+    must(fb_queue_enqueue(redis, job, (const struct fb_ops *const *)&ops, 1, &status, &err),
+         "enqueue");
     must(status, "enqueue");
     fb_ops_free(&ops);
-    must(fb_queue_read(redis, FB_STAGE_RENDER, fb_redis_shard(redis, job->msg_id), CONSUMER, 1, 0, claim, &count, &err), "read");
+    must(fb_queue_read(redis, FB_STAGE_RENDER, fb_redis_shard(redis, job->msg_id), CONSUMER, 1, 0,
+                       claim, &count, &err),
+         "read");
     if (count != 1) {
         (void)fprintf(stderr, "mail_seed: no job to take\n");
         exit(1);
@@ -287,7 +296,8 @@ int main(void)
     struct fb_spool_msg *msg = NULL;
     struct fb_redis *redis = NULL;
     struct fb_buf content;
-    struct fb_job job = {.stage = FB_STAGE_RENDER, .first_ms = fb_now_ms() - number_of(spec, "age_ms")};
+    struct fb_job job = {.stage = FB_STAGE_RENDER,
+                         .first_ms = fb_now_ms() - number_of(spec, "age_ms")};
     config.redis.url = text_of(spec, "redis", NULL);
     config.redis.shards = 1;
     decode(json_object_get(spec, "content"), &content);
@@ -295,13 +305,15 @@ int main(void)
     fb_id_new(job.msg_id);
     fb_trace_new(job.trace);
     must(fb_spool_open(json_string_value(json_object_get(spec, "spool")),
-                       json_string_value(json_object_get(spec, "key_file")), &spool, &err), "spool");
+                       json_string_value(json_object_get(spec, "key_file")), &spool, &err),
+         "spool");
     put_message(spool, job.msg_id, &envelope, fb_slice_buf(&content), job.spool_ref);
     must(fb_spool_msg_open(spool, job.spool_ref, &msg, &err), "open");
 
     const char *name = NULL;
     json_t *value = NULL;
-    json_object_foreach(json_object_get(spec, "objects"), name, value) {
+    json_object_foreach(json_object_get(spec, "objects"), name, value)
+    {
         struct fb_buf bytes;
         decode(value, &bytes);
         must(fb_spool_object_put(msg, name, fb_slice_buf(&bytes), false, &err), name);
@@ -317,7 +329,8 @@ int main(void)
         must(fb_spool_object_put(msg, "plan", fb_slice_buf(&bytes), false, &err), "plan");
         fb_buf_deinit(&bytes);
     }
-    json_object_foreach(json_object_get(spec, "parcels"), name, value) {
+    json_object_foreach(json_object_get(spec, "parcels"), name, value)
+    {
         save_parcel(spool, msg, name, value);
     }
     must(fb_redis_new(&config, 5000, &redis, &err), "redis");

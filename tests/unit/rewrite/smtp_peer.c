@@ -22,7 +22,8 @@ struct connection {
 static void fail(struct smtp_peer *p, const char *what, const char *text)
 {
     if (p->failure[0] == '\0') {
-        (void)snprintf(p->failure, sizeof p->failure, "connection %d: %s \"%.200s\"", p->connections, what, text);
+        (void)snprintf(p->failure, sizeof p->failure, "connection %d: %s \"%.200s\"",
+                       p->connections, what, text);
     }
 }
 
@@ -60,7 +61,8 @@ static void expect_line(struct connection *c, const char *text, size_t len)
         if (end != SIZE_MAX) {
             if (end < len || memcmp(have.ptr, text, len) != 0) {
                 char line[200];
-                (void)snprintf(line, sizeof line, "%.*s", (int)(end < 150 ? end : 150), (const char *)have.ptr);
+                (void)snprintf(line, sizeof line, "%.*s", (int)(end < 150 ? end : 150),
+                               (const char *)have.ptr);
                 fail(c->peer, text, line);
             }
             c->at += end + 2;
@@ -162,7 +164,8 @@ void smtp_peer_start(struct smtp_peer *p, const char *const *scripts)
     }
     fb_buf_init(&p->seen, 256U << 20);
     FB_ASSERT(p->listener >= 0 && bind(p->listener, (struct sockaddr *)&a, sizeof a) == 0);
-    FB_ASSERT(listen(p->listener, 8) == 0 && getsockname(p->listener, (struct sockaddr *)&a, &len) == 0);
+    FB_ASSERT(listen(p->listener, 8) == 0 &&
+              getsockname(p->listener, (struct sockaddr *)&a, &len) == 0);
     p->port = ntohs(a.sin_port);
     FB_ASSERT(pthread_create(&p->thread, NULL, serve, p) == 0);
 }

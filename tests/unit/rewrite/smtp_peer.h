@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An SMTP server that follows a script, on a thread: for faults that no real server shows on demand.  One string a
- * connection, steps separated by '|':
+ * An SMTP server that follows a script, on a thread: for faults that no real server shows on
+ * demand.  One string a connection, steps separated by '|':
  *
  *   >TEXT   say TEXT, CRLF behind it; ~ within stands for CRLF
  *   <TEXT   read a line that begins with TEXT
@@ -26,9 +26,9 @@ struct smtp_peer {
     int listener;
     uint16_t port;
     pthread_t thread;
-    struct fb_buf seen;   /* all that was received */
+    struct fb_buf seen; /* all that was received */
     int connections;
-    char failure[300];    /* what did not follow the script; "" = none */
+    char failure[300]; /* what did not follow the script; "" = none */
 };
 
 /* Listens and serves the scripts (NULL ends them), one connection each, in order. */

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,11 +28,11 @@ static atomic_int short_writes;
 int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
 /* The same call has two names, depending on _FILE_OFFSET_BITS. */
-ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
-ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int count, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *ptr, size_t len, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *ptr, size_t len, off_t offset);
 int __real_fdatasync(int fd);
 int __real_fsync(int fd);
-ssize_t __real_pwritev(int fd, const struct iovec *iov, int count, off_t offset);
+ssize_t __real_pwrite(int fd, const void *ptr, size_t len, off_t offset);
 
 int __wrap_fdatasync(int fd)
 {
@@ -60,27 +59,28 @@ int __wrap_fsync(int fd)
     return __real_fsync(fd);
 }
 
-ssize_t __wrap_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+/* Half of it, in whole sectors: O_DIRECT writes nothing else. */
+static size_t half_of(size_t len)
+{
+    return len >= 1024 ? len / 2 / 512 * 512 : len;
+}
+
+ssize_t __wrap_pwrite(int fd, const void *ptr, size_t len, off_t offset)
 {
     if (atomic_load(&fail_write) != 0) {
         /* Half of it, then the failure: as a disk that gets full. */
-        if (count > 1) {
-            return __real_pwritev(fd, iov, count / 2, offset);
+        if (len > 4096) {
+            return __real_pwrite(fd, ptr, half_of(len), offset);
         }
         errno = atomic_load(&fail_write);
         return -1;
     }
-    if (atomic_load(&short_writes) != 0 && (count > 1 || iov->iov_len > 7)) {
-        struct iovec piece = {iov->iov_base,
-                              iov->iov_len > 7 ? iov->iov_len / 2 + 3 : iov->iov_len};
-        return __real_pwritev(fd, &piece, 1, offset);
-    }
-    return __real_pwritev(fd, iov, count, offset);
+    return __real_pwrite(fd, ptr, atomic_load(&short_writes) != 0 ? half_of(len) : len, offset);
 }
 
-ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int count, off_t offset)
+ssize_t __wrap_pwrite64(int fd, const void *ptr, size_t len, off_t offset)
 {
-    return __wrap_pwritev(fd, iov, count, offset);
+    return __wrap_pwrite(fd, ptr, len, offset);
 }
 
 static int setup(void **state)
@@ -294,6 +294,53 @@ static void a_spent_quota_is_no_space(void **state)
 static void a_failed_write_is_io(void **state)
 {
     batch_that_fails(*state, break_write, mend_write, FB_IO);
+}
+
+/* More than the stage holds at once, past the page cache; then small again in the same segment. */
+static void a_large_batch_and_small_ones_share_a_segment(void **state)
+{
+    struct fx *fx = *state;
+    enum { N = 12, SIZE = 150000 };
+    struct fx_done done[N];
+    char id[N][FB_ID_SIZE], small_id[2][FB_ID_SIZE], small_ref[2][FB_REF_SIZE];
+    memset(done, 0, sizeof done);
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    fx_put(writer, 5000, 1, "small", small_id[0], small_ref[0]);
+    assert_int_equal(pthread_mutex_lock(&gate), 0);
+    struct fx_done held = {0};
+    char held_id[FB_ID_SIZE];
+    struct fb_spool_in *in = fx_message(writer, 100, 9, held_id);
+    fb_spool_in_submit(&in, FB_SLICE_LITERAL("e"), fx_on_done, &held);
+    wait_for_sync();
+    int before = atomic_load(&syncs);
+    for (size_t i = 0; i < N; i++) {
+        in = fx_message(writer, SIZE + i, i, id[i]);
+        fb_spool_in_submit(&in, FB_SLICE_LITERAL("large"), fx_on_done, &done[i]);
+    }
+    assert_int_equal(pthread_mutex_unlock(&gate), 0);
+    fx_wait(&held);
+    for (size_t i = 0; i < N; i++) {
+        fx_wait(&done[i]);
+        assert_int_equal(done[i].status, FB_OK);
+    }
+    assert_int_equal(atomic_load(&syncs) - before, 2);
+    fx_put(writer, 5000, 3, "small", small_id[1], small_ref[1]);
+    assert_int_equal(strncmp(small_ref[0], small_ref[1], strrchr(small_ref[0], ':') - small_ref[0]),
+                     0);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(fx_check(fx, small_ref[0], 5000, 1, "small"), FB_OK);
+        assert_int_equal(fx_check(fx, small_ref[1], 5000, 3, "small"), FB_OK);
+        for (size_t i = 0; i < N; i++) {
+            assert_int_equal(fx_check(fx, done[i].ref, SIZE + i, i, "large"), FB_OK);
+        }
+        struct fx_scan *scan = malloc(sizeof *scan);
+        fx_scan(fx, scan);
+        assert_int_equal(scan->count, N + 3);
+        assert_int_equal(scan->damaged, 0);
+        free(scan);
+        fb_spool_writer_free(&writer);
+        fx_reopen(fx);
+    }
 }
 
 static void all_of_a_failed_batch_fail(void **state)
@@ -552,6 +599,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_disk_is_no_space, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_spent_quota_is_no_space, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_failed_write_is_io, setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_large_batch_and_small_ones_share_a_segment, setup,
+                                        fx_teardown),
         cmocka_unit_test_setup_teardown(all_of_a_failed_batch_fail, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_synced_fails_the_first_batch,
                                         setup, fx_teardown),

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The Box storage by remote control, for tests/integration/upload: reads commands, one JSON object a line, and answers each
- * with one line.  It is the storage as the services link it, in a process that a test can kill between any two calls.
+ * The Box storage by remote control, for tests/integration/upload: reads commands, one JSON object
+ * a line, and answers each
+ * with one line.  It is the storage as the services link it, in a process that a test can kill
+ * between any two calls.
  *
  *   {"op": "open", "storage": {...}, "redis": URL, "times": {...}}
  *   {"op": "create", "parcel_id", "path"}          keeps the parcel for the calls that follow
  *   {"op": "put", "name", "type", "size", "seed", "short", "fail_at", "lie"}
  *   {"op": "share", "security": {...}, "to": [...]}
- *   {"op": "revoke", "recipients": [...]}   {"op": "purge"}   {"op": "forget"}   {"op": "load", "parcel": HEX}
- *   {"op": "safe_name", "name", "taken": [...]}   {"op": "trusted", "url"}   {"op": "take", "user", "kind", "times"}
+ *   {"op": "revoke", "recipients": [...]}   {"op": "purge"}   {"op": "forget"}   {"op": "load",
+ *   "parcel": HEX}
+ *   {"op": "safe_name", "name", "taken": [...]}   {"op": "trusted", "url"}   {"op": "take", "user",
+ *   "kind", "times"}
  *   {"op": "metrics"}   {"op": "rss"}
  */
 #include <curl/curl.h>
@@ -41,7 +45,8 @@ struct content {
     uint64_t state, seed, at, size, ends_at, fails_at;
 };
 
-static enum fb_status content_read(void *ctx, void *out, size_t len, size_t *read_r, struct fb_error *err)
+static enum fb_status content_read(void *ctx, void *out, size_t len, size_t *read_r,
+                                   struct fb_error *err)
 {
     struct content *c = ctx;
     uint8_t *to = out;
@@ -49,14 +54,13 @@ static enum fb_status content_read(void *ctx, void *out, size_t len, size_t *rea
     if (c->fails_at != UINT64_MAX && c->at >= c->fails_at) {
         return fb_error_set(err, FB_IO, "the disk fails");
     }
-    while (n < len && c->at < c->ends_at) {
-        c->state ^= c->state << 13;
-        c->state ^= c->state >> 7;
-        c->state ^= c->state << 17;
-        for (int i = 0; i < 8 && n < len && c->at < c->ends_at; i++) {
-            to[n++] = (uint8_t)(c->state >> (8 * i));
-            c->at++;
+    for (; n < len && c->at < c->ends_at; n++, c->at++) {
+        if (c->at % 8 == 0) {
+            c->state ^= c->state << 13;
+            c->state ^= c->state >> 7;
+            c->state ^= c->state << 17;
         }
+        to[n] = (uint8_t)(c->state >> (8 * (c->at % 8)));
     }
     *read_r = n;
     return FB_OK;
@@ -77,7 +81,6 @@ static uint64_t number(const json_t *o, const char *key, uint64_t otherwise)
     return json_is_integer(v) ? (uint64_t)json_integer_value(v) : otherwise;
 }
 
-/* Reads in eights, so that any two ways of reading give the same bytes. */
 static void content_open(const json_t *o, struct content *c, struct upload_stream *stream)
 {
     static uint8_t bytes[65536];
@@ -87,7 +90,8 @@ static void content_open(const json_t *o, struct content *c, struct upload_strea
     c->ends_at = c->size;
     c->fails_at = UINT64_MAX;
     (void)content_rewind(c, NULL);
-    *stream = (struct upload_stream){.ctx = c, .size = c->size, .read = content_read, .rewind = content_rewind};
+    *stream = (struct upload_stream){
+        .ctx = c, .size = c->size, .read = content_read, .rewind = content_rewind};
     fb_hash_init(&hash, FB_HASH_SHA1);
     do {
         (void)content_read(c, bytes, sizeof bytes, &n, NULL);
@@ -156,13 +160,15 @@ static enum fb_status do_put(const json_t *o, json_t *answer, struct fb_error *e
     struct fb_parcel_file file = {0};
     char sha1[41];
     content_open(o, &content, &stream);
-    enum fb_status s = box_storage.put(session, &parcel, json_string_value(json_object_get(o, "name")),
-                                       json_string_value(json_object_get(o, "type")), &stream, &file, err);
+    enum fb_status s =
+        box_storage.put(session, &parcel, json_string_value(json_object_get(o, "name")),
+                        json_string_value(json_object_get(o, "type")), &stream, &file, err);
     fb_hex(stream.sha1, sizeof stream.sha1, sha1);
     (void)json_object_set_new(answer, "sha1", json_string(sha1));
     fb_hex(file.sha1, sizeof file.sha1, sha1);
-    (void)json_object_set_new(answer, "file", json_pack("{s:s?,s:I,s:s}", "id", file.file_id, "size",
-                                                        (json_int_t)file.size, "sha1", sha1));
+    (void)json_object_set_new(answer, "file",
+                              json_pack("{s:s?,s:I,s:s}", "id", file.file_id, "size",
+                                        (json_int_t)file.size, "sha1", sha1));
     free(file.file_id);
     return s;
 }
@@ -183,7 +189,8 @@ static enum fb_status do_share(const json_t *o, struct fb_error *err)
         .is_watermarked = json_is_true(json_object_get(wanted, "watermark")),
     };
     for (size_t i = 0; i < count; i++) {
-        requests[i] = (struct storage_grant_request){(uint32_t)i, json_string_value(json_array_get(to, i))};
+        requests[i] =
+            (struct storage_grant_request){(uint32_t)i, json_string_value(json_array_get(to, i))};
     }
     enum fb_status s = box_storage.share(session, &security, requests, count, &parcel, err);
     free(requests);
@@ -274,7 +281,8 @@ static enum fb_status do_rss(json_t *answer)
     struct fb_buf out;
     enum fb_status s = fb_read_file("/proc/self/status", 65536, &out, NULL);
     const char *line = s == FB_OK ? strstr(fb_buf_str(&out), "VmHWM:") : NULL;
-    (void)json_object_set_new(answer, "peak_kb", json_integer(line != NULL ? strtoll(line + 6, NULL, 10) : 0));
+    (void)json_object_set_new(answer, "peak_kb",
+                              json_integer(line != NULL ? strtoll(line + 6, NULL, 10) : 0));
     fb_buf_deinit(&out);
     FILE *f = fopen("/proc/self/clear_refs", "w");
     if (f != NULL) {
@@ -291,12 +299,14 @@ static void show_parcel(json_t *answer)
     fb_buf_init(&bytes, 1U << 20);
     for (uint32_t i = 0; i < parcel.grant_count; i++) {
         const struct fb_parcel_grant *g = &parcel.grants[i];
-        (void)json_array_append_new(grants, json_pack("{s:i,s:s,s:s,s:s}", "recipient", (int)g->recipient, "address",
-                                                      g->address, "id", g->grant_id, "state", g->state));
+        (void)json_array_append_new(grants, json_pack("{s:i,s:s,s:s,s:s}", "recipient",
+                                                      (int)g->recipient, "address", g->address,
+                                                      "id", g->grant_id, "state", g->state));
     }
-    json_t *shown = json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:o}", "storage", parcel.storage, "user", parcel.user,
-                              "folder_id", parcel.folder_id, "link", parcel.link, "password", parcel.password, "access",
-                              parcel.access, "can_download", parcel.can_download, "grants", grants);
+    json_t *shown = json_pack("{s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:o}", "storage", parcel.storage,
+                              "user", parcel.user, "folder_id", parcel.folder_id, "link",
+                              parcel.link, "password", parcel.password, "access", parcel.access,
+                              "can_download", parcel.can_download, "grants", grants);
     (void)json_object_set_new(answer, "parcel", shown);
     if (parcel.folder_id != NULL && fb_parcel_encode(&parcel, &bytes) == FB_OK) {
         char *hex = fb_xcalloc(bytes.len * 2 + 1, 1);
@@ -350,7 +360,8 @@ static enum fb_status run(const json_t *o, json_t *answer, struct fb_error *err)
     if (strcmp(op, "metrics") == 0) {
         return do_metrics(answer);
     }
-    return strcmp(op, "rss") == 0 ? do_rss(answer) : fb_error_set(err, FB_INVALID, "unknown op %s", op);
+    return strcmp(op, "rss") == 0 ? do_rss(answer)
+                                  : fb_error_set(err, FB_INVALID, "unknown op %s", op);
 }
 
 int main(void)

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fumibako-revoke at work: from `fumibako message recall` to Box and the ledger.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { waitFor } from '../../support/harness.mjs';
+import { look, startSim } from '../upload/kit.mjs';
+import { run, Stage } from '../upload/stage.mjs';
+
+const TO = ['a@example.com', 'b@example.com', 'pending.c@example.com'];
+const PARTS = [{ name: 'a.pdf', size: 5000 }];
+
+async function uploaded(t, { sim, spec = {}, start = ['upload', 'revoke'] } = {}) {
+  const stage = await Stage.create(t, { sim, start });
+  stage.ctlConfig = path.join(stage.world.dir, 'ctl.yaml');
+  fs.writeFileSync(stage.ctlConfig, JSON.stringify(stage.world.config('upload', { policy: { source: `file:${stage.policyFile}` } })),
+    { mode: 0o600 });
+  const message = await stage.seed({ to: TO, parts: PARTS, ...spec });
+  await stage.passed();
+  stage.recall = async (...args) => {
+    const r = await run('fumibako', ['--config', stage.ctlConfig, 'message', 'recall', message.id, ...args], '');
+    assert.equal(r.code, 0, r.stderr + r.stdout);
+  };
+  stage.show = async () => {
+    const r = await run('fumibako', ['--config', stage.ctlConfig, '--json', 'message', 'show', message.id], '');
+    assert.equal(r.code, 0, r.stderr);
+    return JSON.parse(r.stdout);
+  };
+  stage.box = () => look(stage.sim, `${message.id}-0`);
+  stage.until = (what, fn) => waitFor(async () => fn(await stage.box()), { what, timeout: 30000 })
+    .catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });
+  return stage;
+}
+
+test('one recipient loses access, then all, then the content goes', async (t) => {
+  const stage = await uploaded(t);
+  await stage.recall('--recipient', TO[0]);
+  await stage.until('two collaborators', (b) => b.collaborations.length === 2);
+  assert.deepEqual((await stage.box()).collaborations.map((c) => c.login).sort(), TO.slice(1));
+  await stage.recall();
+  await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
+  assert.equal((await stage.box()).files.length, 1);
+  await stage.recall('--content');
+  await stage.until('nothing', (b) => b.folders.length === 0);
+  await waitFor(async () => (await stage.sim.state('trash')).trash.folders.length === 0, { what: 'an empty trash' });
+  await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'purged'), { what: 'the ledger' });
+  assert.equal(await stage.count('dead'), 0);
+  assert.deepEqual(await stage.revoke.stop(), { code: 0, signal: null });
+  for (const address of TO) assert.ok(!stage.revoke.output.includes(address), 'no address in the log');
+});
+
+test('a Box that is away for a while loses no recall', async (t) => {
+  const stage = await uploaded(t);
+  await stage.sim.faults([{ match: { path: '/2.0/' }, times: 4, do: { drop: 'before' } },
+    { match: { method: 'DELETE' }, times: 2, do: { status: 503, effect: true } }]);
+  await stage.recall();
+  await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
+  assert.equal(await stage.count('dead'), 0);
+});
+
+test('killed in the middle of a recall, another one ends it', async (t) => {
+  const stage = await uploaded(t);
+  await stage.sim.faults([{ match: { method: 'DELETE' }, after: 1, times: 1, do: { delay_ms: 60000 } }]);
+  await stage.recall();
+  await stage.until('one gone', (b) => b.collaborations.length === 2);
+  await stage.revoke.kill();
+  await stage.sim.faults([]);
+  await stage.start('revoke');
+  await waitFor(async () => (await stage.box()).collaborations.length === 0, { what: 'nobody', timeout: 60000 });
+});
+
+test('one recipient of an open link cannot be recalled alone; the whole can', async (t) => {
+  const stage = await uploaded(t, { spec: { security: 'open' } });
+  const r = await run('fumibako', ['--config', stage.ctlConfig, 'message', 'recall', (await stage.show()).id, '--recipient', TO[0]], '');
+  assert.notEqual(r.code, 0);
+  assert.match(r.stderr + r.stdout, /one link/);
+  assert.equal((await stage.box()).links.length, 1);
+  await stage.recall();
+  await stage.until('no link', (b) => b.links.length === 0);
+});
+
+test('content that Box keeps under retention is told to the operator; access is ended', async (t) => {
+  const stage = await uploaded(t);
+  await stage.sim.faults([{ match: { method: 'DELETE', path: '/folders/' },
+    do: { status: 403, body: { type: 'error', status: 403, code: 'forbidden_by_policy', message: 'retention' } } }]);
+  await stage.recall('--content');
+  await waitFor(async () => (await stage.count('dead')) === 1, { what: 'a dead letter', timeout: 30000 });
+  const box = await stage.box();
+  assert.deepEqual(box.collaborations, []);
+  assert.deepEqual(box.links, []);
+  const dead = JSON.stringify(await stage.redis.command('XRANGE', 'fb:{s0}:dead', '-', '+'));
+  assert.match(dead, /access is ended.*retention/);
+});
+
+test('a parcel past its time is closed by itself', async (t) => {
+  const stage = await uploaded(t, { spec: { expires_ms: Date.now() + 9000 } });
+  assert.equal((await stage.box()).collaborations.length, 3);
+  await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
+  await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'expired'), { what: 'the ledger' });
+});
