@@ -19,4 +19,10 @@ endforeach()
 pkg_check_modules(hiredisssl IMPORTED_TARGET GLOBAL hiredis_ssl)
 # Debian 12 calls it msgpack (package libmsgpack-dev), Debian 13 msgpack-c (libmsgpack-c-dev).
 pkg_search_module(msgpack REQUIRED IMPORTED_TARGET GLOBAL msgpack-c msgpack)
+# Debian 13's msgpack-c.pc says "-Iinclude": its headers lie in /usr/include, where they are found anyway.
+get_target_property(dirs PkgConfig::msgpack INTERFACE_INCLUDE_DIRECTORIES)
+if("include" IN_LIST dirs)
+    list(REMOVE_ITEM dirs include)
+    set_target_properties(PkgConfig::msgpack PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${dirs}")
+endif()
 add_library(FB::msgpack ALIAS PkgConfig::msgpack)

@@ -239,7 +239,8 @@ static enum fb_status set_node(struct fb_config *c, const struct fb_config_row *
     if (fb_yaml_is_null(node)) { /* "lmtp: " turns it off */
         if (row->type == FB_CT_LIST) {
             list_clear(field(c, row));
-        } else if (is_text(row->type)) {
+        } else if (is_text(row->type) &&
+                   row->type != FB_CT_SECRET) { /* its _file may have given one */
             set_text(c, row, NULL);
         }
         return FB_OK;
@@ -277,8 +278,8 @@ static enum fb_status read_section(struct fb_config *c, const char *path, const 
                              "%s: %s.%s: unknown key; --dump-config lists the known ones",
                              from.text, section, map->keys[i]);
         } else if (is_given_twice(row, map)) {
-            s = fb_error_set(err, FB_CONFIG, "%s: %s.%s and %s.%s_file: give one of them", from.text,
-                             section, row->key, section, row->key);
+            s = fb_error_set(err, FB_CONFIG, "%s: %s.%s and %s.%s_file: give one of them",
+                             from.text, section, row->key, section, row->key);
         } else {
             s = set_node(c, row, is_file, &map->items[i], &from, err);
         }

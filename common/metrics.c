@@ -159,8 +159,8 @@ static enum fb_status render_histogram(const struct fb_counter *c, struct fb_buf
     const char *close = c->labels[0] != '\0' ? "}" : "";
     if (s == FB_OK) {
         char sum[32];
-        s = fb_buf_printf(out, "%s_sum%s%s%s %s\n%s_count%s%s%s %llu\n", c->name, open,
-                          c->labels, close, number(c->value, sum), c->name, open, c->labels, close,
+        s = fb_buf_printf(out, "%s_sum%s%s%s %s\n%s_count%s%s%s %llu\n", c->name, open, c->labels,
+                          close, number(c->value, sum), c->name, open, c->labels, close,
                           (unsigned long long)total);
     }
     return s;

@@ -127,10 +127,11 @@ enum fb_status fb_metrics_serve(const char *host, uint16_t port,
         return fb_error_set(err, FB_CONFIG, "metrics.listen: %s is not an IP address", host);
     }
     errno = 0;
-    struct MHD_Daemon *daemon =
-        MHD_start_daemon(flags, port, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address.any,
-                         MHD_OPTION_CONNECTION_TIMEOUT, 10U, MHD_OPTION_CONNECTION_LIMIT, 16U,
-                         MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
+    /* Not MHD_OPTION_LISTENING_ADDRESS_REUSE: that is SO_REUSEPORT, and a second service would share the
+     * port unnoticed.  A restart needs SO_REUSEADDR only, which is the library's default. */
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        flags, port, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, &address.any,
+        MHD_OPTION_CONNECTION_TIMEOUT, 10U, MHD_OPTION_CONNECTION_LIMIT, 16U, MHD_OPTION_END);
     if (daemon == NULL) {
         return fb_error_errno(err, FB_CONFIG, errno != 0 ? errno : EADDRINUSE,
                               "metrics.listen: cannot listen on %s port %u", host, port);

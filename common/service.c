@@ -79,10 +79,16 @@ static void usage(FILE *to, const struct fb_service *service)
                   service->name);
 }
 
+static int exit_code(const struct fb_error *err)
+{
+    return err->status == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
+}
+
+/* Where there is no log yet. */
 static int complain(const struct fb_service *service, const struct fb_error *err)
 {
     (void)fprintf(stderr, "fumibako-%s: %s\n", service->name, err->text);
-    return err->status == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
+    return exit_code(err);
 }
 
 /* The configuration in effect, or (NULL) the table of all keys. */
@@ -137,7 +143,7 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
     }
     if (s != FB_OK) {
         fb_log(FB_FATAL, "%s", err.text);
-        code = complain(service, &err);
+        code = exit_code(&err);
     } else {
         fb_log(FB_INFO, "stopped, everything in hand was finished or handed back");
     }
@@ -197,7 +203,8 @@ int fb_service_main(const struct fb_service *service, int argc, char **argv)
     if (mode == OPT_CHECK) {
         if (service->check != NULL && service->check(config, &err) != FB_OK) {
             (void)complain(service, &err);
-            code = FB_EXIT_CONFIG; /* whatever the reason: the configuration cannot be used as it is */
+            code =
+                FB_EXIT_CONFIG; /* whatever the reason: the configuration cannot be used as it is */
         } else {
             (void)printf("fumibako-%s: the configuration is good\n", service->name);
         }

@@ -347,7 +347,8 @@ static void parse_rule(struct fb_pol_reader *r, const struct fb_pol_scope *scope
     static const char *const actions[] = {"secure", "pass", "reject", NULL};
     static const char *const failures[] = {"hold", "bounce", "deliver", NULL};
     struct fb_policy_rule *rule = &r->policy->rules[index];
-    int action = FB_ACTION_SECURE;
+    /* The default is secure; what is given and wrong must not be blamed for lacking a storage as well. */
+    int action = is_given(scope, "action") ? FB_ACTION_PASS : FB_ACTION_SECURE;
     int on_failure = FB_FAILURE_HOLD;
     fb_pol_check_keys(r, scope, keys);
     rule->line = scope->map->line;

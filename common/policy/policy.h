@@ -24,15 +24,15 @@ enum fb_on_failure { FB_FAILURE_HOLD, FB_FAILURE_BOUNCE, FB_FAILURE_DELIVER };
 struct fb_policy_storage {
     char *name;
     enum fb_storage_type type;
-    char *auth_file, *root_folder;               /* box */
-    char *api_url, *upload_url, *token_url;      /* box: defaults are Box's own */
-    char *box_auth;                              /* box: "jwt" or "ccg"; default by what auth_file holds */
-    struct fb_policy_box_user {                  /* box: pool users; empty = the service account alone */
+    char *auth_file, *root_folder;          /* box */
+    char *api_url, *upload_url, *token_url; /* box: defaults are Box's own */
+    char *box_auth;             /* box: "jwt" or "ccg"; default by what auth_file holds */
+    struct fb_policy_box_user { /* box: pool users; empty = the service account alone */
         char *id;
         char *root_folder;
-    } *users;
+    } * users;
     size_t user_count;
-    char *url, *key_file;                        /* vault */
+    char *url, *key_file; /* vault */
     int line;
 };
 
@@ -77,7 +77,7 @@ struct fb_policy_rule {
     struct fb_policy_header_condition {
         char *name;
         struct fb_policy_terms terms;
-    } *headers;
+    } * headers;
     size_t header_count;
     int attachments_present; /* -1 not asked, 0 must have none, 1 must have some */
     struct fb_policy_terms attachment_name, attachment_type;
@@ -86,9 +86,11 @@ struct fb_policy_rule {
     enum fb_action action;
     bool secures_body, secures_attachments;
     const struct fb_policy_storage *storage;
-    const struct fb_policy_storage *without_account; /* NULL = invite; else the vault storage to fall back to */
+    const struct fb_policy_storage
+        *without_account; /* NULL = invite; else the vault storage to fall back to */
     const struct fb_policy_security *security;
-    char *path; /* parent folders, with {sender} {sender_domain} {recipient_domain} {rule} {date:%Y-%m} {msg_id} */
+    char *
+        path; /* parent folders, with {sender} {sender_domain} {recipient_domain} {rule} {date:%Y-%m} {msg_id} */
     bool sends_receipt;
     enum fb_on_failure on_failure;
     bool strips_tag;
@@ -100,12 +102,12 @@ struct fb_policy_rule {
 struct fb_policy_notices {
     char *language; /* "auto", "ja" or "en" */
     char *organisation;
-    char *logo;     /* file of at most 256 KiB or data: URL; may be NULL */
+    char *logo; /* file of at most 256 KiB or data: URL; may be NULL */
     struct fb_policy_template {
         char *key; /* "notice.ja.text", "notice.ja.html", "notice.en.text", ... (list in README) */
         char *text;
         int line;
-    } *templates;
+    } * templates;
     size_t template_count;
 };
 
@@ -127,9 +129,10 @@ struct fb_policy {
 
 /* One finding of the check; warnings (an unreachable rule after a catch-all, an unused group) do not refuse. */
 struct fb_policy_finding {
-    int line;    /* 1-based; 0 when the document as a whole is meant */
+    int line; /* 1-based; 0 when the document as a whole is meant */
     bool is_error;
-    char text[300]; /* says what, where, and what to do: `rules[2].storage: unknown storage "bxo"; known: box, vault` */
+    char text
+        [300]; /* says what, where, and what to do: `rules[2].storage: unknown storage "bxo"; known: box, vault` */
 };
 
 struct fb_policy_findings {
@@ -148,7 +151,8 @@ struct fb_policy *fb_policy_ref(struct fb_policy *p);
 void fb_policy_unref(struct fb_policy **p);
 const struct fb_policy_rule *fb_policy_find_rule(const struct fb_policy *p, const char *name);
 const struct fb_policy_storage *fb_policy_find_storage(const struct fb_policy *p, const char *name);
-const struct fb_policy_security *fb_policy_find_security(const struct fb_policy *p, const char *name);
+const struct fb_policy_security *fb_policy_find_security(const struct fb_policy *p,
+                                                         const char *name);
 
 /* ---- evaluation ---- */
 
@@ -172,21 +176,26 @@ struct fb_policy_facts {
     const struct fb_policy_attachment_fact *attachments;
     size_t attachment_count;
     uint64_t size;
-    bool is_delivery_report; /* null sender and multipart/report; delivery-status: proved by structure */
-    bool is_auto_reply;      /* RFC 3834 Auto-Submitted other than "no" */
-    bool is_encrypted;       /* proved by structure */
-    bool has_our_signature;  /* X-Fumibako-Id verified */
+    bool
+        is_delivery_report; /* null sender and multipart/report; delivery-status: proved by structure */
+    bool is_auto_reply;     /* RFC 3834 Auto-Submitted other than "no" */
+    bool is_encrypted;      /* proved by structure */
+    bool has_our_signature; /* X-Fumibako-Id verified */
 };
 
 struct fb_policy_decision {
     enum fb_action action;
-    const struct fb_policy_rule *rule; /* NULL: no rule took the recipient (passes untouched) or `reason` says why */
-    const char *reason;                /* static: "rule", "no rule", "delivery report", "auto reply", "encrypted", "already through" */
-    const struct fb_policy_rule *shadow; /* the first shadow rule that would have taken it, or NULL */
+    const struct fb_policy_rule
+        *rule; /* NULL: no rule took the recipient (passes untouched) or `reason` says why */
+    const char *
+        reason; /* static: "rule", "no rule", "delivery report", "auto reply", "encrypted", "already through" */
+    const struct fb_policy_rule
+        *shadow; /* the first shadow rule that would have taken it, or NULL */
 };
 
 /* Decides for one recipient.  Regular expressions run on untrusted text: call it where time is limited. */
-struct fb_policy_decision fb_policy_decide(const struct fb_policy *p, const struct fb_policy_facts *facts,
+struct fb_policy_decision fb_policy_decide(const struct fb_policy *p,
+                                           const struct fb_policy_facts *facts,
                                            const char *recipient);
 
 /* The same for many recipients of one message: what does not depend on the recipient is asked once.  decisions_r
@@ -211,8 +220,9 @@ bool fb_policy_find_tag(const char *subject, const char *tag, size_t *offset_r, 
  * ends, at most 255 characters), whatever the values hold; sender is the reverse-path ("" for the null sender),
  * when_ms the time the message was accepted (dates are UTC), so that a retry gives the same.  FB_TOO_BIG or
  * FB_NO_SPACE from out, FB_INVALID for an impossible date. */
-FB_MUST_USE enum fb_status fb_policy_expand_path(const struct fb_policy_rule *rule, const char *sender,
-                                                 const char *recipient_domain, int64_t when_ms,
-                                                 const char *msg_id, struct fb_buf *out, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_policy_expand_path(const struct fb_policy_rule *rule,
+                                                 const char *sender, const char *recipient_domain,
+                                                 int64_t when_ms, const char *msg_id,
+                                                 struct fb_buf *out, struct fb_error *err);
 
 #endif

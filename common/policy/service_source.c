@@ -20,11 +20,11 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
-#define MAX_POLICY   (4U << 20)
-#define POLL_S       1
-#define REDIS_WAIT   3000
-#define CACHE_NAME   "last-good.yaml"
-#define FILE_PREFIX  "file:"
+#define MAX_POLICY  (4U << 20)
+#define POLL_S      1
+#define REDIS_WAIT  3000
+#define CACHE_NAME  "last-good.yaml"
+#define FILE_PREFIX "file:"
 
 struct fb_policy_follow {
     const struct fb_config *config;
@@ -35,7 +35,7 @@ struct fb_policy_follow {
     struct fb_policy *policy;
     bool is_stopping;
     /* only the thread (before it starts: _new) */
-    char seen_version[65];  /* what the source said last, good or bad */
+    char seen_version[65]; /* what the source said last, good or bad */
     struct stat seen_stat;
     bool has_complained;
 };
@@ -94,13 +94,15 @@ static void keep_on_disk(const struct fb_policy_follow *f, const struct fb_polic
         (void)unlink(temporary);
         fb_log(FB_WARN, "the last good policy cannot be kept in policy.cache: %s", strerror(errno));
     } else if (!make_durable(fd, temporary, path, folder)) {
-        fb_log(FB_WARN, "the last good policy may not survive a crash of this machine: %s", strerror(errno));
+        fb_log(FB_WARN, "the last good policy may not survive a crash of this machine: %s",
+               strerror(errno));
     }
 }
 
 /* ---- taking a document over ---- */
 
-static void take_over(struct fb_policy_follow *f, struct fb_policy *policy, const char *from, bool is_kept)
+static void take_over(struct fb_policy_follow *f, struct fb_policy *policy, const char *from,
+                      bool is_kept)
 {
     struct fb_policy *old = NULL;
     bool is_new = f->policy == NULL || strcmp(f->policy->version, policy->version) != 0;
@@ -119,7 +121,8 @@ static void take_over(struct fb_policy_follow *f, struct fb_policy *policy, cons
     f->has_complained = false;
 }
 
-static void take_document(struct fb_policy_follow *f, struct fb_slice document, const char *from, bool is_kept)
+static void take_document(struct fb_policy_follow *f, struct fb_slice document, const char *from,
+                          bool is_kept)
 {
     struct fb_policy *policy = NULL;
     struct fb_policy_findings findings;
@@ -141,7 +144,8 @@ static void take_document(struct fb_policy_follow *f, struct fb_slice document, 
 static void complain(struct fb_policy_follow *f, const char *what)
 {
     if (!f->has_complained) {
-        fb_log(FB_WARN, "%s; %s", what, f->policy != NULL ? "the last good policy stays in force" : "mail is held");
+        fb_log(FB_WARN, "%s; %s", what,
+               f->policy != NULL ? "the last good policy stays in force" : "mail is held");
         f->has_complained = true;
     }
 }
@@ -177,14 +181,17 @@ static void look_at_document(struct fb_policy_follow *f)
 {
     struct redisReply *reply = NULL;
     struct fb_error err = {0};
-    if (fb_redis_call(f->redis, &reply, &err, "HMGET", FB_POLICY_KEY, "document", "version", NULL) != FB_OK) {
+    if (fb_redis_call(f->redis, &reply, &err, "HMGET", FB_POLICY_KEY, "document", "version",
+                      NULL) != FB_OK) {
         complain(f, err.text);
         return;
     }
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING &&
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+        reply->element[0]->type == REDIS_REPLY_STRING &&
         reply->element[1]->type == REDIS_REPLY_STRING) {
         (void)snprintf(f->seen_version, sizeof f->seen_version, "%.64s", reply->element[1]->str);
-        take_document(f, fb_slice_of(reply->element[0]->str, reply->element[0]->len), "Redis", true);
+        take_document(f, fb_slice_of(reply->element[0]->str, reply->element[0]->len), "Redis",
+                      true);
     }
     freeReplyObject(reply);
 }
@@ -224,7 +231,8 @@ static void look_at_cache(struct fb_policy_follow *f)
     struct fb_buf document = {0};
     struct fb_error err = {0};
     int n = snprintf(path, sizeof path, "%s/" CACHE_NAME, f->config->policy.cache);
-    if (n > 0 && (size_t)n < sizeof path && fb_read_file(path, MAX_POLICY, &document, &err) == FB_OK) {
+    if (n > 0 && (size_t)n < sizeof path &&
+        fb_read_file(path, MAX_POLICY, &document, &err) == FB_OK) {
         take_document(f, fb_slice_buf(&document), "the cache", false);
         fb_buf_deinit(&document);
     }
@@ -254,8 +262,10 @@ static void *follow(void *ctx)
 static bool start(struct fb_policy_follow *f)
 {
     pthread_condattr_t attr;
-    bool is_started = pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
-                      pthread_cond_init(&f->wake, &attr) == 0 && pthread_mutex_init(&f->lock, NULL) == 0;
+    bool is_started = pthread_condattr_init(&attr) == 0 &&
+                      pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 &&
+                      pthread_cond_init(&f->wake, &attr) == 0 &&
+                      pthread_mutex_init(&f->lock, NULL) == 0;
     FB_ASSERT(is_started); /* these cannot fail on Linux with such attributes */
     (void)pthread_condattr_destroy(&attr);
     look(f);
@@ -265,8 +275,8 @@ static bool start(struct fb_policy_follow *f)
     return pthread_create(&f->thread, NULL, follow, f) == 0;
 }
 
-enum fb_status fb_policy_follow_new(const struct fb_config *config, struct fb_policy_follow **follow_r,
-                                    struct fb_error *err)
+enum fb_status fb_policy_follow_new(const struct fb_config *config,
+                                    struct fb_policy_follow **follow_r, struct fb_error *err)
 {
     struct fb_policy_follow *f = fb_xcalloc(1, sizeof *f);
     f->config = config;

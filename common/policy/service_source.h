@@ -15,7 +15,8 @@
 struct fb_policy_follow;
 
 /* Starts following; the policy may still be unknown when it returns. */
-FB_MUST_USE enum fb_status fb_policy_follow_new(const struct fb_config *config, struct fb_policy_follow **follow_r,
+FB_MUST_USE enum fb_status fb_policy_follow_new(const struct fb_config *config,
+                                                struct fb_policy_follow **follow_r,
                                                 struct fb_error *err);
 void fb_policy_follow_free(struct fb_policy_follow **follow);
 /* A counted reference to the newest good policy, or NULL when none is known: mail must then be held.  */

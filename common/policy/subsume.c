@@ -133,6 +133,23 @@ static bool exclusion_implied(const struct fb_policy_term *excluded,
     return positive_count > 0 && apart_count == positive_count;
 }
 
+/* Whether each member of a group lies within some positive term: they need not all lie within the same. */
+static bool members_within(const struct fb_policy_group *group,
+                           const struct fb_policy_terms *earlier, uint64_t *budget)
+{
+    for (size_t i = 0; i < group->member_count; i++) {
+        bool is_within = false;
+        for (size_t j = 0; j < earlier->count && !is_within; j++) {
+            is_within = !earlier->items[j].is_negated && spend(budget) &&
+                        address_within(group->members[i], &earlier->items[j]);
+        }
+        if (!is_within) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool terms_implied(const struct fb_policy_terms *earlier,
                           const struct fb_policy_terms *later, enum fb_pol_kind kind,
                           uint64_t *budget)
@@ -159,7 +176,8 @@ static bool terms_implied(const struct fb_policy_terms *earlier,
             is_within = !earlier->items[j].is_negated &&
                         term_within(&later->items[i], &earlier->items[j], kind, budget);
         }
-        if (!is_within) {
+        if (!is_within && (later->items[i].group == NULL ||
+                           !members_within(later->items[i].group, earlier, budget))) {
             return false;
         }
     }

@@ -13,7 +13,8 @@
 
 #define MAX_PACKED (40U << 20)
 
-static void FB_PRINTF(3, 0) key_text(char key[FB_KEY_SIZE], int shard, const char *fmt, va_list list)
+static void FB_PRINTF(3, 0)
+    key_text(char key[FB_KEY_SIZE], int shard, const char *fmt, va_list list)
 {
     int n = snprintf(key, FB_KEY_SIZE, "fb:{s%d}:", shard);
     FB_ASSERT(n > 0 && n < FB_KEY_SIZE);

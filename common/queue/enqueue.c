@@ -4,8 +4,8 @@
  * script, and the calls of a flight into one pipeline: at thousands of mails a second it is the
  * number of calls that counts.
  *
- * When a call of several messages is refused, each of them is tried alone, so that what is wrong
- * with one of them is told of that one only.  A message that was added by then is FB_EXISTS.
+ * When a call of several messages is refused, or ends before its last one, those without an answer
+ * are tried alone, so that what is wrong with one of them is told of that one only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +32,7 @@ struct group {
     size_t count;
     bool is_sent;
     bool is_refused; /* as a whole */
+    bool has_rest;   /* some have no answer: FB_BUG until they are repeated */
 };
 
 static const struct fb_ops *ops_of(const struct flight *f, size_t i)
@@ -99,17 +100,18 @@ static enum fb_status code_of(const redisReply *answer)
     }
     return answer->integer == FB_SCRIPT_OK       ? FB_OK
            : answer->integer == FB_SCRIPT_EXISTS ? FB_EXISTS
-                                                 : FB_BUG;
+                                                 : FB_BUG; /* its job is there, the ledger not */
 }
 
-/* What the script said of each; takes the reply. */
-static void take_answers(struct flight *f, const struct group *g, redisReply *reply)
+/* What the script said of each; takes the reply.  False: it ended before the last one. */
+static bool take_answers(struct flight *f, const struct group *g, redisReply *reply)
 {
-    bool is_list = reply->type == REDIS_REPLY_ARRAY && reply->elements == g->count;
+    size_t n = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
     for (size_t i = 0; i < g->count; i++) {
-        f->status[g->index[i]] = is_list ? code_of(reply->element[i]) : FB_BUG;
+        f->status[g->index[i]] = i < n ? code_of(reply->element[i]) : FB_BUG;
     }
     freeReplyObject(reply);
+    return n >= g->count;
 }
 
 static void set_all(struct flight *f, const struct group *g, enum fb_status s)
@@ -156,7 +158,7 @@ static void fetch_group(struct flight *f, struct group *g)
     }
     enum fb_status s = fb_redis_fetch(f->r, &reply, &own);
     if (s == FB_OK) {
-        take_answers(f, g, reply);
+        g->has_rest = !take_answers(f, g, reply);
         return;
     }
     if (note_connection(f, s) &&
@@ -181,7 +183,7 @@ static enum fb_status call_now(struct flight *f, const struct group *g)
         s = fb_call_raw(f->r, FB_SCRIPT_ENQUEUE, &c, &reply, f->err);
     }
     if (s == FB_OK) {
-        take_answers(f, g, reply);
+        (void)take_answers(f, g, reply);
     }
     fb_call_deinit(&c);
     return s;
@@ -190,6 +192,9 @@ static enum fb_status call_now(struct flight *f, const struct group *g)
 static void repeat_group(struct flight *f, const struct group *g)
 {
     for (size_t i = 0; i < g->count && f->connection == FB_OK; i++) {
+        if (!g->is_refused && f->status[g->index[i]] != FB_BUG) {
+            continue;
+        }
         struct group alone = {.index = {g->index[i]}, .count = 1};
         enum fb_status s = call_now(f, &alone);
         if (s != FB_OK) {
@@ -216,7 +221,7 @@ static enum fb_status fly(struct flight *f)
         fetch_group(f, &groups[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        if (groups[i].is_refused) {
+        if (groups[i].is_refused || groups[i].has_rest) {
             repeat_group(f, &groups[i]);
         }
     }

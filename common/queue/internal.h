@@ -39,8 +39,8 @@ FB_MUST_USE enum fb_status fb_call_arg_job(struct fb_call *c, const struct fb_jo
  * of another shard. */
 FB_MUST_USE enum fb_status fb_call_ops(struct fb_call *c, int shard, const struct fb_ops *ops,
                                        struct fb_error *err);
-/* The same for one of several lists of a call: its encoding is added to the end of c->packed, and the
- * caller passes len_r bytes of it (0: "") on when all are there. */
+/* The same for one of several lists of a call: its encoding is added to the end of c->packed, and
+ * the caller passes len_r bytes of it (0: "") on when all are there. */
 FB_MUST_USE enum fb_status fb_call_ops_pack(struct fb_call *c, int shard, const struct fb_ops *ops,
                                             size_t *len_r, struct fb_error *err);
 /* Runs it; the reply's code becomes a status: OK, EXISTS, LOST, NOT_FOUND, AGAIN, CORRUPT (worn).

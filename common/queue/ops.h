@@ -17,12 +17,14 @@ struct fb_ops *fb_ops_new(void);
 void fb_ops_free(struct fb_ops **ops);
 /* One command: its name, the key, its arguments; ended by NULL. Errors (too many, too big) are kept and come out
  * of the queue call that uses the list. */
-void fb_ops_add(struct fb_ops *ops, const char *command, const char *key, ...) __attribute__((sentinel));
-void fb_ops_add_slices(struct fb_ops *ops, const char *command, const char *key, const struct fb_slice *args,
-                       size_t count);
+void fb_ops_add(struct fb_ops *ops, const char *command, const char *key, ...)
+    __attribute__((sentinel));
+void fb_ops_add_slices(struct fb_ops *ops, const char *command, const char *key,
+                       const struct fb_slice *args, size_t count);
 size_t fb_ops_count(const struct fb_ops *ops);
 /* The encoded list (msgpack array of arrays, for cmsgpack.unpack in the script) and its distinct keys; lent. */
-FB_MUST_USE enum fb_status fb_ops_encode(const struct fb_ops *ops, struct fb_buf *out, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_ops_encode(const struct fb_ops *ops, struct fb_buf *out,
+                                         struct fb_error *err);
 size_t fb_ops_keys(const struct fb_ops *ops, const char *const **keys_r);
 
 #endif

@@ -45,79 +45,91 @@ FB_MUST_USE enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_
                                             const struct fb_ops *const *ops, size_t count,
                                             enum fb_status *status_r, struct fb_error *err);
 /* Adds one job outside the pipeline (revoke). */
-FB_MUST_USE enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job, const struct fb_ops *ops,
-                                        struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job,
+                                        const struct fb_ops *ops, struct fb_error *err);
 
 /* Takes up to max jobs of one shard's stage, waiting block_ms at most (0 = do not wait).  A job that cannot be
  * decoded is buried at once (newer version: put off by 30 s, so that an upgraded worker may take it).  A queue that was
  * wiped gets its groups again; count 0. */
-FB_MUST_USE enum fb_status fb_queue_read(struct fb_redis *r, enum fb_stage stage, int shard, const char *consumer,
-                                         size_t max, int block_ms, struct fb_claim *claims_r, size_t *count_r,
+FB_MUST_USE enum fb_status fb_queue_read(struct fb_redis *r, enum fb_stage stage, int shard,
+                                         const char *consumer, size_t max, int block_ms,
+                                         struct fb_claim *claims_r, size_t *count_r,
                                          struct fb_error *err);
 /* What this consumer was given before and has not ended: after (re)connecting, because the reply to a read may have
  * been lost on the way.  Starts behind the id in `after` ("0" = from the beginning) and moves it on; an end is reached
  * when it does not move.  Jobs in hand come up, too.  Counts no delivery. */
-FB_MUST_USE enum fb_status fb_queue_history(struct fb_redis *r, enum fb_stage stage, int shard, const char *consumer,
-                                            char after[FB_CLAIM_ID_SIZE], size_t max, struct fb_claim *claims_r,
-                                            size_t *count_r, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_history(struct fb_redis *r, enum fb_stage stage, int shard,
+                                            const char *consumer, char after[FB_CLAIM_ID_SIZE],
+                                            size_t max, struct fb_claim *claims_r, size_t *count_r,
+                                            struct fb_error *err);
 /* Claims jobs idle longer than min_idle_ms; jobs delivered more than max_deliveries times are buried
  * ("crash-loop").  */
-FB_MUST_USE enum fb_status fb_queue_reap(struct fb_redis *r, enum fb_stage stage, int shard, const char *consumer,
-                                         int min_idle_ms, uint32_t max_deliveries, size_t max,
-                                         struct fb_claim *claims_r, size_t *count_r, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_reap(struct fb_redis *r, enum fb_stage stage, int shard,
+                                         const char *consumer, int min_idle_ms,
+                                         uint32_t max_deliveries, size_t max,
+                                         struct fb_claim *claims_r, size_t *count_r,
+                                         struct fb_error *err);
 /* Heartbeat: the claims are still worked on.  FB_LOST when some are not ours any more (the others are touched). */
-FB_MUST_USE enum fb_status fb_queue_touch(struct fb_redis *r, const char *consumer, const struct fb_claim *claims,
-                                          size_t count, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_touch(struct fb_redis *r, const char *consumer,
+                                          const struct fb_claim *claims, size_t count,
+                                          struct fb_error *err);
 /* Moves due delayed jobs back into the stream. */
-FB_MUST_USE enum fb_status fb_queue_promote(struct fb_redis *r, enum fb_stage stage, int shard, size_t max,
-                                            size_t *count_r, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_promote(struct fb_redis *r, enum fb_stage stage, int shard,
+                                            size_t max, size_t *count_r, struct fb_error *err);
 /* Removes the consumer when nothing is pending for it, else FB_AGAIN (it would be lost for ever). */
-FB_MUST_USE enum fb_status fb_queue_forget(struct fb_redis *r, enum fb_stage stage, const char *consumer,
-                                           struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_forget(struct fb_redis *r, enum fb_stage stage,
+                                           const char *consumer, struct fb_error *err);
 
 /* Forgets all other consumers that have nothing pending and did not read for idle_ms. */
-FB_MUST_USE enum fb_status fb_queue_sweep(struct fb_redis *r, enum fb_stage stage, const char *consumer,
-                                          int64_t idle_ms, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_sweep(struct fb_redis *r, enum fb_stage stage,
+                                          const char *consumer, int64_t idle_ms,
+                                          struct fb_error *err);
 
-/* Ends a claim (all fenced: FB_LOST when it is no longer ours).  With FB_AGAIN, FB_NETWORK nothing is known: send it
- * again.  Retry, bury and restart also come back with FB_EXISTS (claim ended) when the branch was finished meanwhile. */
+/* Ends a claim (all fenced: FB_LOST when it is no longer ours).  With FB_AGAIN, FB_NETWORK
+ * nothing is known: send it again.  Retry, bury and restart also come back with FB_EXISTS (claim
+ * ended) when the branch was finished meanwhile. */
 
 /* Before the work: FB_OK; FB_EXISTS when the job is a repetition of finished work (the claim is ended); FB_LOST. */
-FB_MUST_USE enum fb_status fb_queue_check(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                          struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_check(struct fb_redis *r, const char *consumer,
+                                          const struct fb_claim *claim, struct fb_error *err);
 
 /* Acknowledges, adds the next jobs and carries out ops in one step.  Done marks: field "d:<stage>:<branch>" of the
  * message hash; FB_EXISTS when it was set already (the work was done by someone else; the claim is ended).
  * Without next jobs the branch ends here, as with finish (an echo of a message that is delivered and erased).  A next
  * job of the same stage and branch takes the claim's place: no mark is set. */
-FB_MUST_USE enum fb_status fb_queue_advance(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                            const struct fb_job *next, size_t next_count, const struct fb_ops *ops,
+FB_MUST_USE enum fb_status fb_queue_advance(struct fb_redis *r, const char *consumer,
+                                            const struct fb_claim *claim, const struct fb_job *next,
+                                            size_t next_count, const struct fb_ops *ops,
                                             struct fb_error *err);
 /* The end of a branch, at whatever stage: as advance without next jobs, and marks d:rewrite:<branch>; is_last_r: no
  * branch of the message is left (also with FB_EXISTS, so that what follows the end is repeated after a crash).  From
  * render: the whole message has nothing to send. */
-FB_MUST_USE enum fb_status fb_queue_finish(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                           const struct fb_ops *ops, bool *is_last_r, struct fb_error *err);
-/* An upload or rewrite job whose derived objects (plan, parcel) are lost goes back to render: the claim is ended, render
- * runs again and adds jobs for the unfinished branches.  FB_CORRUPT after FB_MAX_RESTARTS times: the claim is still
- * ours, bury it. */
-FB_MUST_USE enum fb_status fb_queue_restart(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                            struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_finish(struct fb_redis *r, const char *consumer,
+                                           const struct fb_claim *claim, const struct fb_ops *ops,
+                                           bool *is_last_r, struct fb_error *err);
+/* An upload or rewrite job whose derived objects (plan, parcel) are lost goes back to render:
+ * the claim is ended, render runs again and adds jobs for the unfinished branches.  FB_CORRUPT
+ * after FB_MAX_RESTARTS times: the claim is still ours, bury it. */
+FB_MUST_USE enum fb_status fb_queue_restart(struct fb_redis *r, const char *consumer,
+                                            const struct fb_claim *claim, struct fb_error *err);
 /* Again after delay_ms, attempt + 1. reason is kept for the operator (bounded, no content). */
-FB_MUST_USE enum fb_status fb_queue_retry(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                          int64_t delay_ms, const struct fb_error *reason, const struct fb_ops *ops,
+FB_MUST_USE enum fb_status fb_queue_retry(struct fb_redis *r, const char *consumer,
+                                          const struct fb_claim *claim, int64_t delay_ms,
+                                          const struct fb_error *reason, const struct fb_ops *ops,
                                           struct fb_error *err);
 /* The same without counting an attempt (a setting is wrong, the stage is paused). */
-FB_MUST_USE enum fb_status fb_queue_defer(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                          int64_t delay_ms, const struct fb_error *reason, const struct fb_ops *ops,
+FB_MUST_USE enum fb_status fb_queue_defer(struct fb_redis *r, const char *consumer,
+                                          const struct fb_claim *claim, int64_t delay_ms,
+                                          const struct fb_error *reason, const struct fb_ops *ops,
                                           struct fb_error *err);
 /* Held: to the dead stream with job, stage, reason, attempts, times. */
-FB_MUST_USE enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
+FB_MUST_USE enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer,
+                                         const struct fb_claim *claim,
                                          const struct fb_error *reason, const struct fb_ops *ops,
                                          struct fb_error *err);
 /* Hands an unfinished claim back (drain): same attempt. */
-FB_MUST_USE enum fb_status fb_queue_release(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
-                                            struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_release(struct fb_redis *r, const char *consumer,
+                                            const struct fb_claim *claim, struct fb_error *err);
 
 /* Delay before attempt number `attempt` (0-based): rand(0, min(1 h, 5 s * 2^attempt)), at least 1 s (full jitter). */
 int64_t fb_queue_backoff_ms(uint32_t attempt);
@@ -127,8 +139,8 @@ struct fb_queue_stats {
     int64_t oldest_age_ms; /* of the waiting and in-flight ones; 0 when there is none */
 };
 /* Over all shards. */
-FB_MUST_USE enum fb_status fb_queue_stats(struct fb_redis *r, enum fb_stage stage, struct fb_queue_stats *stats_r,
-                                          struct fb_error *err);
+FB_MUST_USE enum fb_status fb_queue_stats(struct fb_redis *r, enum fb_stage stage,
+                                          struct fb_queue_stats *stats_r, struct fb_error *err);
 
 /* Dead letters (operator): id is "s<shard>-<stream id>". */
 struct fb_dead {
@@ -140,7 +152,8 @@ struct fb_dead {
 };
 /* Oldest first, all shards; stops when each returns false.  A dead letter whose job cannot be decoded has an empty
  * job.msg_id. */
-FB_MUST_USE enum fb_status fb_dead_list(struct fb_redis *r, bool (*each)(void *ctx, const struct fb_dead *d), void *ctx,
+FB_MUST_USE enum fb_status fb_dead_list(struct fb_redis *r,
+                                        bool (*each)(void *ctx, const struct fb_dead *d), void *ctx,
                                         struct fb_error *err);
 /* FB_NOT_FOUND (also for an id that is none). */
 FB_MUST_USE enum fb_status fb_dead_get(struct fb_redis *r, const char *id, struct fb_dead *dead_r,
@@ -149,9 +162,11 @@ FB_MUST_USE enum fb_status fb_dead_get(struct fb_redis *r, const char *id, struc
 FB_MUST_USE enum fb_status fb_dead_retry(struct fb_redis *r, const char *id, struct fb_error *err);
 /* Replaces it by another job (release: a rewrite job that sends untouched; reject: one that reports), in one step
  * with ops. */
-FB_MUST_USE enum fb_status fb_dead_replace(struct fb_redis *r, const char *id, const struct fb_job *job,
-                                           const struct fb_ops *ops, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_dead_replace(struct fb_redis *r, const char *id,
+                                           const struct fb_job *job, const struct fb_ops *ops,
+                                           struct fb_error *err);
 /* Drops dead letters that lie longer than older_than_ms. */
-FB_MUST_USE enum fb_status fb_dead_expire(struct fb_redis *r, int64_t older_than_ms, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_dead_expire(struct fb_redis *r, int64_t older_than_ms,
+                                          struct fb_error *err);
 
 #endif

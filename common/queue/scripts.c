@@ -24,22 +24,30 @@
     "end\n"                                                                                        \
     "local function text(n) return string.format('%.0f', n) end\n"
 
-/* The ops.  LISTIN (key at member old ttl) adds to a listing and, once a day, makes the listing
- * live longer and drops what retention has passed from it: each time would be most of the work of
- * taking a mail.  True: the key got its time to live. */
+/* The ops.  LISTIN (key at member old ttl) adds to a listing, which list_all writes: one command a
+ * listing, however many members a call has for it.  Once a day a listing gets to live longer and
+ * loses what retention has passed.  True: the key got its time to live. */
 #define RUN                                                                                        \
-    "local listed = {}\n"                                                                          \
+    "local lists = {}\n"                                                                           \
     "local function list_in(_, key, at, member, old, ttl)\n"                                       \
-    "  redis.call('ZADD', key, at, member)\n"                                                      \
-    "  if listed[key] then return end\n"                                                           \
-    "  listed[key] = true\n"                                                                       \
-    "  local left = redis.call('PTTL', key)\n"                                                     \
-    "  if left < 0 or left < (ttl - 86400) * 1000 then\n"                                          \
-    "    redis.call('ZREMRANGEBYSCORE', key, '-inf', old)\n"                                       \
-    "    redis.call('EXPIRE', key, ttl)\n"                                                         \
+    "  local l = lists[key]\n"                                                                     \
+    "  if not l then l = {old = old, ttl = tonumber(ttl)}; lists[key] = l end\n"                   \
+    "  l[#l + 1] = at; l[#l + 1] = member\n"                                                       \
+    "  if #l > 2000 then\n"                                                                        \
+    "    redis.call('ZADD', key, unpack(l)); lists[key] = {old = l.old, ttl = l.ttl}\n"            \
     "  end\n"                                                                                      \
     "end\n"                                                                                        \
-    "local function run(packed, key)\n"                                                            \
+    "local function list_all()\n"                                                                  \
+    "  for key, l in pairs(lists) do\n"                                                            \
+    "    if #l > 0 then redis.call('ZADD', key, unpack(l)) end\n"                                  \
+    "    local left = redis.call('PTTL', key)\n"                                                   \
+    "    if left < 0 or left < (l.ttl - 86400) * 1000 then\n"                                      \
+    "      redis.call('ZREMRANGEBYSCORE', key, '-inf', l.old)\n"                                   \
+    "      redis.call('EXPIRE', key, l.ttl)\n"                                                     \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "local function change(packed, key)\n"                                                         \
     "  local expires = false\n"                                                                    \
     "  if packed == '' then return expires end\n"                                                  \
     "  for _, op in ipairs(cmsgpack.unpack(packed)) do\n"                                          \
@@ -47,7 +55,8 @@
     "    if op[1] == 'EXPIRE' and op[2] == key then expires = true end\n"                          \
     "  end\n"                                                                                      \
     "  return expires\n"                                                                           \
-    "end\n"
+    "end\n"                                                                                        \
+    "local function run(packed) change(packed); list_all() end\n"
 
 #define PRELUDE                                                                                    \
     CODES "local function owned(src, group, me, id)\n"                                             \
@@ -81,25 +90,35 @@
           "end\n"
 
 /* KEYS open stream, then for each message: m, ops...  ARGV, for each message: index of m, msg job
- * first ops.  Answers a code for each: several messages in one call, because that is what taking
- * mail spends its time on.  The job comes before the ledger: whatever were wrong with the ops, the
- * mail would go its way. */
+ * first ops.  Answers a code for each: several messages in one call and as few commands as can be,
+ * because that is what Redis spends its time on.  Where one is refused the answer ends before it
+ * (or is the refusal, when it is the first).  The job comes before the ledger: were something wrong
+ * with the ops (LOST), the mail would still go its way. */
 static const char enqueue_lua[] = CODES CLOCK RUN
     "local open, q = KEYS[1], KEYS[2]\n"
-    "local now, codes = text(now_ms()), {}\n"
+    "local now, codes, opened = text(now_ms()), {}, {}\n"
     "for i = 1, #ARGV, 5 do\n"
-    "  local m = KEYS[tonumber(ARGV[i])]\n"
-    "  if redis.call('HSETNX', m, 'queued', now) == 0 then\n"
-    "    codes[#codes + 1] = EXISTS\n"
-    "  else\n"
-    "    redis.call('XADD', q, '*', 'j', ARGV[i + 2], 'f', ARGV[i + 3])\n"
-    "    redis.call('ZADD', open, now, ARGV[i + 1])\n"
-    "    redis.call('HSETNX', m, 'state', 'queued')\n"
-    /* A bound for messages that never end; ops of the ledger set a better one. */
-    "    if not run(ARGV[i + 4], m) then redis.call('PEXPIRE', m, '42336000000') end\n"
-    "    codes[#codes + 1] = OK\n"
+    "  local m, ops = KEYS[tonumber(ARGV[i])], ARGV[i + 4]\n"
+    "  local fresh = redis.pcall('HSETNX', m, 'queued', now)\n"
+    "  if type(fresh) == 'table' then\n"
+    "    if #codes == 0 then return fresh end\n"
+    "    break\n"
     "  end\n"
+    "  local code = EXISTS\n"
+    "  if fresh == 1 then\n"
+    "    code = OK\n"
+    "    redis.call('XADD', q, '*', 'j', ARGV[i + 2], 'f', ARGV[i + 3])\n"
+    "    opened[#opened + 1] = now; opened[#opened + 1] = ARGV[i + 1]\n"
+    "    redis.call('HSETNX', m, 'state', 'queued')\n"
+    "    local good, expires = pcall(change, ops, m)\n"
+    "    if not good then code = LOST end\n"
+    /* A bound for messages that never end; ops of the ledger set a better one. */
+    "    if not good or not expires then redis.call('PEXPIRE', m, '42336000000') end\n"
+    "  end\n"
+    "  codes[#codes + 1] = code\n"
     "end\n"
+    "if #opened > 0 then redis.call('ZADD', open, unpack(opened)) end\n"
+    "list_all()\n"
     "return codes\n";
 
 /* KEYS stream, ops...  ARGV job first ops */

@@ -24,7 +24,7 @@ struct fb_outcome {
     enum fb_outcome_kind kind;
     struct fb_job *next; /* the worker frees (malloc'ed array) */
     size_t next_count;
-    struct fb_ops *ops;  /* the worker frees; may be NULL */
+    struct fb_ops *ops; /* the worker frees; may be NULL */
     int64_t delay_ms;
     struct fb_error reason; /* retry, bury */
 };
@@ -32,10 +32,10 @@ struct fb_outcome {
 struct fb_worker_config {
     enum fb_stage stage;
     int threads;
-    int heartbeat_ms;         /* 10 s; a job is abandoned after three */
-    uint32_t max_deliveries;  /* crashes before a job is buried: 3 */
-    uint32_t max_attempts;    /* failures before a job is buried; 0 = until lifetime_ms */
-    int64_t lifetime_ms;      /* since acceptance; a job that would retry past it is buried; 0 = none */
+    int heartbeat_ms;        /* 10 s; a job is abandoned after three */
+    uint32_t max_deliveries; /* crashes before a job is buried: 3 */
+    uint32_t max_attempts;   /* failures before a job is buried; 0 = until lifetime_ms */
+    int64_t lifetime_ms; /* since acceptance; a job that would retry past it is buried; 0 = none */
     void *ctx;
     /* thread_init makes what one thread needs (its own connections); may be NULL. */
     enum fb_status (*thread_init)(void *ctx, void **thread_r, struct fb_error *err);
@@ -48,15 +48,17 @@ struct fb_worker_config {
     void (*message_done)(void *ctx, void *thread, const struct fb_claim *claim);
     /* Called before a bury, by the retry rules or the outcome: may change *out (e.g. to ADVANCE a bounce, or add
      * ledger ops).  May be NULL. */
-    void (*before_bury)(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
-                        struct fb_outcome *out);
+    void (*before_bury)(void *ctx, void *thread, struct fb_redis *redis,
+                        const struct fb_claim *claim, struct fb_outcome *out);
 };
 
-/* Runs until fb_service_stopping(); then drains: running jobs finish, nothing new is taken, the consumer is forgotten. */
-FB_MUST_USE enum fb_status fb_worker_run(const struct fb_config *config, const struct fb_worker_config *w,
-                                         struct fb_error *err);
+/* Runs until fb_service_stopping(); then drains: running jobs finish, nothing new is taken, the
+ * consumer is forgotten. */
+FB_MUST_USE enum fb_status fb_worker_run(const struct fb_config *config,
+                                         const struct fb_worker_config *w, struct fb_error *err);
 /* The job that follows `claim` in `stage` for `branch` (message, ref, times, trace carried over; attempt 0). */
-void fb_job_follow(const struct fb_claim *claim, enum fb_stage stage, uint32_t branch, struct fb_job *job_r);
+void fb_job_follow(const struct fb_claim *claim, enum fb_stage stage, uint32_t branch,
+                   struct fb_job *job_r);
 /* A connection to share the running worker's consumer name in ledger claims. */
 const char *fb_worker_consumer(void);
 

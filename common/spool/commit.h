@@ -15,6 +15,8 @@
 #include "common/spool/internal.h"
 
 #define FB_SPOOL_MEMORY_CHUNKS 20U /* 1.25 MiB: a mail of 1 MB is one writev */
+/* What is written is copied together here first, in whole blocks. */
+#define FB_SPOOL_STAGE ((size_t)1 << 20)
 /* All messages of a writer that wait in memory. */
 #define FB_SPOOL_BUDGET ((size_t)128 << 20)
 
@@ -60,12 +62,15 @@ struct fb_spool_writer {
     struct fb_spool_in *queue;
     struct fb_spool_in **queue_end;
     bool is_stopping;
+    bool is_waiting;             /* the committer sleeps */
     struct fb_spool_piece *pool; /* chunks to use again: fresh pages cost more than sealing */
     size_t pool_count;
     atomic_size_t memory;
     /* the committer's own */
     int fd;
-    bool is_new; /* the directory entry is not durable yet */
+    bool is_new;    /* the directory entry is not durable yet */
+    bool is_direct; /* fd has O_DIRECT now */
+    uint8_t *stage;
     char segment[FB_SPOOL_NAME_SIZE];
     uint64_t offset; /* all before is durable */
 };

@@ -5,7 +5,8 @@
 
 #include "proto/limits.h"
 
-enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r, struct fb_error *err)
+enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r,
+                                  struct fb_error *err)
 {
     struct fb_buf bytes;
     enum fb_status s = fb_spool_object_get(msg, "plan", FB_MAX_PLAN, &bytes, err);
@@ -24,8 +25,8 @@ static void object_name(uint32_t branch, char name[32])
     (void)snprintf(name, 32, "parcel.%u", branch);
 }
 
-enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch, struct fb_parcel *parcel_r,
-                           struct fb_error *err)
+enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch,
+                                    struct fb_parcel *parcel_r, struct fb_error *err)
 {
     char name[32];
     struct fb_buf bytes;
@@ -41,8 +42,9 @@ enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch, s
     return s;
 }
 
-enum fb_status fb_spool_parcel_save(struct fb_spool *spool, struct fb_spool_msg *msg, uint32_t branch,
-                           const struct fb_parcel *parcel, bool is_final, struct fb_error *err)
+enum fb_status fb_spool_parcel_save(struct fb_spool *spool, struct fb_spool_msg *msg,
+                                    uint32_t branch, const struct fb_parcel *parcel, bool is_final,
+                                    struct fb_error *err)
 {
     char name[32];
     struct fb_buf bytes;

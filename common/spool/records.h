@@ -8,11 +8,13 @@
 #include "proto/plan.h"
 
 /* FB_NOT_FOUND or FB_CORRUPT: render must run again. */
-FB_MUST_USE enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r, struct fb_error *err);
-FB_MUST_USE enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch, struct fb_parcel *parcel_r,
-                                       struct fb_error *err);
+FB_MUST_USE enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r,
+                                              struct fb_error *err);
+FB_MUST_USE enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch,
+                                                struct fb_parcel *parcel_r, struct fb_error *err);
 /* is_final: the manifest is written, too, durable. */
-FB_MUST_USE enum fb_status fb_spool_parcel_save(struct fb_spool *spool, struct fb_spool_msg *msg, uint32_t branch,
-                                       const struct fb_parcel *parcel, bool is_final, struct fb_error *err);
+FB_MUST_USE enum fb_status fb_spool_parcel_save(struct fb_spool *spool, struct fb_spool_msg *msg,
+                                                uint32_t branch, const struct fb_parcel *parcel,
+                                                bool is_final, struct fb_error *err);
 
 #endif

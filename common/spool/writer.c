@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The committer: one thread that takes all messages that wait, writes them with as few writev as it
+ * The committer: one thread that takes all messages that wait, writes them with as few calls as it
  * can, calls fdatasync once, and only then tells their submitters.  Under load the next batch
  * gathers while this one is being synced, so that batches grow by themselves and nobody waits for a
  * timer.
@@ -17,13 +17,14 @@
 #include "common/spool/commit.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
+
+#define DIRECT_MIN ((uint64_t)256 << 10) /* batches from here on go past the page cache */
 
 void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in *in)
 {
@@ -31,56 +32,57 @@ void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in 
     in->next = NULL;
     *writer->queue_end = in;
     writer->queue_end = &in->next;
-    FB_ASSERT(pthread_cond_signal(&writer->wake) == 0);
+    if (writer->is_waiting) { /* one call spared for each mail that comes while it works */
+        FB_ASSERT(pthread_cond_signal(&writer->wake) == 0);
+    }
     fb_spool_unlock(&writer->lock);
 }
 
-/* Gathers pieces and writes them IOV_MAX at a time. */
-struct gather {
+/* Copies pieces together and writes them in large, aligned blocks. */
+struct out {
     int fd;
     int error;
-    uint64_t offset;
-    size_t count;
-    struct iovec iov[IOV_MAX];
+    uint64_t offset; /* of the stage's first byte */
+    size_t len;
+    uint8_t *stage;
 };
 
-static void flush(struct gather *g)
+static void flush(struct out *o)
 {
-    struct iovec *iov = g->iov;
-    while (g->count > 0 && g->error == 0) {
-        ssize_t n = pwritev(g->fd, iov, (int)g->count, (off_t)g->offset);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            g->error = n < 0 ? errno : EIO;
-            break;
-        }
-        g->offset += (uint64_t)n;
-        size_t left = (size_t)n;
-        while (g->count > 0 && left >= iov->iov_len) {
-            left -= iov->iov_len;
-            iov++;
-            g->count--;
-        }
-        if (g->count > 0) {
-            iov->iov_base = (uint8_t *)iov->iov_base + left;
-            iov->iov_len -= left;
-        }
+    if (o->len > 0 && o->error == 0) {
+        o->error = fb_spool_write_at(o->fd, o->stage, o->len, o->offset);
     }
-    g->count = 0;
+    o->offset += o->len;
+    o->len = 0;
 }
 
-static void gather(struct gather *g, const void *ptr, size_t len)
+static void put(struct out *o, const void *ptr, size_t len)
 {
-    if (g->count == IOV_MAX) {
-        flush(g);
+    const uint8_t *from = ptr;
+    while (len > 0) {
+        size_t n = len < FB_SPOOL_STAGE - o->len ? len : FB_SPOOL_STAGE - o->len;
+        memcpy(o->stage + o->len, from, n);
+        o->len += n;
+        from += n;
+        len -= n;
+        if (o->len == FB_SPOOL_STAGE) {
+            flush(o);
+        }
     }
-    union {
-        const void *in;
-        void *out; /* iovec serves reading too, hence not const */
-    } base = {ptr};
-    g->iov[g->count++] = (struct iovec){base.out, len};
+}
+
+/* Large batches go past the page cache: it would cost a second copy and memory that others need,
+ * and what is as large is read back piece by piece over minutes.  Small mail stays in it, because
+ * render reads it a moment later.  Where the file system has no O_DIRECT all goes through the
+ * cache. */
+static void choose_way(struct fb_spool_writer *writer, uint64_t len)
+{
+    bool is_direct = len >= DIRECT_MIN;
+    int flags = is_direct != writer->is_direct ? fcntl(writer->fd, F_GETFL) : -1;
+    if (flags >= 0) {
+        flags = is_direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+        writer->is_direct = fcntl(writer->fd, F_SETFL, flags) == 0 ? is_direct : writer->is_direct;
+    }
 }
 
 static bool is_small(const struct fb_spool_in *in)
@@ -120,7 +122,8 @@ static uint64_t end_of(const struct fb_spool_in *in, uint64_t batch_end)
 
 static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch, uint64_t end)
 {
-    struct gather g = {.fd = writer->fd, .offset = writer->offset};
+    struct out o = {.fd = writer->fd, .offset = writer->offset, .stage = writer->stage};
+    choose_way(writer, end - writer->offset);
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
         if (!is_small(in)) {
             continue;
@@ -128,16 +131,16 @@ static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch
         uint64_t least = in->record_len;
         in->record_len = end_of(in, end) - in->offset;
         fb_spool_header_finish(in->header, in->record_len, writer->offset);
-        gather(&g, in->header, FB_SPOOL_HEADER);
+        put(&o, in->header, FB_SPOOL_HEADER);
         for (const struct fb_spool_piece *p = in->first; p != NULL; p = p->next) {
-            gather(&g, p->bytes, p->len);
+            put(&o, p->bytes, p->len);
         }
-        gather(&g, in->envelope, (size_t)in->envelope_len + FB_TAG_SIZE);
+        put(&o, in->envelope, (size_t)in->envelope_len + FB_TAG_SIZE);
         size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
-        gather(&g, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
+        put(&o, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
     }
-    flush(&g);
-    return g.error;
+    flush(&o);
+    return o.error;
 }
 
 static void fail_small(struct fb_spool_in *batch, enum fb_status status)
@@ -179,6 +182,7 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
             return;
         }
         writer->is_new = true;
+        writer->is_direct = false;
     }
     uint64_t end = place(writer, batch);
     int e = write_batch(writer, batch, end);
@@ -264,7 +268,9 @@ static void *run(void *arg)
         fb_spool_lock(&writer->lock);
         /* No time-out: whoever submits or stops signals under the same lock. */
         while (writer->queue == NULL && !writer->is_stopping) {
+            writer->is_waiting = true;
             FB_ASSERT(pthread_cond_wait(&writer->wake, &writer->lock) == 0);
+            writer->is_waiting = false;
         }
         struct fb_spool_in *batch = writer->queue;
         writer->queue = NULL;
@@ -296,6 +302,8 @@ enum fb_status fb_spool_writer_new(struct fb_spool *spool, const char *name,
     writer->batch_ctx = batch_ctx;
     writer->queue_end = &writer->queue;
     memcpy(writer->name, name, strlen(name) + 1);
+    writer->stage = aligned_alloc(FB_SPOOL_BLOCK, FB_SPOOL_STAGE);
+    FB_ASSERT(writer->stage != NULL);
     atomic_init(&writer->memory, 0);
     FB_ASSERT(pthread_mutex_init(&writer->lock, NULL) == 0);
     FB_ASSERT(pthread_cond_init(&writer->wake, NULL) == 0);
@@ -309,6 +317,7 @@ enum fb_status fb_spool_writer_new(struct fb_spool *spool, const char *name,
     if (e != 0) {
         (void)pthread_cond_destroy(&writer->wake);
         (void)pthread_mutex_destroy(&writer->lock);
+        free(writer->stage);
         free(writer);
         return fb_error_errno(err, FB_NO_SPACE, e, "start the spool's committer");
     }
@@ -334,6 +343,7 @@ void fb_spool_writer_free(struct fb_spool_writer **writer_ptr)
     }
     FB_ASSERT(pthread_cond_destroy(&writer->wake) == 0);
     FB_ASSERT(pthread_mutex_destroy(&writer->lock) == 0);
+    free(writer->stage);
     free(writer);
     *writer_ptr = NULL;
 }

@@ -13,10 +13,12 @@
 int ctl_fail(const struct ctl *c, const struct fb_error *err)
 {
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:{s:s,s:s}}", "error", "code", fb_status_name(err->status), "message", err->text));
+        ctl_print_json(json_pack("{s:{s:s,s:s}}", "error", "code", fb_status_name(err->status),
+                                 "message", err->text));
     } else {
         bool is_redis = err->status == FB_NETWORK && strstr(err->text, "redis: ") != NULL;
-        (void)fprintf(stderr, "fumibako: %s%s\n", err->text, /* without control characters, see fb_error_set */
+        (void)fprintf(stderr, "fumibako: %s%s\n",
+                      err->text, /* without control characters, see fb_error_set */
                       is_redis ? "; is Redis running? `fumibako doctor` looks at everything" : "");
     }
     return err->status == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
@@ -70,7 +72,8 @@ bool ctl_need_redis(struct ctl *c, int *exit_r)
     if (!ctl_need_config(c, exit_r)) {
         return false;
     }
-    if (c->redis == NULL && fb_redis_new(c->config, CTL_REDIS_TIMEOUT_MS, &c->redis, &err) != FB_OK) {
+    if (c->redis == NULL &&
+        fb_redis_new(c->config, CTL_REDIS_TIMEOUT_MS, &c->redis, &err) != FB_OK) {
         *exit_r = ctl_fail(c, &err);
         return false;
     }
@@ -83,7 +86,8 @@ bool ctl_need_spool(struct ctl *c, int *exit_r)
     if (!ctl_need_config(c, exit_r)) {
         return false;
     }
-    if (c->spool == NULL && fb_spool_open(c->config->spool.url, c->config->spool.key_file, &c->spool, &err) != FB_OK) {
+    if (c->spool == NULL &&
+        fb_spool_open(c->config->spool.url, c->config->spool.key_file, &c->spool, &err) != FB_OK) {
         *exit_r = ctl_fail(c, &err);
         return false;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the subcommands of `fumibako` share: configuration, connections on demand, options, output as text or JSON.
+ * What the subcommands of `fumibako` share: configuration, connections on demand, options, output
+ * as text or JSON.
  */
 #ifndef FB_CTL_CTL_H
 #define FB_CTL_CTL_H
@@ -43,20 +44,24 @@ struct ctl_command {
 /* All of them, ended by an entry without a group. */
 extern const struct ctl_command ctl_commands[];
 
-/* Connections; on failure the reason is printed and false comes back (the command returns FB_EXIT_FAILED). */
+/* Connections; on failure the reason is printed and false comes back (the command returns
+ * FB_EXIT_FAILED). */
 bool ctl_need_config(struct ctl *c, int *exit_r);
 bool ctl_need_redis(struct ctl *c, int *exit_r);
 bool ctl_need_spool(struct ctl *c, int *exit_r);
 
-/* "fumibako: <text>" on stderr, or {"error": ...} on stdout with --json. Returns FB_EXIT_FAILED, or FB_EXIT_CONFIG for
- * FB_CONFIG (a setting or credential is wrong). */
+/* "fumibako: <text>" on stderr, or {"error": ...} on stdout with --json. Returns FB_EXIT_FAILED, or
+ * FB_EXIT_CONFIG for FB_CONFIG (a setting or credential is wrong). */
 int ctl_fail(const struct ctl *c, const struct fb_error *err);
 /* The same for a command line that cannot be; returns FB_EXIT_USAGE. */
 int ctl_usage_error(const struct ctl *c, const char *text);
-/* The configuration that is read without --config, or NULL when there is none: $FUMIBAKO_CONFIG, else the file in /etc. */
+/* The configuration that is read without --config, or NULL when there is none: $FUMIBAKO_CONFIG,
+ * else the file in /etc. */
 const char *ctl_config_path(void);
-/* The document of the policy in force (needs the configuration); not to be freed on failure.  FB_NOT_FOUND: there is none. */
-FB_MUST_USE enum fb_status ctl_policy_read(struct ctl *c, struct fb_buf *document, struct fb_error *err);
+/* The document of the policy in force (needs the configuration); not to be freed on failure.
+ * FB_NOT_FOUND: there is none. */
+FB_MUST_USE enum fb_status ctl_policy_read(struct ctl *c, struct fb_buf *document,
+                                           struct fb_error *err);
 /* The same with everything it needs; false: the reason was printed. */
 bool ctl_policy_in_force(struct ctl *c, struct fb_buf *document, int *exit_r);
 /* Text that a mail brought: control characters do not reach the terminal. */

@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *next, const char *fmt, ...)
+void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *next,
+                const char *fmt, ...)
 {
     static const char *const words[] = {"ok", "warn", "FAIL"};
     char text[FB_ERROR_MAX + 200];
@@ -15,8 +16,9 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *check, co
     d->failed += level == DOCTOR_FAIL;
     d->warned += level == DOCTOR_WARN;
     if (d->c->is_json) {
-        (void)json_array_append_new(d->checks, json_pack("{s:s,s:s,s:s,s:s}", "check", check, "result", words[level], "text",
-                                                         text, "next", next));
+        (void)json_array_append_new(d->checks,
+                                    json_pack("{s:s,s:s,s:s,s:s}", "check", check, "result",
+                                              words[level], "text", text, "next", next));
         return;
     }
     (void)printf("%-5s %-16s ", words[level], check);
@@ -33,7 +35,8 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *check, co
 static int finish(struct doctor *d, int code)
 {
     if (d->c->is_json) {
-        ctl_print_json(json_pack("{s:O,s:i,s:i}", "checks", d->checks, "failed", d->failed, "warned", d->warned));
+        ctl_print_json(json_pack("{s:O,s:i,s:i}", "checks", d->checks, "failed", d->failed,
+                                 "warned", d->warned));
     } else if (d->failed + d->warned == 0) {
         (void)printf("everything is right\n");
     } else {
@@ -48,11 +51,13 @@ int ctl_doctor(struct ctl *c)
     struct doctor d = {.c = c, .checks = json_array()};
     struct fb_error err = {0};
     if (fb_config_load(c->config_path, &c->config, &err) != FB_OK) {
-        doctor_say(&d, DOCTOR_FAIL, "configuration", "correct that line; nothing else can be looked at before", "%s", err.text);
+        doctor_say(&d, DOCTOR_FAIL, "configuration",
+                   "correct that line; nothing else can be looked at before", "%s", err.text);
         return finish(&d, FB_EXIT_CONFIG);
     }
     const char *path = c->config_path != NULL ? c->config_path : ctl_config_path();
-    doctor_say(&d, DOCTOR_OK, "configuration", "", "%s", path != NULL ? path : "defaults and environment");
+    doctor_say(&d, DOCTOR_OK, "configuration", "", "%s",
+               path != NULL ? path : "defaults and environment");
     doctor_spool_key(&d);
     doctor_spool(&d);
     doctor_signing_key(&d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako doctor: one line per thing that must be right, each ok, warn or FAIL, and what to do next.  It looks and changes
- * nothing. */
+ * fumibako doctor: one line per thing that must be right, each ok, warn or FAIL, and what to do
+ * next.  It looks and changes nothing. */
 #ifndef FB_CTL_DOCTOR_H
 #define FB_CTL_DOCTOR_H
 
@@ -17,8 +17,8 @@ struct doctor {
 };
 
 /* One line; next ("" = nothing to do) says what to do. */
-void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *next, const char *fmt, ...)
-    FB_PRINTF(5, 6);
+void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *next,
+                const char *fmt, ...) FB_PRINTF(5, 6);
 
 /* doctor_local.c: what lies on this machine. */
 void doctor_spool_key(struct doctor *d);

@@ -29,7 +29,8 @@ static const char *owner_name(uid_t uid, char out[64])
 }
 
 /* A file with a secret: there, readable, and by nobody else.  False when a FAIL was said. */
-static bool check_secret_file(struct doctor *d, const char *check, const char *path, const char *next)
+static bool check_secret_file(struct doctor *d, const char *check, const char *path,
+                              const char *next)
 {
     struct stat st;
     if (stat(path, &st) != 0 || access(path, R_OK) != 0) {
@@ -42,18 +43,22 @@ static bool check_secret_file(struct doctor *d, const char *check, const char *p
     }
     if ((st.st_mode & (S_IRWXO)) != 0) {
         char how[1100];
-        (void)snprintf(how, sizeof how, "chmod o= %s; who read it meanwhile may have kept it, so think of a new one", path);
+        (void)snprintf(how, sizeof how,
+                       "chmod o= %s; who read it meanwhile may have kept it, so think of a new one",
+                       path);
         doctor_say(d, DOCTOR_FAIL, check, how, "%s can be read by everybody", path);
         return false;
     }
     return true;
 }
 
-/* The reader of key files is the spool's own; it is tried on an empty folder, so that the real one stays untouched. */
+/* The reader of key files is the spool's own; it is tried on an empty folder, so that the real one
+ * stays untouched. */
 void doctor_spool_key(struct doctor *d)
 {
     const char *key_file = d->c->config->spool.key_file;
-    const char *next = "restore it from your backup; for a first start: (printf k1:; openssl rand -base64 32) > FILE; chmod 600 "
+    const char *next = "restore it from your backup; for a first start: (printf k1:; openssl rand "
+                       "-base64 32) > FILE; chmod 600 "
                        "FILE";
     char folder[] = "/tmp/fumibako-doctor-XXXXXX";
     static const char *const parts[] = {"segments", "large", "objects", "journal", "manifests"};
@@ -64,7 +69,8 @@ void doctor_spool_key(struct doctor *d)
         return;
     }
     if (mkdtemp(folder) == NULL) {
-        doctor_say(d, DOCTOR_WARN, "spool.key_file", "make /tmp writable", "cannot be tried: /tmp: %s", strerror(errno));
+        doctor_say(d, DOCTOR_WARN, "spool.key_file", "make /tmp writable",
+                   "cannot be tried: /tmp: %s", strerror(errno));
         return;
     }
     (void)snprintf(url, sizeof url, "file://%s/s", folder);
@@ -72,8 +78,8 @@ void doctor_spool_key(struct doctor *d)
         doctor_say(d, DOCTOR_OK, "spool.key_file", "", "%s", key_file);
         fb_spool_close(&spool);
     } else {
-        doctor_say(d, DOCTOR_FAIL, "spool.key_file", "one key a line: <id>:<base64 of 32 bytes>, the newest first", "%s",
-                   err.text);
+        doctor_say(d, DOCTOR_FAIL, "spool.key_file",
+                   "one key a line: <id>:<base64 of 32 bytes>, the newest first", "%s", err.text);
     }
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char path[120];
@@ -103,38 +109,47 @@ void doctor_spool(struct doctor *d)
     struct statvfs v;
     char owner[64], next[300];
     if (strncmp(url, "file://", 7) != 0) {
-        doctor_say(d, DOCTOR_FAIL, "spool", "set spool.url to file:///a/folder", "spool.url \"%s\" is not a folder", url);
+        doctor_say(d, DOCTOR_FAIL, "spool", "set spool.url to file:///a/folder",
+                   "spool.url \"%s\" is not a folder", url);
         return;
     }
     const char *path = url + 7;
     if (stat(path, &st) != 0 || statvfs(path, &v) != 0) {
-        doctor_say(d, DOCTOR_FAIL, "spool", "create it, owned by the user that runs the services, mode 0700", "%s: %s", path,
+        doctor_say(d, DOCTOR_FAIL, "spool",
+                   "create it, owned by the user that runs the services, mode 0700", "%s: %s", path,
                    strerror(errno));
         return;
     }
     if (!S_ISDIR(st.st_mode)) {
-        doctor_say(d, DOCTOR_FAIL, "spool", "set spool.url to a folder", "%s is not a folder", path);
+        doctor_say(d, DOCTOR_FAIL, "spool", "set spool.url to a folder", "%s is not a folder",
+                   path);
         return;
     }
-    if ((v.f_flag & ST_RDONLY) != 0 || access(path, R_OK | W_OK | X_OK) != 0) {
-        (void)snprintf(next, sizeof next, "run the services (and this command) as %s, or give them the folder",
+    int denied = access(path, R_OK | W_OK | X_OK) != 0 ? errno : 0;
+    if ((v.f_flag & ST_RDONLY) != 0 || denied != 0) {
+        (void)snprintf(next, sizeof next,
+                       "run the services (and this command) as %s, or give them the folder",
                        owner_name(st.st_uid, owner));
         doctor_say(d, DOCTOR_FAIL, "spool", next, "%s cannot be written: %s", path,
-                   (v.f_flag & ST_RDONLY) != 0 ? "its file system is read-only" : strerror(errno));
+                   (v.f_flag & ST_RDONLY) != 0 ? "its file system is read-only" : strerror(denied));
         return;
     }
     int percent = percent_used(&v);
     unsigned long long free_mib = (unsigned long long)v.f_bavail * v.f_frsize >> 20;
-    (void)snprintf(next, sizeof next, "free space there, or find out with `fumibako queue` why mail is not leaving");
+    (void)snprintf(next, sizeof next,
+                   "free space there, or find out with `fumibako queue` why mail is not leaving");
     if (percent >= mark) {
-        doctor_say(d, DOCTOR_FAIL, "spool", next, "%s: %d%% of the file system is in use, at ingest.high_water (%lld%%): mail "
-                                                  "is put off with 452", path, percent, (long long)mark);
+        doctor_say(d, DOCTOR_FAIL, "spool", next,
+                   "%s: %d%% of the file system is in use, at ingest.high_water (%lld%%): mail "
+                   "is put off with 452",
+                   path, percent, (long long)mark);
     } else if (percent >= mark - WARN_BELOW) {
-        doctor_say(d, DOCTOR_WARN, "spool", next, "%s: %d%% of the file system is in use; at %lld%% mail is put off", path,
+        doctor_say(d, DOCTOR_WARN, "spool", next,
+                   "%s: %d%% of the file system is in use; at %lld%% mail is put off", path,
                    percent, (long long)mark);
     } else {
-        doctor_say(d, DOCTOR_OK, "spool", "", "%s, %d%% in use, %llu MiB free, owner %s", path, percent, free_mib,
-                   owner_name(st.st_uid, owner));
+        doctor_say(d, DOCTOR_OK, "spool", "", "%s, %d%% in use, %llu MiB free, owner %s", path,
+                   percent, free_mib, owner_name(st.st_uid, owner));
     }
 }
 
@@ -143,9 +158,11 @@ void doctor_signing_key(struct doctor *d)
     const char *key = d->c->config->rewrite.key;
     const char *next = "openssl rand -hex 32 > FILE; chmod 600 FILE; set rewrite.key_file to it";
     if (key == NULL || key[0] == '\0') {
-        doctor_say(d, DOCTOR_FAIL, "rewrite.key", next, "is not set: rewrite cannot sign what it sends");
+        doctor_say(d, DOCTOR_FAIL, "rewrite.key", next,
+                   "is not set: rewrite cannot sign what it sends");
     } else if (strlen(key) < MIN_KEY_CHARS) {
-        doctor_say(d, DOCTOR_FAIL, "rewrite.key", next, "is shorter than %d characters", MIN_KEY_CHARS);
+        doctor_say(d, DOCTOR_FAIL, "rewrite.key", next, "is shorter than %d characters",
+                   MIN_KEY_CHARS);
     } else {
         doctor_say(d, DOCTOR_OK, "rewrite.key", "", "is set");
     }
@@ -153,7 +170,8 @@ void doctor_signing_key(struct doctor *d)
 
 /* ---- policy and storages ---- */
 
-/* Either of Box's two: an app with a key pair, or client credentials.  Nothing of its content is shown. */
+/* Either of Box's two: an app with a key pair, or client credentials.  Nothing of its content is
+ * shown. */
 static bool is_box_auth(const json_t *root)
 {
     const json_t *app = json_object_get(root, "boxAppSettings");
@@ -170,7 +188,8 @@ static void check_box(struct doctor *d, const struct fb_policy_storage *s, const
     struct fb_buf bytes = {0};
     struct fb_error err = {0};
     json_error_t where;
-    const char *next = "download the app's JSON from Box's developer console (Configuration) again, mode 600";
+    const char *next =
+        "download the app's JSON from Box's developer console (Configuration) again, mode 600";
     if (!check_secret_file(d, check, s->auth_file, next)) {
         return;
     }
@@ -180,9 +199,11 @@ static void check_box(struct doctor *d, const struct fb_policy_storage *s, const
     }
     json_t *root = json_loadb(fb_buf_str(&bytes), bytes.len, 0, &where);
     if (root == NULL) {
-        doctor_say(d, DOCTOR_FAIL, check, next, "%s is not JSON (line %d)", s->auth_file, where.line);
+        doctor_say(d, DOCTOR_FAIL, check, next, "%s is not JSON (line %d)", s->auth_file,
+                   where.line);
     } else if (!is_box_auth(root)) {
-        doctor_say(d, DOCTOR_FAIL, check, next, "%s has no boxAppSettings with clientID and clientSecret", s->auth_file);
+        doctor_say(d, DOCTOR_FAIL, check, next,
+                   "%s has no boxAppSettings with clientID and clientSecret", s->auth_file);
     } else {
         doctor_say(d, DOCTOR_OK, check, "", "Box, credentials in %s", s->auth_file);
     }
@@ -193,11 +214,13 @@ static void check_box(struct doctor *d, const struct fb_policy_storage *s, const
 
 static void check_vault(struct doctor *d, const struct fb_policy_storage *s, const char *check)
 {
-    if (!check_secret_file(d, check, s->key_file, "restore the vault's key file from your backup, mode 600")) {
+    if (!check_secret_file(d, check, s->key_file,
+                           "restore the vault's key file from your backup, mode 600")) {
         return;
     }
     if (strncmp(s->url, "file://", 7) == 0 && access(s->url + 7, R_OK | W_OK | X_OK) != 0) {
-        doctor_say(d, DOCTOR_FAIL, check, "create it, owned by the user that runs the services, mode 0700",
+        doctor_say(d, DOCTOR_FAIL, check,
+                   "create it, owned by the user that runs the services, mode 0700",
                    "%s cannot be written: %s", s->url + 7, strerror(errno));
         return;
     }
@@ -225,13 +248,15 @@ void doctor_policy(struct doctor *d)
     struct fb_policy_findings findings = {0};
     struct fb_error err = {0};
     if (d->is_redis_away && strcmp(source, "redis") == 0) {
-        doctor_say(d, DOCTOR_FAIL, "policy", "first Redis; services that run go on with the last good policy",
+        doctor_say(d, DOCTOR_FAIL, "policy",
+                   "first Redis; services that run go on with the last good policy",
                    "lies in Redis, which does not answer");
         return;
     }
     enum fb_status s = ctl_policy_read(d->c, &document, &err);
     if (s != FB_OK) {
-        doctor_say(d, DOCTOR_FAIL, "policy", "put one in force with `fumibako policy apply FILE`, or correct policy.source",
+        doctor_say(d, DOCTOR_FAIL, "policy",
+                   "put one in force with `fumibako policy apply FILE`, or correct policy.source",
                    "%s", err.text);
         return;
     }
@@ -241,12 +266,15 @@ void doctor_policy(struct doctor *d)
         for (size_t i = 0; i < findings.count && !first->is_error; i++) {
             first = &findings.items[i];
         }
-        doctor_say(d, DOCTOR_FAIL, "policy", "`fumibako policy check FILE` shows all errors; services go on with the last good "
-                                             "one", "%zu errors; the first: line %d: %s", findings.error_count,
-                   findings.count > 0 ? first->line : 0, findings.count > 0 ? first->text : "");
+        doctor_say(
+            d, DOCTOR_FAIL, "policy",
+            "`fumibako policy check FILE` shows all errors; services go on with the last good "
+            "one",
+            "%zu errors; the first: line %d: %s", findings.error_count,
+            findings.count > 0 ? first->line : 0, findings.count > 0 ? first->text : "");
     } else {
-        doctor_say(d, DOCTOR_OK, "policy", "", "version %.12s from %s, %zu rules", policy->version, source,
-                   policy->rule_count);
+        doctor_say(d, DOCTOR_OK, "policy", "", "version %.12s from %s, %zu rules", policy->version,
+                   source, policy->rule_count);
         check_storages(d, policy);
     }
     fb_policy_findings_deinit(&findings);

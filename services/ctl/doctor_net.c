@@ -42,21 +42,26 @@ static void check_settings(struct doctor *d, const char *info)
     info_value(info, "maxmemory_policy", policy);
     info_value(info, "aof_enabled", aof);
     if (strtol(version, NULL, 10) < LEAST_REDIS) {
-        doctor_say(d, DOCTOR_FAIL, "redis version", "install Redis 7 or later", "%s is too old", version);
+        doctor_say(d, DOCTOR_FAIL, "redis version", "install Redis 7 or later", "%s is too old",
+                   version);
     } else {
         doctor_say(d, DOCTOR_OK, "redis version", "", "%s", version);
     }
     if (strcmp(policy, "noeviction") == 0) {
         doctor_say(d, DOCTOR_OK, "redis memory", "", "maxmemory-policy noeviction");
     } else {
-        doctor_say(d, DOCTOR_FAIL, "redis memory", "set maxmemory-policy noeviction in redis.conf (and CONFIG SET it now)",
-                   "maxmemory-policy is %s: Redis may drop jobs and records of mail", policy[0] != '\0' ? policy : "unknown");
+        doctor_say(d, DOCTOR_FAIL, "redis memory",
+                   "set maxmemory-policy noeviction in redis.conf (and CONFIG SET it now)",
+                   "maxmemory-policy is %s: Redis may drop jobs and records of mail",
+                   policy[0] != '\0' ? policy : "unknown");
     }
     if (strcmp(aof, "1") == 0) {
         doctor_say(d, DOCTOR_OK, "redis persistence", "", "appendonly yes");
     } else {
-        doctor_say(d, DOCTOR_WARN, "redis persistence", "set appendonly yes in redis.conf (and CONFIG SET it now)",
-                   "appendonly is no: after a restart of Redis the ledger is lost; mail is replayed from the spool");
+        doctor_say(d, DOCTOR_WARN, "redis persistence",
+                   "set appendonly yes in redis.conf (and CONFIG SET it now)",
+                   "appendonly is no: after a restart of Redis the ledger is lost; mail is "
+                   "replayed from the spool");
     }
 }
 
@@ -73,8 +78,10 @@ static void check_held(struct doctor *d)
         held += stats.dead;
     }
     if (held > 0) {
-        doctor_say(d, DOCTOR_WARN, "held mail", "`fumibako dead list` says why; then dead retry, release or reject",
-                   "%lld dead letter%s wait%s for a decision", (long long)held, held == 1 ? "" : "s", held == 1 ? "s" : "");
+        doctor_say(d, DOCTOR_WARN, "held mail",
+                   "`fumibako dead list` says why; then dead retry, release or reject",
+                   "%lld dead letter%s wait%s for a decision", (long long)held,
+                   held == 1 ? "" : "s", held == 1 ? "s" : "");
     } else {
         doctor_say(d, DOCTOR_OK, "held mail", "", "none");
     }
@@ -84,15 +91,17 @@ void doctor_redis(struct doctor *d)
 {
     struct fb_error err = {0};
     struct redisReply *reply = NULL;
-    enum fb_status s = d->c->redis != NULL ? FB_OK : fb_redis_new(d->c->config, WAIT_MS, &d->c->redis, &err);
+    enum fb_status s =
+        d->c->redis != NULL ? FB_OK : fb_redis_new(d->c->config, WAIT_MS, &d->c->redis, &err);
     if (s == FB_OK) {
         s = fb_redis_call(d->c->redis, &reply, &err, "INFO", NULL);
     }
     if (s != FB_OK) {
         d->is_redis_away = true;
         doctor_say(d, DOCTOR_FAIL, "redis",
-                   s == FB_CONFIG ? "correct redis.url or redis.password" : "start Redis, or correct redis.url; mail is "
-                                                                            "accepted meanwhile and waits in the spool",
+                   s == FB_CONFIG ? "correct redis.url or redis.password"
+                                  : "start Redis, or correct redis.url; mail is "
+                                    "accepted meanwhile and waits in the spool",
                    "%s", err.text);
         return;
     }
@@ -132,7 +141,8 @@ static bool read_greeting(const char *address, char line[256], char why[CURL_ERR
         fd = CURL_SOCKET_BAD;
     }
     int64_t deadline = fb_mono_ms() + WAIT_MS;
-    while (fd != CURL_SOCKET_BAD && n < 255 && strchr(line, '\n') == NULL && fb_mono_ms() < deadline) {
+    while (fd != CURL_SOCKET_BAD && n < 255 && strchr(line, '\n') == NULL &&
+           fb_mono_ms() < deadline) {
         size_t got = 0;
         struct pollfd p = {.fd = fd, .events = POLLIN};
         int64_t left = deadline - fb_mono_ms();
@@ -160,14 +170,16 @@ void doctor_relay(struct doctor *d)
 {
     const char *relay = d->c->config->rewrite.relay;
     char line[256], why[CURL_ERROR_SIZE];
-    const char *next = "start the MTA's re-injection port or correct rewrite.relay; mail waits meanwhile";
+    const char *next =
+        "start the MTA's re-injection port or correct rewrite.relay; mail waits meanwhile";
     if (relay == NULL || strncmp(relay, "smtp://", 7) != 0) {
-        doctor_say(d, DOCTOR_FAIL, "relay", "set rewrite.relay to smtp://host:port", "rewrite.relay \"%s\" is no address",
-                   relay != NULL ? relay : "");
+        doctor_say(d, DOCTOR_FAIL, "relay", "set rewrite.relay to smtp://host:port",
+                   "rewrite.relay \"%s\" is no address", relay != NULL ? relay : "");
     } else if (!read_greeting(relay + 7, line, why)) {
         doctor_say(d, DOCTOR_FAIL, "relay", next, "%s: %s", relay, why);
     } else if (strncmp(line, "220", 3) != 0) {
-        doctor_say(d, DOCTOR_FAIL, "relay", next, "%s greets with \"%.100s\" instead of 220", relay, line);
+        doctor_say(d, DOCTOR_FAIL, "relay", next, "%s greets with \"%.100s\" instead of 220", relay,
+                   line);
     } else {
         doctor_say(d, DOCTOR_OK, "relay", "", "%s answers 220", relay);
     }
@@ -204,11 +216,13 @@ static void check_service(struct doctor *d, const char *name, const char *addres
     if (status == 200) {
         doctor_say(d, DOCTOR_OK, check, "", "ready at %s", address);
     } else if (status == 0) {
-        (void)snprintf(next, sizeof next, "start fumibako-%s, or look into its log why it ended", name);
+        (void)snprintf(next, sizeof next, "start fumibako-%s, or look into its log why it ended",
+                       name);
         doctor_say(d, DOCTOR_FAIL, check, next, "nobody answers at %s: %s", address, why);
     } else {
         (void)snprintf(next, sizeof next, "its log says more");
-        doctor_say(d, DOCTOR_FAIL, check, next, "not ready (%ld): %.200s", status, fb_buf_str(&body));
+        doctor_say(d, DOCTOR_FAIL, check, next, "not ready (%ld): %.200s", status,
+                   fb_buf_str(&body));
     }
     fb_buf_deinit(&body);
 }
@@ -231,8 +245,8 @@ void doctor_services(struct doctor *d)
     static const struct {
         const char *name;
         uint16_t port;
-    } services[] = {{"ingest", 9101}, {"render", 9102},  {"upload", 9103},  {"rewrite", 9104},
-                    {"revoke", 9105}, {"watch", 9106},   {"console", 9107}, {"portal", 9108}};
+    } services[] = {{"ingest", 9101}, {"render", 9102}, {"upload", 9103},  {"rewrite", 9104},
+                    {"revoke", 9105}, {"watch", 9106},  {"console", 9107}, {"portal", 9108}};
     const char *listen = d->c->config->metrics.listen;
     char host[64], address[128];
     uint16_t port = 0;
@@ -244,7 +258,8 @@ void doctor_services(struct doctor *d)
     const char *at = is_any ? "127.0.0.1" : listen;
     for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
         if (is_installed(services[i].name)) {
-            (void)snprintf(address, sizeof address, strchr(at, ':') != NULL ? "[%s]:%u" : "%s:%u", at, services[i].port);
+            (void)snprintf(address, sizeof address, strchr(at, ':') != NULL ? "[%s]:%u" : "%s:%u",
+                           at, services[i].port);
             check_service(d, services[i].name, address);
         }
     }

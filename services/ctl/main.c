@@ -13,62 +13,116 @@
 #define USAGE_COLUMN 44
 
 enum {
-    OPT_CONFIG = 1, OPT_JSON, OPT_FROM, OPT_TO, OPT_STATE, OPT_SENDER, OPT_RECIPIENT, OPT_SINCE, OPT_UNTIL, OPT_LIMIT,
-    OPT_CONTENT, OPT_COMMENT, OPT_VERSION, OPT_HELP,
+    OPT_CONFIG = 1,
+    OPT_JSON,
+    OPT_FROM,
+    OPT_TO,
+    OPT_STATE,
+    OPT_SENDER,
+    OPT_RECIPIENT,
+    OPT_SINCE,
+    OPT_UNTIL,
+    OPT_LIMIT,
+    OPT_CONTENT,
+    OPT_COMMENT,
+    OPT_VERSION,
+    OPT_HELP,
 };
 
-static const struct option options[] = {
-    {"config", required_argument, NULL, OPT_CONFIG},   {"json", no_argument, NULL, OPT_JSON},
-    {"from", required_argument, NULL, OPT_FROM},       {"to", required_argument, NULL, OPT_TO},
-    {"state", required_argument, NULL, OPT_STATE},     {"sender", required_argument, NULL, OPT_SENDER},
-    {"recipient", required_argument, NULL, OPT_RECIPIENT}, {"since", required_argument, NULL, OPT_SINCE},
-    {"until", required_argument, NULL, OPT_UNTIL},     {"limit", required_argument, NULL, OPT_LIMIT},
-    {"content", no_argument, NULL, OPT_CONTENT},       {"comment", required_argument, NULL, OPT_COMMENT},
-    {"version", no_argument, NULL, OPT_VERSION},       {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"config", required_argument, NULL, OPT_CONFIG},
+                                        {"json", no_argument, NULL, OPT_JSON},
+                                        {"from", required_argument, NULL, OPT_FROM},
+                                        {"to", required_argument, NULL, OPT_TO},
+                                        {"state", required_argument, NULL, OPT_STATE},
+                                        {"sender", required_argument, NULL, OPT_SENDER},
+                                        {"recipient", required_argument, NULL, OPT_RECIPIENT},
+                                        {"since", required_argument, NULL, OPT_SINCE},
+                                        {"until", required_argument, NULL, OPT_UNTIL},
+                                        {"limit", required_argument, NULL, OPT_LIMIT},
+                                        {"content", no_argument, NULL, OPT_CONTENT},
+                                        {"comment", required_argument, NULL, OPT_COMMENT},
+                                        {"version", no_argument, NULL, OPT_VERSION},
+                                        {"help", no_argument, NULL, OPT_HELP},
+                                        {NULL, 0, NULL, 0}};
 
 static void usage(FILE *to)
 {
     (void)fputs("usage: fumibako [--config FILE] [--json] COMMAND\n\n", to);
     for (const struct ctl_command *k = ctl_commands; k->group != NULL; k++) {
         char line[120];
-        (void)snprintf(line, sizeof line, "%s%s%s%s%s", k->group, k->name[0] != '\0' ? " " : "", k->name,
-                       k->arguments[0] != '\0' ? " " : "", k->arguments);
+        (void)snprintf(line, sizeof line, "%s%s%s%s%s", k->group, k->name[0] != '\0' ? " " : "",
+                       k->name, k->arguments[0] != '\0' ? " " : "", k->arguments);
         if (strlen(line) > USAGE_COLUMN) {
             (void)fprintf(to, "  %s\n  %-*s  %s\n", line, USAGE_COLUMN, "", k->help);
         } else {
             (void)fprintf(to, "  %-*s  %s\n", USAGE_COLUMN, line, k->help);
         }
     }
-    (void)fputs("\n"
-                "  --config FILE   configuration (default: $FUMIBAKO_CONFIG, then /etc/fumibako/fumibako.yaml)\n"
-                "  --json          answer with one JSON value; errors as {\"error\": {\"code\", \"message\"}}\n"
-                "  --since, --until  2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)\n"
-                "  --version, --help\n\n"
-                "exit: 0 done, 1 failed (or the check found errors), 2 usage, 78 bad configuration\n", to);
+    (void)fputs(
+        "\n"
+        "  --config FILE   configuration (default: $FUMIBAKO_CONFIG, then "
+        "/etc/fumibako/fumibako.yaml)\n"
+        "  --json          answer with one JSON value; errors as {\"error\": {\"code\", "
+        "\"message\"}}\n"
+        "  --since, --until  2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)\n"
+        "  --version, --help\n\n"
+        "exit: 0 done, 1 failed (or the check found errors), 2 usage, 78 bad configuration\n",
+        to);
 }
 
 static bool take_option(struct ctl *c, int o)
 {
     switch (o) {
-    case OPT_CONFIG: c->config_path = optarg; return true;
-    case OPT_JSON: c->is_json = true; return true;
-    case OPT_FROM: c->from = optarg; return true;
-    case OPT_STATE: c->state = optarg; return true;
-    case OPT_SENDER: c->sender = optarg; return true;
-    case OPT_RECIPIENT: c->recipient = optarg; return true;
-    case OPT_SINCE: c->since = optarg; return true;
-    case OPT_UNTIL: c->until = optarg; return true;
-    case OPT_CONTENT: c->takes_content = true; return true;
-    case OPT_COMMENT: c->comment = optarg; return true;
-    case OPT_LIMIT: return fb_parse_int(optarg, &c->limit) && c->limit > 0;
+    case OPT_CONFIG:
+        c->config_path = optarg;
+        return true;
+    case OPT_JSON:
+        c->is_json = true;
+        return true;
+    case OPT_FROM:
+        c->from = optarg;
+        return true;
+    case OPT_STATE:
+        c->state = optarg;
+        return true;
+    case OPT_SENDER:
+        c->sender = optarg;
+        return true;
+    case OPT_RECIPIENT:
+        c->recipient = optarg;
+        return true;
+    case OPT_SINCE:
+        c->since = optarg;
+        return true;
+    case OPT_UNTIL:
+        c->until = optarg;
+        return true;
+    case OPT_CONTENT:
+        c->takes_content = true;
+        return true;
+    case OPT_COMMENT:
+        c->comment = optarg;
+        return true;
+    case OPT_LIMIT:
+        return fb_parse_int(optarg, &c->limit) && c->limit > 0;
     case OPT_TO:
         if (c->to_count == CTL_MAX_RECIPIENTS) {
             return false;
         }
         c->to[c->to_count++] = optarg;
         return true;
-    default: return false;
+    default:
+        return false;
+    }
+}
+
+/* getopt has said its own about unknown options. */
+static void complain(int o)
+{
+    if (o == OPT_LIMIT) {
+        (void)fprintf(stderr, "fumibako: --limit takes a number above 0\n\n");
+    } else if (o == OPT_TO) {
+        (void)fprintf(stderr, "fumibako: more than %d --to\n\n", CTL_MAX_RECIPIENTS);
     }
 }
 
@@ -105,6 +159,7 @@ int main(int argc, char **argv)
             return 0;
         }
         if (!take_option(&c, o)) {
+            complain(o);
             usage(stderr);
             return FB_EXIT_USAGE;
         }
@@ -112,6 +167,14 @@ int main(int argc, char **argv)
     int used = 0;
     const struct ctl_command *k = find(argc - optind, argv + optind, &used);
     if (k == NULL || argc - optind - used < k->least || argc - optind - used > k->most) {
+        if (k != NULL) {
+            (void)fprintf(stderr, "fumibako: %s%s%s is called as: %s%s%s %s\n\n", k->group,
+                          k->name[0] != '\0' ? " " : "", k->name, k->group,
+                          k->name[0] != '\0' ? " " : "", k->name, k->arguments);
+        } else if (optind < argc) {
+            (void)fprintf(stderr, "fumibako: there is no such command: %s%s%s\n\n", argv[optind],
+                          optind + 1 < argc ? " " : "", optind + 1 < argc ? argv[optind + 1] : "");
+        }
         usage(stderr);
         return FB_EXIT_USAGE;
     }

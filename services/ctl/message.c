@@ -9,19 +9,22 @@
 #include "common/ledger/ledger.h"
 #include "services/ctl/ctl.h"
 
-#define MAX_SEARCH 10000 /* what fb_ledger_list gives at most */
+#define MAX_SEARCH  10000 /* what fb_ledger_list gives at most */
+#define MAX_HISTORY 100   /* newest lines of a parcel */
 
 static json_t *recipient_json(const struct fb_ledger_recipient *r)
 {
-    return json_pack("{s:o,s:i,s:s,s:s,s:o}", "address", ctl_json_text(r->address), "branch", (int)r->branch, "state", r->state,
-                     "grant", r->grant_state, "grant_at", ctl_json_time(r->grant_ms));
+    return json_pack("{s:o,s:i,s:s,s:s,s:o}", "address", ctl_json_text(r->address), "branch",
+                     (int)r->branch, "state", r->state, "grant", r->grant_state, "grant_at",
+                     ctl_json_time(r->grant_ms));
 }
 
 static json_t *branch_json(const struct fb_ledger_branch *b)
 {
-    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:o,s:o,s:o}", "kind", b->kind, "state", b->state, "rule", ctl_json_text(b->rule),
-                     "reason", ctl_json_text(b->reason), "parcel", b->parcel_id, "storage", ctl_json_text(b->storage),
-                     "folder", ctl_json_text(b->folder_id), "expires", ctl_json_time(b->expires_ms));
+    return json_pack("{s:s,s:s,s:o,s:o,s:s,s:o,s:o,s:o}", "kind", b->kind, "state", b->state,
+                     "rule", ctl_json_text(b->rule), "reason", ctl_json_text(b->reason), "parcel",
+                     b->parcel_id, "storage", ctl_json_text(b->storage), "folder",
+                     ctl_json_text(b->folder_id), "expires", ctl_json_time(b->expires_ms));
 }
 
 static json_t *message_json(const struct fb_ledger_message *m)
@@ -34,8 +37,9 @@ static json_t *message_json(const struct fb_ledger_message *m)
     for (size_t i = 0; i < m->branch_count; i++) {
         (void)json_array_append_new(branches, branch_json(&m->branches[i]));
     }
-    return json_pack("{s:s,s:o,s:o,s:I,s:s,s:o,s:o}", "id", m->msg_id, "accepted", ctl_json_time(m->accepted_ms), "from",
-                     ctl_json_text(m->from), "size", (json_int_t)m->size, "state", m->state, "recipients", recipients, "branches",
+    return json_pack("{s:s,s:o,s:o,s:I,s:s,s:o,s:o}", "id", m->msg_id, "accepted",
+                     ctl_json_time(m->accepted_ms), "from", ctl_json_text(m->from), "size",
+                     (json_int_t)m->size, "state", m->state, "recipients", recipients, "branches",
                      branches);
 }
 
@@ -82,8 +86,9 @@ static bool list_one(void *ctx, const char *msg_id)
         if (l->c->is_json) {
             (void)json_array_append_new(l->list, message_json(&m));
         } else {
-            (void)printf("%s  %s  %-8s %s -> %zu recipient%s\n", m.msg_id, when, m.state, m.from[0] != '\0' ? m.from : "<>",
-                         m.recipient_count, m.recipient_count == 1 ? "" : "s");
+            (void)printf("%s  %s  %-8s %s -> %zu recipient%s\n", m.msg_id, when, m.state,
+                         m.from[0] != '\0' ? m.from : "<>", m.recipient_count,
+                         m.recipient_count == 1 ? "" : "s");
         }
     }
     fb_ledger_message_deinit(&m);
@@ -99,7 +104,9 @@ int ctl_message_list(struct ctl *c)
     if ((c->since != NULL && !ctl_parse_time(c->since, &since)) ||
         (c->until != NULL && !ctl_parse_time(c->until, &until))) {
         json_decref(l.list);
-        (void)fb_error_set(&l.err, FB_INVALID, "--since and --until take 2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)");
+        (void)fb_error_set(
+            &l.err, FB_INVALID,
+            "--since and --until take 2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)");
         (void)ctl_fail(c, &l.err);
         return FB_EXIT_USAGE;
     }
@@ -109,7 +116,8 @@ int ctl_message_list(struct ctl *c)
     }
     const char *address = c->sender != NULL ? c->sender : c->recipient;
     /* Other filters are applied to what comes back, so --limit counts what is shown. */
-    enum fb_status s = fb_ledger_list(c->redis, address, since, until, MAX_SEARCH, list_one, &l, &l.err);
+    enum fb_status s =
+        fb_ledger_list(c->redis, address, since, until, MAX_SEARCH, list_one, &l, &l.err);
     if (s != FB_OK || l.is_failed) {
         json_decref(l.list);
         return ctl_fail(c, &l.err);
@@ -120,7 +128,9 @@ int ctl_message_list(struct ctl *c)
         json_decref(l.list);
     }
     if (l.seen == MAX_SEARCH && l.shown < (size_t)c->limit) {
-        (void)fprintf(stderr, "fumibako: the newest %d messages were searched; narrow it down with --since and --until\n",
+        (void)fprintf(stderr,
+                      "fumibako: the newest %d messages were searched; narrow it down with --since "
+                      "and --until\n",
                       MAX_SEARCH);
     } else if (l.shown == 0 && !c->is_json) {
         (void)printf("no message\n");
@@ -128,36 +138,122 @@ int ctl_message_list(struct ctl *c)
     return 0;
 }
 
-static void print_message(const struct fb_ledger_message *m)
+/* ---- show ---- */
+
+struct history {
+    const struct fb_ledger_message *m;
+    json_t *list; /* NULL: text */
+};
+
+/* One line of a parcel's history (ledger.md): a change of one grant, or a recall. */
+static bool tell_history(void *ctx, const char *line)
 {
+    struct history *h = ctx;
+    json_t *e = json_loads(line, 0, NULL);
+    const char *to = json_string_value(json_object_get(e, "to"));
+    if (to == NULL) {
+        json_decref(e);
+        return true; /* not one of ours */
+    }
+    int64_t at = json_integer_value(json_object_get(e, "at"));
+    const json_t *index = json_object_get(e, "recipient");
+    json_int_t i = json_integer_value(index);
+    bool is_known = index != NULL && i >= 0 && (size_t)i < h->m->recipient_count;
+    const char *who = is_known ? h->m->recipients[i].address : "";
+    const char *source = json_string_value(json_object_get(e, "source"));
+    const char *actor = json_string_value(json_object_get(e, "actor"));
+    source = source != NULL ? source : "";
+    actor = actor != NULL ? actor : "";
+    if (h->list != NULL) {
+        (void)json_array_append_new(
+            h->list, json_pack("{s:o,s:o,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
+                               ctl_json_text(who), "to", to, "source", source, "actor", actor));
+    } else {
+        char when[32];
+        ctl_time(at, when);
+        (void)printf("      %s  %s%s%s, by %s", when, who, who[0] != '\0' ? ": " : "", to, source);
+        (void)printf("%s%s%s\n", actor[0] != '\0' ? " (" : "", actor, actor[0] != '\0' ? ")" : "");
+    }
+    json_decref(e);
+    return true;
+}
+
+static void print_recipient(const struct fb_ledger_recipient *r)
+{
+    (void)printf("    %-40s %s%s%s\n", r->address, r->state,
+                 r->grant_state[0] != '\0' ? ", access " : "", r->grant_state);
+}
+
+static void print_branch(const struct fb_ledger_message *m, uint32_t number)
+{
+    const struct fb_ledger_branch *branch = &m->branches[number];
     char when[32];
-    ctl_time(m->accepted_ms, when);
-    (void)printf("%s  accepted %s, %llu bytes, from %s: %s\n", m->msg_id, when, (unsigned long long)m->size,
-                 m->from[0] != '\0' ? m->from : "<>", m->state);
-    for (size_t b = 0; b < m->branch_count; b++) {
-        const struct fb_ledger_branch *branch = &m->branches[b];
-        (void)printf("  %s", branch->kind);
-        if (branch->rule[0] != '\0') {
-            (void)printf(" by rule \"%s\"", branch->rule);
-        }
-        (void)printf(": %s", branch->state);
-        if (branch->reason[0] != '\0') {
-            (void)printf(" (%s)", branch->reason);
-        }
-        if (branch->storage[0] != '\0') {
-            ctl_time(branch->expires_ms, when);
-            (void)printf(", in %s folder %s, parcel %s, expires %s", branch->storage, branch->folder_id, branch->parcel_id,
-                         branch->expires_ms > 0 ? when : "never");
-        }
-        (void)printf("\n");
-        for (size_t i = 0; i < m->recipient_count; i++) {
-            const struct fb_ledger_recipient *r = &m->recipients[i];
-            if (r->branch == b) {
-                (void)printf("    %-40s %s%s%s\n", r->address, r->state, r->grant_state[0] != '\0' ? ", access " : "",
-                             r->grant_state);
-            }
+    (void)printf("  %s", branch->kind[0] != '\0' ? branch->kind : "not planned yet");
+    if (branch->rule[0] != '\0') {
+        (void)printf(" by rule \"%s\"", branch->rule);
+    }
+    (void)printf(": %s", branch->state);
+    if (branch->reason[0] != '\0') {
+        (void)printf(" (%s)", branch->reason);
+    }
+    if (branch->storage[0] != '\0') {
+        ctl_time(branch->expires_ms, when);
+        (void)printf(", in %s folder %s, parcel %s, expires %s", branch->storage, branch->folder_id,
+                     branch->parcel_id, branch->expires_ms > 0 ? when : "never");
+    }
+    (void)printf("\n");
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        if (m->recipients[i].branch == number) {
+            print_recipient(&m->recipients[i]);
         }
     }
+}
+
+static enum fb_status print_message(struct ctl *c, const struct fb_ledger_message *m,
+                                    struct fb_error *err)
+{
+    char when[32];
+    enum fb_status s = FB_OK;
+    ctl_time(m->accepted_ms, when);
+    (void)printf("%s  accepted %s, %llu bytes, from %s: %s\n", m->msg_id, when,
+                 (unsigned long long)m->size, m->from[0] != '\0' ? m->from : "<>", m->state);
+    for (size_t i = 0; i < m->recipient_count && m->branch_count == 0; i++) {
+        print_recipient(&m->recipients[i]); /* nothing is decided yet */
+    }
+    for (uint32_t b = 0; b < m->branch_count && s == FB_OK; b++) {
+        struct history h = {.m = m};
+        print_branch(m, b);
+        if (m->branches[b].parcel_id[0] != '\0') {
+            s = fb_ledger_history(c->redis, m->branches[b].parcel_id, MAX_HISTORY, tell_history, &h,
+                                  err);
+        }
+    }
+    if (s == FB_OK && strcmp(m->state, "held") == 0) {
+        (void)printf("next: `fumibako dead list` has the id for dead retry, release or reject\n");
+    }
+    return s;
+}
+
+static enum fb_status show_json(struct ctl *c, const struct fb_ledger_message *m,
+                                struct fb_error *err)
+{
+    json_t *message = message_json(m);
+    enum fb_status s = FB_OK;
+    for (size_t b = 0; b < m->branch_count && s == FB_OK; b++) {
+        struct history h = {.m = m, .list = json_array()};
+        if (m->branches[b].parcel_id[0] != '\0') {
+            s = fb_ledger_history(c->redis, m->branches[b].parcel_id, MAX_HISTORY, tell_history, &h,
+                                  err);
+        }
+        (void)json_object_set_new(json_array_get(json_object_get(message, "branches"), b),
+                                  "history", h.list);
+    }
+    if (s == FB_OK) {
+        ctl_print_json(message);
+    } else {
+        json_decref(message);
+    }
+    return s;
 }
 
 int ctl_message_show(struct ctl *c)
@@ -171,16 +267,15 @@ int ctl_message_show(struct ctl *c)
     if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    if (c->is_json) {
-        ctl_print_json(message_json(&m));
-    } else {
-        print_message(&m);
-    }
+    enum fb_status s = c->is_json ? show_json(c, &m, &err) : print_message(c, &m, &err);
     fb_ledger_message_deinit(&m);
-    return 0;
+    return s == FB_OK ? 0 : ctl_fail(c, &err);
 }
 
-static bool find_recipient(const struct fb_ledger_message *m, const char *address, uint32_t *index_r)
+/* ---- recall ---- */
+
+static bool find_recipient(const struct fb_ledger_message *m, const char *address,
+                           uint32_t *index_r)
 {
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (strcasecmp(m->recipients[i].address, address) == 0) {
@@ -191,8 +286,8 @@ static bool find_recipient(const struct fb_ledger_message *m, const char *addres
     return false;
 }
 
-static void report_recall(const struct ctl *c, const struct fb_ledger_message *m, const uint32_t *only, size_t only_count,
-                          const bool *was_out)
+static void report_recall(const struct ctl *c, const struct fb_ledger_message *m,
+                          const uint32_t *only, size_t only_count, const bool *was_out)
 {
     json_t *list = json_array();
     size_t count = only_count > 0 ? only_count : m->recipient_count;
@@ -201,13 +296,16 @@ static void report_recall(const struct ctl *c, const struct fb_ledger_message *m
         if (r->address[0] == '\0') {
             continue; /* a rebuilt ledger does not know who was outside the parcels */
         }
-        bool is_plain = r->branch < m->branch_count && strcmp(m->branches[r->branch].kind, "pass") == 0;
-        const char *what = !was_out[i] ? "stopped before anything was sent"
-                           : is_plain  ? "the mail itself was sent, it was not secured: it cannot be taken back"
-                                       : "the notice was out; access is being taken away";
+        bool is_plain =
+            r->branch < m->branch_count && strcmp(m->branches[r->branch].kind, "pass") == 0;
+        const char *what =
+            !was_out[i] ? "stopped before anything was sent"
+            : is_plain  ? "the mail itself was sent, it was not secured: it cannot be taken back"
+                        : "the notice was out; access is being taken away";
         if (c->is_json) {
-            (void)json_array_append_new(list, json_pack("{s:o,s:b,s:b}", "address", ctl_json_text(r->address), "was_out", was_out[i],
-                                                        "was_secured", !is_plain));
+            (void)json_array_append_new(list, json_pack("{s:o,s:b,s:b}", "address",
+                                                        ctl_json_text(r->address), "was_out",
+                                                        was_out[i], "was_secured", !is_plain));
         } else {
             (void)printf("%-40s %s\n", r->address, what);
         }
@@ -219,34 +317,53 @@ static void report_recall(const struct ctl *c, const struct fb_ledger_message *m
     }
 }
 
+/* Access by one link cannot be taken from one person; said before anything is marked. */
+static bool may_recall_alone(const struct fb_ledger_message *m, const struct fb_ledger_recipient *r,
+                             struct fb_error *err)
+{
+    const char *access = r->branch < m->branch_count ? m->branches[r->branch].access : "";
+    if (access[0] != '\0' && strcmp(access, "recipients") != 0) {
+        (void)fb_error_set(err, FB_DENIED,
+                           "the parcel of %s is open by one link (access: %s): recall the whole "
+                           "message, without --recipient",
+                           r->address, access);
+        return false;
+    }
+    return true;
+}
+
+static bool find_wanted(const struct ctl *c, const struct fb_ledger_message *m, uint32_t *index_r,
+                        struct fb_error *err)
+{
+    if (!find_recipient(m, c->recipient, index_r)) {
+        (void)fb_error_set(err, FB_NOT_FOUND, "%s is no recipient of message %s", c->recipient,
+                           m->msg_id);
+        return false;
+    }
+    return may_recall_alone(m, &m->recipients[*index_r], err);
+}
+
 int ctl_message_recall(struct ctl *c)
 {
     int code = 0;
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
     uint32_t only[1] = {0};
-    size_t only_count = 0;
+    size_t only_count = c->recipient != NULL ? 1 : 0;
     if (!ctl_need_redis(c, &code)) {
         return code;
     }
     if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    bool *was_out = fb_xcalloc(m.recipient_count, sizeof *was_out);
-    if (c->recipient != NULL) {
-        only_count = 1;
-        if (!find_recipient(&m, c->recipient, &only[0])) {
-            (void)fb_error_set(&err, FB_NOT_FOUND, "%s is no recipient of message %s", c->recipient, m.msg_id);
-            code = ctl_fail(c, &err);
-        }
-    }
-    if (code == 0) {
-        enum fb_status s = fb_ledger_recall(c->redis, m.msg_id, only, only_count, c->takes_content, "operator", was_out, &err);
-        if (s == FB_OK) {
-            report_recall(c, &m, only, only_count, was_out);
-        } else {
-            code = ctl_fail(c, &err);
-        }
+    bool *was_out = fb_xcalloc(m.recipient_count + 1, sizeof *was_out);
+    if (only_count > 0 && !find_wanted(c, &m, &only[0], &err)) {
+        code = ctl_fail(c, &err);
+    } else if (fb_ledger_recall(c->redis, m.msg_id, only, only_count, c->takes_content, "operator",
+                                was_out, &err) != FB_OK) {
+        code = ctl_fail(c, &err);
+    } else {
+        report_recall(c, &m, only, only_count, was_out);
     }
     free(was_out);
     fb_ledger_message_deinit(&m);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako policy test: which rule takes each recipient of a mail, and why the earlier ones do not.  The mail is read by
- * `fumibako-render --explain`, because content is parsed in render's sandbox and nowhere else; what comes back is shown. */
+ * fumibako policy test: which rule takes each recipient of a mail, and why the earlier ones do not.
+ * The mail is read by `fumibako-render --explain`, because content is parsed in render's sandbox
+ * and nowhere else; what comes back is shown. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,9 @@
 #include "services/ctl/run.h"
 
 #define MAX_ANSWER (16U << 20)
-#define TIMEOUT_MS (10 * 60 * 1000) /* render has its own, by size; this one is for a render that hangs */
-#define MAX_ARGS   (2 * CTL_MAX_RECIPIENTS + 12)
+#define TIMEOUT_MS                                                                                 \
+    (10 * 60 * 1000) /* render has its own, by size; this one is for a render that hangs */
+#define MAX_ARGS (2 * CTL_MAX_RECIPIENTS + 12)
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -28,10 +30,12 @@ static void print_mail(const json_t *mail)
     json_t *a;
     const json_t *list = json_object_get(mail, "attachments");
     json_int_t count = json_integer_value(json_object_get(mail, "attachment_count"));
-    (void)printf("from %s, subject \"", text_of(mail, "from")[0] != '\0' ? text_of(mail, "from") : "<>");
+    (void)printf("from %s, subject \"",
+                 text_of(mail, "from")[0] != '\0' ? text_of(mail, "from") : "<>");
     ctl_print_clean(text_of(mail, "subject"));
-    (void)printf("\", %lld bytes, %lld attachment%s\n", (long long)json_integer_value(json_object_get(mail, "size")),
-                 (long long)count, count == 1 ? "" : "s");
+    (void)printf("\", %lld bytes, %lld attachment%s\n",
+                 (long long)json_integer_value(json_object_get(mail, "size")), (long long)count,
+                 count == 1 ? "" : "s");
     json_array_foreach(list, i, a)
     {
         (void)printf("  attachment ");
@@ -41,7 +45,8 @@ static void print_mail(const json_t *mail)
         (void)printf(", %lld bytes)\n", (long long)json_integer_value(json_object_get(a, "size")));
     }
     if (count > (json_int_t)json_array_size(list)) {
-        (void)printf("  ... and %lld more\n", (long long)(count - (json_int_t)json_array_size(list)));
+        (void)printf("  ... and %lld more\n",
+                     (long long)(count - (json_int_t)json_array_size(list)));
     }
 }
 
@@ -50,14 +55,16 @@ static void print_outcome(const json_t *r)
     const char *action = text_of(r, "action");
     const char *rule = json_string_value(json_object_get(r, "rule"));
     if (strcmp(action, "secure") == 0) {
-        (void)printf("secured by rule \"%s\": storage %s, security \"%s\"", rule != NULL ? rule : "", text_of(r, "storage"),
-                     text_of(r, "security"));
+        (void)printf("secured by rule \"%s\": storage %s, security \"%s\"",
+                     rule != NULL ? rule : "", text_of(r, "storage"), text_of(r, "security"));
     } else if (strcmp(action, "reject") == 0) {
-        (void)printf("rejected by rule \"%s\": a delivery report goes to the sender", rule != NULL ? rule : "");
+        (void)printf("rejected by rule \"%s\": a delivery report goes to the sender",
+                     rule != NULL ? rule : "");
     } else if (rule != NULL && strcmp(text_of(r, "reason"), "rule") == 0) {
         (void)printf("passed untouched by rule \"%s\"", rule);
     } else if (rule != NULL) {
-        (void)printf("passed untouched: rule \"%s\" takes it, but there is %s", rule, text_of(r, "reason"));
+        (void)printf("passed untouched: rule \"%s\" takes it, but there is %s", rule,
+                     text_of(r, "reason"));
     } else if (strcmp(text_of(r, "reason"), "no rule") == 0) {
         (void)printf("passed untouched: no rule takes it");
     } else {
@@ -82,7 +89,8 @@ static void print_answer(const json_t *answer)
         json_array_foreach(json_object_get(r, "rules"), k, rule)
         {
             bool matches = json_is_true(json_object_get(rule, "matches"));
-            (void)printf("  %s rule \"%s\" (line %lld): ", matches ? "+" : "-", text_of(rule, "rule"),
+            (void)printf("  %s rule \"%s\" (line %lld): ", matches ? "+" : "-",
+                         text_of(rule, "rule"),
                          (long long)json_integer_value(json_object_get(rule, "line")));
             ctl_print_clean(text_of(rule, "why"));
             (void)printf("\n");
@@ -92,7 +100,25 @@ static void print_answer(const json_t *answer)
 
 /* ---- the question ---- */
 
-static enum fb_status ask(const struct ctl *c, const char *policy_path, struct fb_buf *out, int *exit_r, struct fb_error *err)
+/* For the limits and the key of our signature.  Who writes policies need not be able to read
+ * /etc/fumibako: with a POLICY, a configuration that was not asked for and cannot be read is done
+ * without. */
+static const char *config_for_render(const struct ctl *c)
+{
+    struct fb_error err = {0};
+    struct fb_config *probe = NULL;
+    const char *path = c->config_path != NULL ? c->config_path : ctl_config_path();
+    bool is_asked_for =
+        c->config_path != NULL || c->word_count < 2 || getenv("FUMIBAKO_CONFIG") != NULL;
+    if (path == NULL || is_asked_for || fb_config_load(path, &probe, &err) == FB_OK) {
+        fb_config_free(&probe);
+        return path;
+    }
+    return NULL;
+}
+
+static enum fb_status ask(const struct ctl *c, const char *policy_path, int fd, struct fb_buf *out,
+                          int *exit_r, struct fb_error *err)
 {
     size_t n = 0;
     char **argv = fb_xcalloc(MAX_ARGS, sizeof *argv);
@@ -104,7 +130,7 @@ static enum fb_status ask(const struct ctl *c, const char *policy_path, struct f
         argv[n++] = fb_xstrdup("--to");
         argv[n++] = fb_xstrdup(c->to[i]);
     }
-    const char *config = c->config_path != NULL ? c->config_path : ctl_config_path();
+    const char *config = config_for_render(c);
     if (config != NULL) {
         argv[n++] = fb_xstrdup("--config");
         argv[n++] = fb_xstrdup(config);
@@ -112,7 +138,7 @@ static enum fb_status ask(const struct ctl *c, const char *policy_path, struct f
     argv[n++] = fb_xstrdup("--");
     argv[n++] = fb_xstrdup(policy_path);
     argv[n++] = fb_xstrdup(c->words[0]);
-    enum fb_status s = ctl_run(argv, TIMEOUT_MS, out, exit_r, err);
+    enum fb_status s = ctl_run(argv, fd, TIMEOUT_MS, out, exit_r, err);
     for (size_t i = 0; i < n; i++) {
         free(argv[i]);
     }
@@ -128,7 +154,8 @@ static int tell(const struct ctl *c, const struct fb_buf *out, int exit_code)
     const json_t *findings = json_object_get(answer, "findings");
     if (answer == NULL || (exit_code != 0 && error == NULL)) {
         json_decref(answer);
-        (void)fb_error_set(&err, FB_BUG, "fumibako-render ended with %d and without an answer", exit_code);
+        (void)fb_error_set(&err, FB_BUG, "fumibako-render ended with %d and without an answer",
+                           exit_code);
         return ctl_fail(c, &err);
     }
     if (c->is_json) {
@@ -142,9 +169,10 @@ static int tell(const struct ctl *c, const struct fb_buf *out, int exit_code)
         json_t *f;
         json_array_foreach(findings, i, f)
         {
-            (void)fprintf(stderr, "%s:%lld: %s: %s\n", c->word_count > 1 ? c->words[1] : "policy in force",
-                          (long long)json_integer_value(json_object_get(f, "line")), text_of(f, "severity"),
-                          text_of(f, "text"));
+            (void)fprintf(stderr, "%s:%lld: %s: %s\n",
+                          c->word_count > 1 ? c->words[1] : "policy in force",
+                          (long long)json_integer_value(json_object_get(f, "line")),
+                          text_of(f, "severity"), text_of(f, "text"));
         }
     } else {
         (void)fprintf(stderr, "fumibako: %s\n", text_of(error, "message"));
@@ -162,15 +190,17 @@ int ctl_policy_test(struct ctl *c)
     struct fb_buf out;
     char path[32] = "";
     if (c->from == NULL || c->to_count == 0) {
-        return ctl_usage_error(c, "policy test needs --from A (\"\" for the null sender) and at least one --to B");
+        return ctl_usage_error(
+            c, "policy test needs --from A (\"\" for the null sender) and at least one --to B");
     }
     if (c->word_count < 2 && !ctl_policy_in_force(c, &document, &code)) {
         return code;
     }
-    enum fb_status s = c->word_count < 2 ? ctl_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
+    enum fb_status s =
+        c->word_count < 2 ? ctl_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
     fb_buf_init(&out, MAX_ANSWER);
     if (s == FB_OK) {
-        s = ask(c, c->word_count < 2 ? path : c->words[1], &out, &code, &err);
+        s = ask(c, c->word_count < 2 ? path : c->words[1], fd, &out, &code, &err);
     }
     code = s == FB_OK ? tell(c, &out, code) : ctl_fail(c, &err);
     if (fd >= 0) {

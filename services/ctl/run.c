@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,19 +20,26 @@ static enum fb_status find_beside_us(const char *name, char path_r[1024], struct
     ssize_t n = readlink("/proc/self/exe", path_r, 900);
     char *slash = n > 0 && n < 900 ? memrchr(path_r, '/', (size_t)n) : NULL;
     if (slash == NULL) {
-        return fb_error_set(err, FB_IO, "cannot find out where this program lies, and so not %s beside it", name);
+        return fb_error_set(
+            err, FB_IO, "cannot find out where this program lies, and so not %s beside it", name);
     }
     (void)snprintf(slash + 1, 100, "%.99s", name);
     if (access(path_r, X_OK) != 0) {
-        return fb_error_errno(err, FB_NOT_FOUND, errno, "%s is needed and must lie beside fumibako", path_r);
+        return fb_error_errno(err, FB_NOT_FOUND, errno, "%s is needed and must lie beside fumibako",
+                              path_r);
     }
     return FB_OK;
 }
 
-_Noreturn static void become(const char *path, char *const *argv, int out)
+/* A connection to Redis must not end in a sandbox: hiredis opens its sockets without CLOEXEC. */
+_Noreturn static void become(const char *path, char *const *argv, int out, int pass_fd)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0) {
+        _exit(127);
+    }
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ||
+        (pass_fd >= 0 && fcntl(pass_fd, F_SETFD, 0) != 0)) {
         _exit(127);
     }
     (void)execv(path, argv);
@@ -77,7 +85,8 @@ static enum fb_status wait_for_end(pid_t pid, int *exit_r, struct fb_error *err)
             return FB_OK;
         }
         if (got == pid) {
-            return fb_error_set(err, FB_CRASHED, "ended by signal %d", WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+            return fb_error_set(err, FB_CRASHED, "ended by signal %d",
+                                WIFSIGNALED(how) ? WTERMSIG(how) : 0);
         }
         if ((got < 0 && errno != EINTR) || fb_mono_ms() >= deadline) {
             (void)kill(pid, SIGKILL);
@@ -88,7 +97,8 @@ static enum fb_status wait_for_end(pid_t pid, int *exit_r, struct fb_error *err)
     }
 }
 
-enum fb_status ctl_run(char *const *argv, int timeout_ms, struct fb_buf *out, int *exit_r, struct fb_error *err)
+enum fb_status ctl_run(char *const *argv, int pass_fd, int timeout_ms, struct fb_buf *out,
+                       int *exit_r, struct fb_error *err)
 {
     char path[1024];
     int pair[2];
@@ -101,7 +111,7 @@ enum fb_status ctl_run(char *const *argv, int timeout_ms, struct fb_buf *out, in
     }
     pid_t pid = fork();
     if (pid == 0) {
-        become(path, argv, pair[1]);
+        become(path, argv, pair[1], pass_fd);
     }
     int saved = errno;
     (void)close(pair[1]);
@@ -122,7 +132,7 @@ enum fb_status ctl_run(char *const *argv, int timeout_ms, struct fb_buf *out, in
 
 enum fb_status ctl_run_file(struct fb_slice bytes, int *fd_r, char path_r[32], struct fb_error *err)
 {
-    int fd = memfd_create("fumibako", 0); /* without CLOEXEC: it is for the other program */
+    int fd = memfd_create("fumibako", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         return fb_error_errno(err, FB_IO, errno, "memfd");
     }
@@ -136,6 +146,11 @@ enum fb_status ctl_run_file(struct fb_slice bytes, int *fd_r, char path_r[32], s
         if (n > 0) {
             bytes = fb_slice_sub(bytes, (size_t)n, SIZE_MAX);
         }
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+        int saved = errno;
+        (void)close(fd);
+        return fb_error_errno(err, FB_IO, saved, "memfd: seal");
     }
     *fd_r = fd;
     (void)snprintf(path_r, 32, "/proc/self/fd/%d", fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs another program of ours, found beside our own executable: no shell, a time limit, bounded output. */
+ * Runs another program of ours, found beside our own executable: no shell, a time limit, bounded
+ * output. */
 #ifndef FB_CTL_RUN_H
 #define FB_CTL_RUN_H
 
@@ -8,12 +9,17 @@
 
 #include "common/buf.h"
 
-/* argv[0] is the program's name ("fumibako-render").  Its stdout goes to out (already initialised, its maximum counts); stderr
- * stays ours.  FB_OK whenever it ended by itself, with its exit code; FB_NOT_FOUND it is not there, FB_CRASHED killed by a
- * signal or by the time limit, FB_TOO_BIG more output than out takes. */
-FB_MUST_USE enum fb_status ctl_run(char *const *argv, int timeout_ms, struct fb_buf *out, int *exit_r, struct fb_error *err);
+/* argv[0] is the program's name ("fumibako-render").  Its stdout goes to out (already initialised,
+ * its maximum counts); stderr stays ours.  FB_OK whenever it ended by itself, with its exit code;
+ * FB_NOT_FOUND it is not there, FB_CRASHED killed by a signal or by the time limit, FB_TOO_BIG more
+ * output than out takes. */
+FB_MUST_USE enum fb_status ctl_run(char *const *argv, int pass_fd, int timeout_ms,
+                                   struct fb_buf *out, int *exit_r, struct fb_error *err);
 
-/* A file in memory that the program may open as path_r ("/proc/self/fd/N"); the caller closes fd_r. */
-FB_MUST_USE enum fb_status ctl_run_file(struct fb_slice bytes, int *fd_r, char path_r[32], struct fb_error *err);
+/* A file in memory, sealed, that the program may open as path_r ("/proc/self/fd/N"); the caller
+ * closes fd_r.
+ */
+FB_MUST_USE enum fb_status ctl_run_file(struct fb_slice bytes, int *fd_r, char path_r[32],
+                                        struct fb_error *err);
 
 #endif

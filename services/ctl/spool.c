@@ -26,11 +26,12 @@ static bool list_one(void *ctx, const struct fb_spool_entry *e)
     }
     ctl_time(e->created_ms, when);
     if (l->c->is_json) {
-        (void)json_array_append_new(l->list, json_pack("{s:s,s:o,s:I,s:s}", "id", e->msg_id, "accepted",
-                                                       ctl_json_time(e->created_ms), "size", (json_int_t)e->size, "ref",
-                                                       e->ref));
+        (void)json_array_append_new(l->list, json_pack("{s:s,s:o,s:I,s:s}", "id", e->msg_id,
+                                                       "accepted", ctl_json_time(e->created_ms),
+                                                       "size", (json_int_t)e->size, "ref", e->ref));
     } else {
-        (void)printf("%s  %s  %10llu bytes  %s\n", e->msg_id, when, (unsigned long long)e->size, e->ref);
+        (void)printf("%s  %s  %10llu bytes  %s\n", e->msg_id, when, (unsigned long long)e->size,
+                     e->ref);
     }
     return true;
 }
@@ -50,12 +51,13 @@ int ctl_spool_list(struct ctl *c)
         return ctl_fail(c, &err);
     }
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:o,s:I,s:I,s:I}", "messages", l.list, "count", (json_int_t)l.count, "bytes",
-                                 (json_int_t)l.bytes, "damaged", (json_int_t)damaged));
+        ctl_print_json(json_pack("{s:o,s:I,s:I,s:I}", "messages", l.list, "count",
+                                 (json_int_t)l.count, "bytes", (json_int_t)l.bytes, "damaged",
+                                 (json_int_t)damaged));
     } else {
         json_decref(l.list);
-        (void)printf("%lld messages in flight, %llu bytes, %llu damaged records\n", (long long)l.count,
-                     (unsigned long long)l.bytes, (unsigned long long)damaged);
+        (void)printf("%lld messages in flight, %llu bytes, %llu damaged records\n",
+                     (long long)l.count, (unsigned long long)l.bytes, (unsigned long long)damaged);
     }
     return 0;
 }
@@ -64,7 +66,13 @@ int ctl_spool_list(struct ctl *c)
 static bool replay(struct ctl *c, struct fb_replay_result *r, int *code_r)
 {
     struct fb_error err = {0};
+    int64_t now = 0;
     if (!ctl_need_spool(c, code_r) || !ctl_need_redis(c, code_r)) {
+        return false;
+    }
+    /* An empty spool asks nothing of Redis, and its absence must not look like success. */
+    if (fb_redis_time(c->redis, &now, &err) != FB_OK) {
+        *code_r = ctl_fail(c, &err);
         return false;
     }
     if (fb_replay(c->spool, c->redis, c->config->retention.ledger_ms, r, &err) != FB_OK) {
@@ -77,9 +85,11 @@ static bool replay(struct ctl *c, struct fb_replay_result *r, int *code_r)
 static void warn_damaged(const struct ctl *c, uint64_t count, const char *what)
 {
     if (count > 0 && !c->is_json) {
-        (void)fprintf(stderr, "fumibako: %llu %s cannot be read; the lines above name them. Is the right key in "
-                              "spool.key_file? Restore them from a backup, or accept the loss.\n",
-                      (unsigned long long)count, what);
+        (void)fprintf(
+            stderr,
+            "fumibako: %llu %s cannot be read; the lines above name them. Is the right key in "
+            "spool.key_file? Restore them from a backup, or accept the loss.\n",
+            (unsigned long long)count, what);
     }
 }
 
@@ -91,11 +101,12 @@ int ctl_spool_replay(struct ctl *c)
         return code;
     }
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:I,s:I,s:I}", "enqueued", (json_int_t)r.enqueued, "known", (json_int_t)r.known,
-                                 "damaged", (json_int_t)r.damaged));
+        ctl_print_json(json_pack("{s:I,s:I,s:I}", "enqueued", (json_int_t)r.enqueued, "known",
+                                 (json_int_t)r.known, "damaged", (json_int_t)r.damaged));
     } else {
-        (void)printf("%llu enqueued again, %llu were known, %llu damaged\n", (unsigned long long)r.enqueued,
-                     (unsigned long long)r.known, (unsigned long long)r.damaged);
+        (void)printf("%llu enqueued again, %llu were known, %llu damaged\n",
+                     (unsigned long long)r.enqueued, (unsigned long long)r.known,
+                     (unsigned long long)r.damaged);
     }
     warn_damaged(c, r.damaged, "messages in the spool");
     return r.damaged > 0 ? FB_EXIT_FAILED : 0;
@@ -114,17 +125,19 @@ int ctl_ledger_rebuild(struct ctl *c)
         return ctl_fail(c, &err);
     }
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "restored", (json_int_t)r.restored, "known",
-                                 (json_int_t)r.known, "in_flight", (json_int_t)r.in_flight, "damaged",
-                                 (json_int_t)r.damaged, "replay", "enqueued", (json_int_t)first.enqueued, "known",
+        ctl_print_json(json_pack("{s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "restored",
+                                 (json_int_t)r.restored, "known", (json_int_t)r.known, "in_flight",
+                                 (json_int_t)r.in_flight, "damaged", (json_int_t)r.damaged,
+                                 "replay", "enqueued", (json_int_t)first.enqueued, "known",
                                  (json_int_t)first.known, "damaged", (json_int_t)first.damaged));
     } else {
         (void)printf("messages in flight: %llu enqueued again, %llu were known, %llu damaged\n",
                      (unsigned long long)first.enqueued, (unsigned long long)first.known,
                      (unsigned long long)first.damaged);
-        (void)printf("parcels: %llu restored, %llu were known, %llu of messages in flight, %llu damaged\n",
-                     (unsigned long long)r.restored, (unsigned long long)r.known, (unsigned long long)r.in_flight,
-                     (unsigned long long)r.damaged);
+        (void)printf(
+            "parcels: %llu restored, %llu were known, %llu of messages in flight, %llu damaged\n",
+            (unsigned long long)r.restored, (unsigned long long)r.known,
+            (unsigned long long)r.in_flight, (unsigned long long)r.damaged);
     }
     warn_damaged(c, first.damaged, "messages in the spool");
     warn_damaged(c, r.damaged, "manifests");

@@ -22,7 +22,8 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
 {
     char line[4096];
     int n = snprintf(line, sizeof line, "%s%s", name, value);
-    struct curl_slist *longer = n > 0 && (size_t)n < sizeof line ? curl_slist_append(*list, line) : NULL;
+    struct curl_slist *longer =
+        n > 0 && (size_t)n < sizeof line ? curl_slist_append(*list, line) : NULL;
     if (longer == NULL) {
         return false;
     }
@@ -47,7 +48,8 @@ static int tell(const struct ctl *c, CURL *curl, struct fb_buf *reply)
     long code = 0;
     struct fb_error err = {0};
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-    json_t *json = reply->len > 0 ? json_loadb((const char *)reply->ptr, reply->len, 0, NULL) : NULL;
+    json_t *json =
+        reply->len > 0 ? json_loadb((const char *)reply->ptr, reply->len, 0, NULL) : NULL;
     const char *id = json_string_value(json_object_get(json, "id"));
     int result = 0;
     if (code == 202 && id != NULL) {
@@ -57,8 +59,10 @@ static int tell(const struct ctl *c, CURL *curl, struct fb_buf *reply)
             (void)printf("%s\n", id);
         }
     } else {
-        const char *why = json_string_value(json_object_get(json_object_get(json, "error"), "message"));
-        (void)fb_error_set(&err, FB_DENIED, "ingest answered %ld: %s", code, why != NULL ? why : "no reason given");
+        const char *why =
+            json_string_value(json_object_get(json_object_get(json, "error"), "message"));
+        (void)fb_error_set(&err, FB_DENIED, "ingest answered %ld: %s", code,
+                           why != NULL ? why : "no reason given");
         result = ctl_fail(c, &err);
     }
     json_decref(json);
@@ -80,7 +84,8 @@ static bool is_one_line(const char *text)
 static int check_words(const struct ctl *c)
 {
     if (c->from == NULL || c->to_count == 0) {
-        return ctl_usage_error(c, "submit needs --from A (\"\" for the null sender) and at least one --to B");
+        return ctl_usage_error(
+            c, "submit needs --from A (\"\" for the null sender) and at least one --to B");
     }
     if (!is_one_line(c->from)) {
         return ctl_usage_error(c, "--from: an address holds no control character");
@@ -118,7 +123,8 @@ static bool prepare(CURL *curl, const struct ctl *c, FILE *file, off_t size, str
     uint16_t port = 0;
     const char *http = c->config->ingest.http;
     bool is_everywhere = fb_host_port(http, host, sizeof host, &port) && host[0] == '\0';
-    (void)snprintf(url, sizeof url, "http://%s%s/v1/messages", is_everywhere ? "127.0.0.1" : "", http);
+    (void)snprintf(url, sizeof url, "http://%s%s/v1/messages", is_everywhere ? "127.0.0.1" : "",
+                   http);
     return make_headers(c, headers) && curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_POST, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_READDATA, file) == CURLE_OK &&
@@ -142,12 +148,13 @@ static int post(const struct ctl *c, FILE *file, off_t size)
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     CURL *curl = curl_easy_init();
     FB_ASSERT(curl != NULL);
-    CURLcode rc = prepare(curl, c, file, size, &reply, &headers) ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
+    CURLcode rc = prepare(curl, c, file, size, &reply, &headers) ? curl_easy_perform(curl)
+                                                                 : CURLE_FAILED_INIT;
     if (rc == CURLE_OK) {
         code = tell(c, curl, &reply);
     } else {
-        (void)fb_error_set(&err, FB_NETWORK, "ingest at %s: %s; is fumibako-ingest running?", c->config->ingest.http,
-                           curl_easy_strerror(rc));
+        (void)fb_error_set(&err, FB_NETWORK, "ingest at %s: %s; is fumibako-ingest running?",
+                           c->config->ingest.http, curl_easy_strerror(rc));
         code = ctl_fail(c, &err);
     }
     curl_slist_free_all(headers);
@@ -165,7 +172,9 @@ int ctl_submit(struct ctl *c)
         return code;
     }
     if (c->config->ingest.http == NULL || c->config->ingest.token == NULL) {
-        (void)fb_error_set(&err, FB_CONFIG, "submit uses ingest's HTTP listener: set ingest.http and ingest.token_file");
+        (void)fb_error_set(
+            &err, FB_CONFIG,
+            "submit uses ingest's HTTP listener: set ingest.http and ingest.token_file");
         return ctl_fail(c, &err);
     }
     FILE *file = open_mail(c->words[0], &size, &err);

@@ -26,7 +26,7 @@
 #define LOWER_PRIORITY   10
 #define RETRY_MS         200
 #define PAUSE_BATCHES    8        /* of fresh mail between two batches of a replay */
-#define GATHER_NS        1000000L /* a batch that is not full waits so long for company */
+#define GATHER_NS        4000000L /* a batch that is not full waits so long for company */
 
 struct enqueuer {
     struct fb_spool *spool;
@@ -303,7 +303,7 @@ static void *run(void *arg)
     /* Answering mail comes first: in a burst on a busy machine this thread falls behind, makes up
      * full batches, and catches up afterwards.  A thread's own nice value is Linux' doing
      * (setpriority(2)); without it nothing is lost. */
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWER_PRIORITY);
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + LOWER_PRIORITY);
     while (!is_over(e)) {
         size_t sent = 0;
         bool is_good = send_batch(e, &sent);

@@ -33,9 +33,11 @@ struct smtp_conn {
     bool is_gone;       /* closed; freed when the commit is over */
     bool is_blocked;    /* replies wait for the peer to read */
     bool is_lingering;
+    bool may_answer; /* the committer may send the 250: plain SMTP, no reply waits before it */
     /* set by the committer before it links this into shared->done */
     struct smtp_conn *done_next;
     enum fb_status done_status;
+    size_t done_sent; /* octets of the reply */
     char done_id[FB_ID_SIZE];
 };
 
@@ -69,11 +71,20 @@ static void host_abort(void *ctx)
     accept_abort(&((struct smtp_conn *)ctx)->acceptance);
 }
 
-/* In the committer thread: nothing but the done fields may be touched. */
+/* In the committer thread: nothing but the done fields may be touched.  The 250 is sent from here
+ * where it can be: the peer need not wait until the loop has its turn, which hears of it
+ * afterwards. The socket is not closed while a commit is under way (conn_close), so it is that
+ * peer's. */
 static void on_done(void *ctx, enum fb_status status, const char *msg_id)
 {
     struct smtp_conn *c = ctx;
     c->done_status = status;
+    c->done_sent = 0;
+    if (status == FB_OK && c->may_answer) {
+        char line[SMTP_ACCEPTED_SIZE];
+        size_t len = smtp_session_accepted(line, msg_id);
+        c->done_sent = transport_send_now(&c->transport, line, len);
+    }
     memcpy(c->done_id, msg_id, sizeof c->done_id);
     (void)pthread_mutex_lock(&c->shared->done_lock);
     c->done_next = c->shared->done;
@@ -85,6 +96,8 @@ static void host_commit(void *ctx, struct fb_envelope *envelope)
 {
     struct smtp_conn *c = ctx;
     c->is_committing = true;
+    c->may_answer = c->session.out.len == 0 && !c->session.settings->is_lmtp &&
+                    transport_can_send_now(&c->transport);
     accept_commit(&c->acceptance, envelope, on_done, c);
 }
 
@@ -145,7 +158,8 @@ static void put_away(struct smtp_conn *c)
     }
 }
 
-/* The socket is closed at once; the struct lives until the committer has let go of it. */
+/* While the committer has hold of it, struct and socket live on, unwatched: it may be sending, and
+ * the socket's number must not become somebody else's. */
 static void conn_close(struct smtp_conn *c)
 {
     if (c->is_gone) {
@@ -153,11 +167,13 @@ static void conn_close(struct smtp_conn *c)
     }
     c->is_gone = true;
     (void)client_count_sub(c->shared->clients, &c->address);
-    transport_deinit(&c->transport);
-    if (!c->is_committing) {
-        smtp_session_deinit(&c->session);
-        put_away(c);
+    if (c->is_committing) {
+        transport_abandon(&c->transport);
+        return;
     }
+    transport_deinit(&c->transport);
+    smtp_session_deinit(&c->session);
+    put_away(c);
 }
 
 /* Our last word is sent: wait a moment for the peer to read it. */
@@ -369,7 +385,9 @@ void smtp_conn_answer_done(struct smtp_shared *sh)
         struct smtp_conn *next = c->done_next;
         c->is_committing = false;
         smtp_session_done(&c->session, c->done_status, c->done_id);
+        fb_buf_consume(&c->session.out, c->done_sent);
         if (c->is_gone) {
+            transport_deinit(&c->transport);
             smtp_session_deinit(&c->session);
             put_away(c);
         } else {

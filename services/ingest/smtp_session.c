@@ -230,14 +230,30 @@ static void content_ended(struct smtp_session *s)
     s->host->commit(s->host_ctx, &envelope); /* the duty to store passes on here */
 }
 
+size_t smtp_session_accepted(char out[SMTP_ACCEPTED_SIZE], const char *msg_id)
+{
+    static const char before[] = "250 2.0.0 ", after[] = " queued\r\n";
+    _Static_assert(sizeof before + sizeof after + FB_ID_SIZE <= SMTP_ACCEPTED_SIZE, "has room");
+    size_t len = sizeof before - 1;
+    memcpy(out, before, len);
+    memcpy(out + len, msg_id, FB_ID_SIZE - 1);
+    len += FB_ID_SIZE - 1;
+    memcpy(out + len, after, sizeof after - 1);
+    return len + sizeof after - 1;
+}
+
 void smtp_session_done(struct smtp_session *s, enum fb_status status, const char *msg_id)
 {
     FB_ASSERT(s->state == SMTP_COMMIT);
     s->state = SMTP_COMMAND;
     if (status == FB_OK) {
-        char text[FB_ID_SIZE + sizeof " queued"];
-        (void)snprintf(text, sizeof text, "%.*s queued", FB_ID_SIZE - 1, msg_id);
-        reply_message(s, 250, "2.0.0", text);
+        char line[SMTP_ACCEPTED_SIZE];
+        size_t len = smtp_session_accepted(line, msg_id);
+        for (size_t i = 0; i < s->reply_count && s->state != SMTP_CLOSING; i++) {
+            if (fb_buf_add(&s->out, line, len) != FB_OK) {
+                s->state = SMTP_CLOSING; /* a peer that never reads its replies */
+            }
+        }
     } else {
         const char *enhanced;
         int code = fb_status_smtp(status, &enhanced);

@@ -12,8 +12,8 @@
  *   any --QUIT, smuggling, too many errors, time-out--> CLOSING        COMMAND --STARTTLS--> TLS
  *
  * Invariants:
- *  1. 250 for a message is written by smtp_session_done(FB_OK) only, which the owner calls after
- * the spool's fdatasync.
+ *  1. 250 for a message is written by smtp_session_done(FB_OK) only (smtp_conn.c may send the same
+ * line ahead of it), which the owner calls after the spool's fdatasync.
  *  2. In COMMIT no input is read: commands that were sent behind the final dot wait.
  *  3. After an abort nothing of the message reaches the host again; its bytes are read to their
  * true end.
@@ -113,6 +113,10 @@ void smtp_session_deinit(struct smtp_session *s);
 size_t smtp_session_input(struct smtp_session *s, const uint8_t *p, size_t len);
 /* The end of the commit: the one place that answers 250 to a message. */
 void smtp_session_done(struct smtp_session *s, enum fb_status status, const char *msg_id);
+/* The line that smtp_session_done(FB_OK) writes for SMTP; for a host that sends it on its own,
+ * ahead of that call.  Returns its length. */
+#define SMTP_ACCEPTED_SIZE 64
+size_t smtp_session_accepted(char out[SMTP_ACCEPTED_SIZE], const char *msg_id);
 /* The TLS handshake is over (or failed: then the owner closes); begins anew (RFC 3207 4.2). */
 void smtp_session_secured(struct smtp_session *s);
 /* Writes "421 <enhanced> <hostname> <text>" and ends the dialogue. Not while a commit is under way.

@@ -195,6 +195,30 @@ void transport_deinit(struct transport *t)
     fb_buf_deinit(&t->kept);
 }
 
+void transport_abandon(struct transport *t)
+{
+    t->state = TRANSPORT_ENDED;
+    if (t->tls != NULL) {
+        (void)bufferevent_disable(t->tls, EV_READ | EV_WRITE);
+        bufferevent_setcb(t->tls, NULL, NULL, NULL, NULL);
+    } else {
+        (void)event_del(t->watch);
+        (void)event_del(t->send_watch);
+    }
+    (void)shutdown(t->fd, SHUT_RDWR);
+}
+
+bool transport_can_send_now(const struct transport *t)
+{
+    return t->tls == NULL && t->state == TRANSPORT_OPEN;
+}
+
+size_t transport_send_now(const struct transport *t, const void *ptr, size_t len)
+{
+    ssize_t n = send(t->fd, ptr, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n > 0 ? (size_t)n : 0;
+}
+
 size_t transport_next(struct transport *t, const uint8_t **ptr_r)
 {
     t->lent = t->tls != NULL ? tls_next(t, ptr_r) : plain_next(t, ptr_r);

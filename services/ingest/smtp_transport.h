@@ -65,6 +65,13 @@ bool transport_has_more(struct transport *t);
 void transport_forget_input(struct transport *t);
 /* Sends what it can of out and consumes it; false: some is left, on_sent follows. */
 bool transport_send(struct transport *t, struct fb_buf *out);
+/* The peer is not served any more, but the socket stays ours until transport_deinit: another thread
+ * may be in transport_send_now. */
+void transport_abandon(struct transport *t);
+/* From another thread, while its owner neither sends nor ends the transport: whether that can be,
+ * and sending what goes out at once; returns how much that was. */
+bool transport_can_send_now(const struct transport *t);
+size_t transport_send_now(const struct transport *t, const void *ptr, size_t len);
 /* Calls on_input soon: to let other sessions have their turn. */
 void transport_again(struct transport *t);
 /* Server side of the handshake; on_secured or the state ENDED (with on_input) follows. */

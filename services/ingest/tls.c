@@ -3,15 +3,22 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "common/log.h"
+
+#define DAY_S     86400
+#define WARN_DAYS 14
 
 struct tls {
     const char *cert_file, *key_file;
     SSL_CTX *context;
     struct timespec cert_time, key_time;
+    time_t warn_next;
 };
 
 static enum fb_status tls_error(struct fb_error *err, const char *key, const char *file)
@@ -34,6 +41,54 @@ static enum fb_status file_time(const char *file, const char *key, struct timesp
     return FB_OK;
 }
 
+static void time_text(const ASN1_TIME *at, char *out, size_t size)
+{
+    struct tm tm;
+    if (ASN1_TIME_to_tm(at, &tm) != 1 || strftime(out, size, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
+        (void)snprintf(out, size, "an unknown time");
+    }
+}
+
+/* No peer that verifies would talk to us: better not to start than to have mail queue up there. */
+static enum fb_status check_time(const struct tls *t, SSL_CTX *c, struct fb_error *err)
+{
+    const X509 *cert = SSL_CTX_get0_certificate(c);
+    char text[64];
+    if (cert == NULL) {
+        return tls_error(err, "ingest.tls_cert_file", t->cert_file);
+    }
+    const ASN1_TIME *from = X509_get0_notBefore(cert), *until = X509_get0_notAfter(cert);
+    if (X509_cmp_current_time(until) <= 0) {
+        time_text(until, text, sizeof text);
+        return fb_error_set(err, FB_CONFIG,
+                            "ingest.tls_cert_file: %s: the certificate expired at %s; renew it",
+                            t->cert_file, text);
+    }
+    if (X509_cmp_current_time(from) > 0) {
+        time_text(from, text, sizeof text);
+        return fb_error_set(
+            err, FB_CONFIG,
+            "ingest.tls_cert_file: %s: the certificate is not valid before %s; is the clock right?",
+            t->cert_file, text);
+    }
+    return FB_OK;
+}
+
+/* A line a day in the certificate's last days. */
+static void warn_of_end(struct tls *t)
+{
+    time_t now = time(NULL), soon = now + WARN_DAYS * DAY_S;
+    const X509 *cert = SSL_CTX_get0_certificate(t->context);
+    if (cert == NULL || now < t->warn_next || X509_cmp_time(X509_get0_notAfter(cert), &soon) > 0) {
+        return;
+    }
+    char text[64];
+    time_text(X509_get0_notAfter(cert), text, sizeof text);
+    fb_log(FB_WARN, "ingest.tls_cert_file: %s: the certificate expires at %s; renew it",
+           t->cert_file, text);
+    t->warn_next = now + DAY_S;
+}
+
 static enum fb_status load(struct tls *t, struct fb_error *err)
 {
     enum fb_status s = file_time(t->cert_file, "ingest.tls_cert_file", &t->cert_time, err);
@@ -51,6 +106,8 @@ static enum fb_status load(struct tls *t, struct fb_error *err)
     } else if (SSL_CTX_use_PrivateKey_file(c, t->key_file, SSL_FILETYPE_PEM) != 1 ||
                SSL_CTX_check_private_key(c) != 1) {
         s = tls_error(err, "ingest.tls_key_file", t->key_file);
+    } else {
+        s = check_time(t, c, err);
     }
     if (s != FB_OK) {
         SSL_CTX_free(c);
@@ -116,6 +173,7 @@ void tls_refresh(struct tls *t)
         s = file_time(t->key_file, "ingest.tls_key_file", &key, &err);
     }
     if (s == FB_OK && is_same(cert, t->cert_time) && is_same(key, t->key_time)) {
+        warn_of_end(t);
         return;
     }
     s = s == FB_OK ? load(t, &err) : s;

@@ -8,6 +8,7 @@
  * Ids are random, so the
  * load is even; adding a user moves only the new user's share.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,12 @@
 
 #include "common/crypto.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "services/upload/box_internal.h"
 
 #define MAX_CACHED 1000
 #define MAX_DEPTH  32
+#define HOUR_MS    (60 * 60 * 1000)
 
 /* ---- which user ---- */
 
@@ -279,6 +282,33 @@ static enum fb_status find_parents(struct storage_session *s, const char *user, 
 
 /* ---- the parcel's folder ---- */
 
+/* A recipient who may download is a viewer, and a viewer may make an open link of the folder unless
+ * the enterprise forbids it (a setting of the Admin Console, without a call that changes it): the
+ * metric always says so, the log once an hour. */
+static void watch_link_levels(struct storage_session *s, const json_t *levels)
+{
+    static _Atomic int64_t next_ms;
+    bool is_open = false;
+    size_t i;
+    const json_t *level;
+    json_array_foreach(levels, i, level)
+    {
+        const char *text = json_string_value(level);
+        is_open = is_open || (text != NULL && strcmp(text, "collaborators") != 0);
+    }
+    char label[160];
+    (void)snprintf(label, sizeof label, "storage=\"%.128s\"", s->storage->name);
+    fb_metric_set("fumibako_storage_foreign_links_allowed", label, is_open ? 1 : 0);
+    int64_t now = fb_mono_ms();
+    int64_t due = next_ms;
+    if (is_open && now >= due && atomic_compare_exchange_strong(&next_ms, &due, now + HOUR_MS)) {
+        fb_log(FB_WARN,
+               "Box lets recipients who may download make shared links of their own; in the Admin "
+               "Console, Content & Sharing, set shared links to \"collaborators only\", or use "
+               "download: false");
+    }
+}
+
 /* Others must neither invite nor see each other; set before anything is in the folder, checked in
  * the answer. */
 static enum fb_status restrict_folder(struct storage_session *s, const char *user, const char *id,
@@ -288,7 +318,8 @@ static enum fb_status restrict_folder(struct storage_session *s, const char *use
     struct box_reply r = {0};
     (void)snprintf(
         url, sizeof url,
-        "%s/folders/%s?fields=id,name,can_non_owners_invite,can_non_owners_view_collaborators",
+        "%s/folders/%s?fields=id,name,can_non_owners_invite,can_non_owners_view_collaborators,"
+        "allowed_shared_link_access_levels",
         s->api_url, id);
     json_t *body =
         json_pack("{s:b,s:b}", "can_non_owners_invite", 0, "can_non_owners_view_collaborators", 0);
@@ -312,6 +343,8 @@ static enum fb_status restrict_folder(struct storage_session *s, const char *use
             st = fb_error_set(
                 err, FB_DENIED,
                 "Box folders.restrict: Box keeps the folder open to invitations of others");
+        } else {
+            watch_link_levels(s, json_object_get(r.json, "allowed_shared_link_access_levels"));
         }
     }
     box_reply_deinit(&r);

@@ -12,15 +12,18 @@
 #include "common/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-enum fb_status __wrap_fb_read_file(const char *path, size_t max, struct fb_buf *out, struct fb_error *err);
+enum fb_status __wrap_fb_read_file(const char *path, size_t max, struct fb_buf *out,
+                                   struct fb_error *err);
 
 #define SECRET "this-is-a-secret-of-more-than-32-characters"
 
 static struct fb_slice document;
 
-enum fb_status __wrap_fb_read_file(const char *path, size_t max, struct fb_buf *out, struct fb_error *err)
+enum fb_status __wrap_fb_read_file(const char *path, size_t max, struct fb_buf *out,
+                                   struct fb_error *err)
 {
-    struct fb_slice text = strcmp(path, "fuzz.yaml") == 0 ? document : FB_SLICE_LITERAL(SECRET "\n");
+    struct fb_slice text =
+        strcmp(path, "fuzz.yaml") == 0 ? document : FB_SLICE_LITERAL(SECRET "\n");
     fb_buf_init(out, max);
     if (fb_buf_add_slice(out, text) != FB_OK) {
         fb_buf_deinit(out);
@@ -52,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fb_buf_init(&once, 8U << 20);
     fb_buf_init(&twice, 8U << 20);
     FB_ASSERT(fb_config_dump(first, &once) == FB_OK);
-    bool is_in_the_open = fb_slice_find(fb_slice_of(data, size), FB_SLICE_LITERAL(SECRET)) != SIZE_MAX;
+    bool is_in_the_open =
+        fb_slice_find(fb_slice_of(data, size), FB_SLICE_LITERAL(SECRET)) != SIZE_MAX;
     FB_ASSERT(is_in_the_open || strstr(fb_buf_str(&once), SECRET) == NULL);
     bool has_key = first->rewrite.key != NULL; /* *** is too short for it */
     fb_config_free(&first);

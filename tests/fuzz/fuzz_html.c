@@ -26,8 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char type[] = "image/png";
     char subject[] = "</title><script>alert(1)</script>";
     struct render_image image = {.cid = name, .type = type};
-    struct render_letter letter = {
-        .is_html = true, .is_japanese = size % 2 == 0, .subject = subject, .images = &image, .image_count = 1};
+    struct render_letter letter = {.is_html = true,
+                                   .is_japanese = size % 2 == 0,
+                                   .subject = subject,
+                                   .images = &image,
+                                   .image_count = 1};
     struct fb_buf html;
     struct fb_error err = {0};
     fb_buf_init(&letter.body, RENDER_HTML_MAX + 1024);
@@ -38,8 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (s == FB_OK) {
         struct fb_slice out = fb_slice_buf(&html);
         FB_ASSERT(render_utf8_is_valid(out));
-        FB_ASSERT(!has(out, "<script") && !has(out, "<iframe") && !has(out, "<object") && !has(out, "<embed"));
-        FB_ASSERT(!has(out, "<form") && !has(out, "<base") && !has(out, "<link") && !has(out, "src=\"http"));
+        FB_ASSERT(!has(out, "<script") && !has(out, "<iframe") && !has(out, "<object") &&
+                  !has(out, "<embed"));
+        FB_ASSERT(!has(out, "<form") && !has(out, "<base") && !has(out, "<link") &&
+                  !has(out, "src=\"http"));
     }
     fb_buf_deinit(&letter.body);
     fb_buf_deinit(&html);

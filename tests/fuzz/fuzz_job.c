@@ -48,10 +48,10 @@ static void check_refusal(enum fb_status s, const struct fb_error *err, const ch
         fb_buf_deinit(&twice);                                                                     \
     }
 
-#define RELEASE_job(job)     (void)(job)
-#define RELEASE_envelope(e)  fb_envelope_deinit(e)
-#define RELEASE_parcel(p)    fb_parcel_deinit(p)
-#define RELEASE_plan(p)      release_plan(p)
+#define RELEASE_job(job)    (void)(job)
+#define RELEASE_envelope(e) fb_envelope_deinit(e)
+#define RELEASE_parcel(p)   fb_parcel_deinit(p)
+#define RELEASE_plan(p)     release_plan(p)
 
 static void release_plan(struct fb_plan *plan)
 {

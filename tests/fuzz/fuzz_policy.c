@@ -13,9 +13,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct fb_policy_header_fact headers[] = {{"X-Classification", "Confidential"}, {"List-Id", ""}};
+static const struct fb_policy_header_fact headers[] = {{"X-Classification", "Confidential"},
+                                                       {"List-Id", ""}};
 static const struct fb_policy_attachment_fact attachments[] = {
-    {"\xe8\xa6\x8b\xe7\xa9\x8d.xlsx", "application/vnd.ms-excel", 4096}, {"a.pdf", "application/pdf", 11U << 20}};
+    {"\xe8\xa6\x8b\xe7\xa9\x8d.xlsx", "application/vnd.ms-excel", 4096},
+    {"a.pdf", "application/pdf", 11U << 20}};
 static const struct fb_policy_facts facts = {.from = "taro@example.jp",
                                              .subject = "[secure] \xe8\xa6\x8b\xe7\xa9\x8d",
                                              .headers = headers,
@@ -43,23 +45,27 @@ static void check_path(const struct fb_policy_rule *rule)
 {
     struct fb_buf path;
     fb_buf_init(&path, 1U << 16);
-    if (fb_policy_expand_path(rule, facts.from, "example.com", 1700000000000, "01HZZZZZZZZZZZZZZZZZZZZZZZ", &path,
-                              NULL) == FB_OK) {
-        FB_ASSERT(strstr(fb_buf_str(&path), "..") == NULL || strstr(fb_buf_str(&path), "/../") == NULL);
+    if (fb_policy_expand_path(rule, facts.from, "example.com", 1700000000000,
+                              "01HZZZZZZZZZZZZZZZZZZZZZZZ", &path, NULL) == FB_OK) {
+        FB_ASSERT(strstr(fb_buf_str(&path), "..") == NULL ||
+                  strstr(fb_buf_str(&path), "/../") == NULL);
     }
     fb_buf_deinit(&path);
 }
 
 static void decide(const struct fb_policy *p)
 {
-    static const char *const recipients[] = {"hanako@example.com", "taro@example.jp", "", "no address"};
+    static const char *const recipients[] = {"hanako@example.com", "taro@example.jp", "",
+                                             "no address"};
     struct fb_policy_decision many[4];
     fb_policy_decide_many(p, &facts, recipients, 4, many);
     for (size_t i = 0; i < 4; i++) {
         struct fb_policy_decision one = fb_policy_decide(p, &facts, recipients[i]);
-        FB_ASSERT(one.action == many[i].action && one.rule == many[i].rule && one.shadow == many[i].shadow);
+        FB_ASSERT(one.action == many[i].action && one.rule == many[i].rule &&
+                  one.shadow == many[i].shadow);
         FB_ASSERT(one.reason != NULL && strcmp(one.reason, many[i].reason) == 0);
-        FB_ASSERT(one.action != FB_ACTION_SECURE || (one.rule != NULL && one.rule->storage != NULL));
+        FB_ASSERT(one.action != FB_ACTION_SECURE ||
+                  (one.rule != NULL && one.rule->storage != NULL));
         for (size_t r = 0; r < p->rule_count; r++) {
             char why[64];
             (void)fb_policy_explain(&p->rules[r], &facts, recipients[i], why, sizeof why);

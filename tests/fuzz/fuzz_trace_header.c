@@ -48,7 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FB_ASSERT(fb_trace_header_make(key, id, (uint32_t)(size % 1001), whole, &value) == FB_OK);
     FB_ASSERT(fb_trace_header_verify(key, fb_slice_buf(&value), whole, found, &branch));
     FB_ASSERT(strcmp(found, id) == 0 && branch == size % 1001);
-    if (size > 1 && data[1] != 0) { /* one octet changed; a letter's case may change in the names b and h only */
+    if (size > 1 &&
+        data[1] !=
+            0) { /* one octet changed; a letter's case may change in the names b and h only */
         size_t at = data[0] % value.len;
         uint8_t old = value.ptr[at];
         value.ptr[at] = (uint8_t)(old ^ data[1]);
