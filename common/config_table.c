@@ -112,7 +112,7 @@ const struct fb_config_row fb_config_rows[] = {
     {"retention", "ledger", FB_CT_DURATION, AT(retention, ledger_ms), "400d", DAY, 4000 * DAY, NULL,
      "how long the ledger remembers a message after its end"},
     {"retention", "dead", FB_CT_DURATION, AT(retention, dead_ms), "30d", 1000, 4000 * DAY, NULL,
-     "how long held mail is kept for a decision"},
+     "how long held mail is kept for a decision; then its sender gets a delivery report"},
 };
 
 const size_t fb_config_row_count = sizeof fb_config_rows / sizeof fb_config_rows[0];

@@ -9,9 +9,9 @@
 #ifndef FB_COMMON_POLICY_POLICY_H
 #define FB_COMMON_POLICY_POLICY_H
 
-#include <regex.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <tre/tre.h>
 
 #include "common/buf.h"
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * POSIX extended regular expressions (REG_EXTENDED | REG_ICASE | REG_NOSUB), compiled from the
- * policy and run on untrusted text.  The C library's matcher is linear in the text as long as there
- * are no back-references, and its compiler copies a repeated part as often as its count says: both
- * are bounded here, before it sees the pattern.
+ * policy and run on untrusted text.  The matcher is TRE's, which is linear in the text as long as
+ * there are no back-references (the C library's is quadratic for "(a|aa)+$b": half an hour for one
+ * body); its compiler copies a repeated part as often as its count says.  Both are bounded here,
+ * before it sees the pattern, and so are TRE's own extensions, which would switch to a slower
+ * matcher.
  */
 #include "common/policy/text.h"
 
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/status.h"
+#include "common/buf.h"
 
 /* Copies of atoms after all {n,m} are written out.  A domain label [a-z0-9-]{1,63} costs 63. */
 #define REGEX_MAX_COST  5000
@@ -32,7 +34,8 @@ locale_t fb_pol_locale(void)
     return pthread_once(&locale_once, load_locale) == 0 ? utf8_locale : (locale_t)0;
 }
 
-/* The matcher asks the thread's locale how long a character is, while compiling and while matching.
+/* Letters fold, and classes such as [[:alpha:]] are asked, by the thread's locale, while compiling and
+ * while matching.
  */
 static locale_t enter_locale(void)
 {
@@ -83,8 +86,8 @@ static void skip_bracket(struct walk *w)
     add_atom(w, 1);
 }
 
-/* "{n}", "{n,}", "{n,m}": the atom before it is copied max(n, m) times. */
-static void count_interval(struct walk *w)
+/* "{n}", "{n,}", "{n,m}": the atom before it is copied max(n, m) times.  NULL, or why it is refused. */
+static const char *count_interval(struct walk *w)
 {
     uint64_t value = 0;
     uint64_t most = 1;
@@ -94,13 +97,13 @@ static void count_interval(struct walk *w)
         value = value > REGEX_MAX_COST ? REGEX_MAX_COST + 1 : value;
         most = value > most ? value : most;
     }
-    if (*p == '}' && p > w->p + 1) {
-        w->total[w->depth] += w->last[w->depth] * (most - 1);
-        w->last[w->depth] *= most;
-        w->p = p;
-    } else {
-        add_atom(w, 1);
+    if (*p != '}' || p == w->p + 1 || w->p[1] == ',') {
+        return "\"{\" begins {n}, {n,} or {n,m}; write [{] for the character";
     }
+    w->total[w->depth] += w->last[w->depth] * (most - 1);
+    w->last[w->depth] *= most;
+    w->p = p;
+    return NULL;
 }
 
 /* The escapes that mean something to Perl and something else, or nothing, to POSIX. */
@@ -149,7 +152,7 @@ static const char *check_pattern(const char *pattern)
             }
             break;
         case '{':
-            count_interval(&w);
+            why = count_interval(&w);
             break;
         default:
             add_atom(&w, 1);
@@ -165,30 +168,60 @@ static const char *check_pattern(const char *pattern)
     return NULL;
 }
 
+/* UTF-8 as the matcher's wide characters; a byte that is none becomes a value that no pattern names,
+ * so that "." and "[^a]" still take it and the search goes on behind it.  NULL without memory. */
+static wchar_t *widen(const char *text, size_t len, size_t *count_r)
+{
+    wchar_t *wide =
+        fb_alloc_bounded((len + 1) * sizeof(*wide), (FB_POL_BODY_MAX + 1) * sizeof(*wide));
+    const char *p = text;
+    size_t n = 0;
+    while (wide != NULL && p < text + len) {
+        wide[n++] = (wchar_t)fb_pol_utf8_next(&p, text + len);
+    }
+    if (wide != NULL) {
+        wide[n] = L'\0';
+        *count_r = n;
+    }
+    return wide;
+}
+
 bool fb_pol_regex_compile(regex_t *regex, const char *pattern, char *why, size_t why_size)
 {
     const char *refused = check_pattern(pattern);
-    if (refused != NULL) {
-        (void)snprintf(why, why_size, "%s", refused);
+    size_t count = 0;
+    wchar_t *wide = refused == NULL ? widen(pattern, strlen(pattern), &count) : NULL;
+    if (wide == NULL) {
+        (void)snprintf(why, why_size, "%s",
+                       refused != NULL ? refused : "there is no memory for it");
         return false;
     }
     locale_t old = enter_locale();
-    int code = regcomp(regex, pattern, REG_EXTENDED | REG_ICASE | REG_NOSUB);
+    int code = tre_regwncomp(regex, wide, count, REG_EXTENDED | REG_ICASE | REG_NOSUB);
     if (code != 0) {
-        (void)regerror(code, regex, why, why_size);
+        (void)tre_regerror(code, regex, why, why_size);
     }
     leave_locale(old);
+    free(wide);
     return code == 0;
 }
 
 bool fb_pol_regex_matches(const regex_t *regex, const char *text, size_t max)
 {
-    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)fb_pol_bounded_len(text, max)};
+    size_t count = 0;
+    wchar_t *wide = widen(text, fb_pol_bounded_len(text, max), &count);
+    FB_ASSERT(wide != NULL);
     locale_t old = enter_locale();
-    int code = regexec(regex, text, 1, &range, REG_STARTEND);
+    int code = tre_regwnexec(regex, wide, count, 0, NULL, 0);
     leave_locale(old);
+    free(wide);
     /* Without memory there is no answer, and a wrong one could let mail out: stop as fb_xcalloc()
      * does. */
     FB_ASSERT(code == 0 || code == REG_NOMATCH);
     return code == 0;
+}
+
+void fb_pol_regex_free(regex_t *regex)
+{
+    tre_regfree(regex);
 }

@@ -237,7 +237,7 @@ static bool parse_term(struct fb_pol_reader *r, const struct fb_yaml *item, cons
 static void term_deinit(struct fb_policy_term *term)
 {
     if (term->is_regex) {
-        regfree(&term->regex);
+        fb_pol_regex_free(&term->regex);
     }
     free(term->text);
     memset(term, 0, sizeof(*term));

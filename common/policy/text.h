@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Comparing text without case for the policy: UTF-8 folding, "contains", globs, addresses, and the
- * regular expressions of the C library in a UTF-8 locale.  Internal to common/policy.
+ * regular expressions of TRE in a UTF-8 locale.  Internal to common/policy.
  *
  * Folding is simple case mapping, one code point to one (Unicode's C+S): it covers ASCII, Latin,
  * Greek, Cyrillic and the full-width letters among themselves.  Full-width and half-width forms are
@@ -12,10 +12,10 @@
 #define FB_COMMON_POLICY_TEXT_H
 
 #include <locale.h>
-#include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <tre/tre.h>
 
 /* The longest text of one condition, in bytes: the search table of "contains" lies on the stack. */
 #define FB_POL_TERM_MAX 1024
@@ -54,10 +54,11 @@ bool fb_pol_glob(const char *pattern, const char *text);
  * different domains. */
 const char *fb_pol_address(const char *address, char out[FB_POL_ADDRESS_MAX]);
 
-/* Compiles the text between the slashes.  Refuses, with the reason in why, what the C library
+/* Compiles the text between the slashes.  Refuses, with the reason in why, what TRE
  * refuses and what would make it slow or silently wrong: back-references, huge repetitions, Perl's
  * classes. */
 bool fb_pol_regex_compile(regex_t *regex, const char *pattern, char *why, size_t why_size);
 bool fb_pol_regex_matches(const regex_t *regex, const char *text, size_t max);
+void fb_pol_regex_free(regex_t *regex);
 
 #endif

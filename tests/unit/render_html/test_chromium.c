@@ -692,6 +692,7 @@ static int stop_shared(void **state)
 
 int main(void)
 {
+    (void)signal(SIGPIPE, SIG_IGN); /* as every service does */
     if (access("/usr/lib/chromium/chromium-headless-shell", X_OK) != 0 &&
         access("/usr/bin/chromium-headless-shell", X_OK) != 0) {
         print_message("skipped: chromium-headless-shell is not installed\n");
