@@ -287,6 +287,22 @@ static enum fb_status read_section(struct fb_config *c, const char *path, const 
     return s;
 }
 
+/* The parser's "line 7: what" becomes "file:7: what", as every other error is written. */
+static void prefix_place(struct fb_error *err, const char *path)
+{
+    static const char word[] = "line ";
+    char what[FB_ERROR_MAX];
+    char *end = what;
+    memcpy(what, err->text, sizeof(what));
+    long line =
+        strncmp(what, word, sizeof(word) - 1) == 0 ? strtol(what + sizeof(word) - 1, &end, 10) : 0;
+    if (line > 0 && end[0] == ':') {
+        (void)fb_error_set(err, FB_CONFIG, "%s:%ld: %s", path, line, end + (end[1] == ' ' ? 2 : 1));
+    } else {
+        (void)fb_error_set(err, FB_CONFIG, "%s: %s", path, what);
+    }
+}
+
 static enum fb_status read_document(struct fb_config *c, const char *path, struct fb_error *err)
 {
     struct fb_buf text;
@@ -300,8 +316,7 @@ static enum fb_status read_document(struct fb_config *c, const char *path, struc
     s = fb_yaml_parse(fb_slice_buf(&text), &root, err);
     fb_buf_deinit(&text);
     if (s != FB_OK) {
-        (void)fb_error_prefix(err, "%s", path);
-        err->status = FB_CONFIG;
+        prefix_place(err, path);
         return FB_CONFIG;
     }
     if (root != NULL && !fb_yaml_is_null(root) && root->kind != FB_YAML_MAP) {

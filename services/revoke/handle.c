@@ -75,10 +75,21 @@ static bool is_closed(const struct fb_ledger_message *m, uint32_t recipient)
            strcmp(state, "expired") == 0;
 }
 
-static enum fb_status ledger_ops(const struct work *w, struct fb_ops **ops_r, struct fb_error *err)
+static void close_grant(const struct work *w, const struct fb_ledger_message *m, uint32_t recipient,
+                        const char *old_state, const char *grant_id, struct fb_ops *ops)
 {
     bool is_expiry = w->job->op == FB_REVOKE_EXPIRE;
     const char *state = takes_content(w->job) ? "purged" : is_expiry ? "expired" : "recalled";
+    if (is_concerned(w->job, recipient) && !(is_expiry && is_closed(m, recipient))) {
+        fb_ledger_grant(w->redis, ops, w->parcel_id, recipient, old_state, state, grant_id,
+                        is_expiry ? "schedule" : "operator", "revoke");
+    }
+}
+
+/* By the manifest; once that went with the content (a second try behind a crash), by the ledger. */
+static enum fb_status ledger_ops(const struct work *w, bool has_parcel, struct fb_ops **ops_r,
+                                 struct fb_error *err)
+{
     struct fb_ledger_message m = {0};
     enum fb_status s = fb_ledger_get(w->redis, w->job->msg_id, &m, err);
     if (s != FB_OK && s != FB_NOT_FOUND) {
@@ -87,9 +98,12 @@ static enum fb_status ledger_ops(const struct work *w, struct fb_ops **ops_r, st
     struct fb_ops *ops = fb_ops_new();
     for (uint32_t i = 0; i < w->parcel.grant_count; i++) {
         const struct fb_parcel_grant *g = &w->parcel.grants[i];
-        if (is_concerned(w->job, g->recipient) && !(is_expiry && is_closed(&m, g->recipient))) {
-            fb_ledger_grant(w->redis, ops, w->parcel_id, g->recipient, g->state, state, g->grant_id,
-                            is_expiry ? "schedule" : "operator", "revoke");
+        close_grant(w, &m, g->recipient, g->state, g->grant_id, ops);
+    }
+    for (size_t i = 0; i < m.recipient_count && !has_parcel; i++) {
+        const struct fb_ledger_recipient *r = &m.recipients[i];
+        if (r->branch == w->job->branch && r->grant_state[0] != '\0') {
+            close_grant(w, &m, (uint32_t)i, r->grant_state, r->grant_id, ops);
         }
     }
     if (w->job->recipient_count == 0) {
@@ -144,15 +158,18 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
     fb_log_context(claim->job.msg_id, w.parcel_id, "revoke", claim->job.trace, claim->job.attempt);
     enum fb_status s = load(&w, &err);
-    if (s == FB_OK) {
+    bool has_parcel = s == FB_OK;
+    if (has_parcel) {
         s = revoke(&w, &err);
-        if (s == FB_OK) {
-            s = ledger_ops(&w, &out->ops, &err);
-        }
     } else if (s == FB_NOT_FOUND) {
-        s = FB_OK; /* no parcel, nothing that could fall due */
-        out->ops = fb_ops_new();
-        fb_ledger_due_set(redis, out->ops, w.parcel_id, 0);
+        s = FB_OK; /* no parcel yet, or none any more: nothing is open */
+    }
+    if (s == FB_OK) {
+        s = ledger_ops(&w, has_parcel, &out->ops, &err);
+    }
+    if (s == FB_OK && has_parcel && takes_content(w.job)) {
+        /* With the content gone there is nothing left that anybody could ask the manifest for. */
+        s = fb_spool_manifest_remove(w.service->spool, w.parcel_id, &err);
     }
     if (s == FB_OK) {
         out->kind = FB_OUTCOME_ADVANCE;

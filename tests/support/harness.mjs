@@ -42,14 +42,23 @@ export function binDir() {
   throw new Error('no programs found: build a preset first, or set FB_BIN');
 }
 
-/** Port numbers that the kernel says are free; all of them are held until the last one is known. */
+// Below the range from which the kernel takes ports for outgoing connections (net.ipv4.ip_local_port_range): a port that
+// is free now must not be somebody's client a second later.
+const FIRST_PORT = 10000;
+const LAST_PORT = 32000;
+
+/** Port numbers that nobody uses; all of them are held until the last one is known. */
 export async function freePorts(count) {
   const servers = [];
-  for (let i = 0; i < count; i++) {
+  for (let tries = 0; servers.length < count; tries++) {
+    if (tries > 1000) throw new Error('no free ports');
     const server = net.createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    servers.push(server);
+    const port = FIRST_PORT + randomBytes(4).readUInt32LE() % (LAST_PORT - FIRST_PORT);
+    const isMine = await new Promise((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (isMine) servers.push(server);
   }
   const ports = servers.map((s) => s.address().port);
   await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))));

@@ -77,7 +77,7 @@ test('everything right: each line ok, exit 0', async (t) => {
 
 test('configuration: the only line when it is wrong, exit 78', async (t) => {
   const desk = await clinic(t, { redis: null, relay: false });
-  for (const [content, words] of [['redis: {ulr: x}\n', /:1: redis\.ulr/], ['spool: [\n', /bad\.yaml: line 2: /], [null, /No such file/]]) {
+  for (const [content, words] of [['redis: {ulr: x}\n', /:1: redis\.ulr/], ['spool: [\n', /bad\.yaml:2: /], [null, /No such file/]]) {
     const config = content === null ? '/nonexistent/fumibako.yaml' : desk.write('bad.yaml', content);
     const { status, answer } = await desk.look({ config });
     assert.equal(status, 78);
