@@ -186,6 +186,33 @@ static wchar_t *widen(const char *text, size_t len, size_t *count_r)
     return wide;
 }
 
+/* The same words whatever the version of the library. */
+static const char *what_is_wrong(int code)
+{
+    switch (code) {
+    case REG_EPAREN:
+        return "\"(\" and \")\" do not match";
+    case REG_EBRACK:
+        return "a \"[\" is not closed";
+    case REG_EBRACE:
+        return "a \"{\" is not closed";
+    case REG_BADBR:
+        return "the numbers between \"{\" and \"}\" are no range from 0 to 255";
+    case REG_ERANGE:
+        return "a range such as [z-a] ends before it begins";
+    case REG_ECTYPE:
+        return "there is no such class [[:name:]]";
+    case REG_ECOLLATE:
+        return "there is no such collating element";
+    case REG_BADRPT:
+        return "\"*\", \"+\", \"?\" or \"{\" has nothing to repeat";
+    case REG_ESPACE:
+        return "it needs too much memory";
+    default:
+        return "it is not an extended regular expression (POSIX)";
+    }
+}
+
 bool fb_pol_regex_compile(regex_t *regex, const char *pattern, char *why, size_t why_size)
 {
     const char *refused = check_pattern(pattern);
@@ -199,7 +226,7 @@ bool fb_pol_regex_compile(regex_t *regex, const char *pattern, char *why, size_t
     locale_t old = enter_locale();
     int code = tre_regwncomp(regex, wide, count, REG_EXTENDED | REG_ICASE | REG_NOSUB);
     if (code != 0) {
-        (void)tre_regerror(code, regex, why, why_size);
+        (void)snprintf(why, why_size, "%s", what_is_wrong(code));
     }
     leave_locale(old);
     free(wide);

@@ -49,7 +49,7 @@ const FINDINGS = {
     [12, 'error', 'rules[0].enable: unknown key; known: name, enabled, when, action, secure, storage, security, path, ' +
       'receipt, without_account, shadow, strip_tag, on_failure, remind_after'],
     [14, 'error', 'rules[0].when.subject: must be a list, is a single value; write [ ] around it'],
-    [15, 'error', 'rules[0].when.body: bad regular expression /(/: Unmatched ( or \\('],
+    [15, 'error', 'rules[0].when.body: bad regular expression /(/: "(" and ")" do not match'],
     [16, 'error', 'rules[0].when.to: "example.jp" is neither an address, "@domain", a glob, nor the name of a group; ' +
       'known groups: nobody'],
     [16, 'error', 'rules[0].when.to: unknown group "unknown"; known: nobody'],
