@@ -90,6 +90,12 @@ test('a mail goes through Postfix, Box and back: same header, link for content, 
     assert.equal(shown.status, 0);
     assert.match(shown.stdout, /hanako@partner\.example\.com/);
 
+    // The logs name nobody and nothing.
+    const logs = stack.logs();
+    for (const word of [SECRET, SECRET_EN, 'hanako', 'jiro', 'secretly', 'taro@', '見積', 'photo.jpg', 'box.com', stack.world.token]) {
+      assert.ok(!logs.includes(word), `the logs hold ${word}`);
+    }
+
     // Recall: access goes, the ledger shows it.
     const recall = await stack.ctl('message', 'recall', message.id, '--recipient', 'jiro@other.example');
     assert.equal(recall.status, 0, recall.stderr);
