@@ -182,7 +182,11 @@ static void say_condition(struct words *w, const struct fb_policy_rule *rule, si
         say_header(w, &rule->headers[condition - FB_POL_COND_HEADER], view, v);
     } else {
         say(w, "body: ");
-        say_text(w, &rule->body, v);
+        if (v->is_unsure) {
+            say(w, "is too long to be searched to its end");
+        } else {
+            say_text(w, &rule->body, v);
+        }
     }
 }
 

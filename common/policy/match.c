@@ -74,6 +74,32 @@ static struct fb_pol_verdict check_header(const struct fb_policy_header_conditio
     return fb_pol_terms_check(&condition->terms, FB_POL_TEXT, view->values, count);
 }
 
+static bool has_negated(const struct fb_policy_terms *terms)
+{
+    for (size_t i = 0; i < terms->count; i++) {
+        if (terms->items[i].is_negated) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What stands behind the searched part may be what a rule is there for: a rule that protects takes
+ * the mail, one that lets it pass does not. */
+static struct fb_pol_verdict check_body(const struct fb_policy_rule *rule,
+                                        const struct fb_policy_facts *facts)
+{
+    const char *body = text_or_empty(facts->body);
+    struct fb_pol_verdict v = fb_pol_terms_check(&rule->body, FB_POL_BODY, &body, 1);
+    bool lets_pass = rule->action == FB_ACTION_PASS;
+    if (!v.is_asked || !facts->is_body_cut) {
+        return v;
+    }
+    v.is_unsure = lets_pass ? v.holds && has_negated(&rule->body) : !v.holds && v.term == NULL;
+    v.holds = v.is_unsure ? !lets_pass : v.holds;
+    return v;
+}
+
 struct fb_pol_verdict fb_pol_condition_check(const struct fb_policy_rule *rule, size_t condition,
                                              const struct fb_pol_view *view, const char *recipient)
 {
@@ -110,8 +136,7 @@ struct fb_pol_verdict fb_pol_condition_check(const struct fb_policy_rule *rule, 
     if (condition - FB_POL_COND_HEADER < rule->header_count) {
         return check_header(&rule->headers[condition - FB_POL_COND_HEADER], view);
     }
-    one = text_or_empty(facts->body);
-    return fb_pol_terms_check(&rule->body, FB_POL_BODY, &one, 1);
+    return check_body(rule, facts);
 }
 
 /* ---- deciding ---- */
@@ -150,13 +175,11 @@ static const char *reason_to_pass(const struct fb_policy *p, const struct fb_pol
     return NULL;
 }
 
-static struct fb_policy_decision decide_one(const struct fb_policy *p,
-                                            const struct fb_pol_view *view, const char *recipient,
-                                            uint8_t *known)
+static struct fb_policy_decision decide_as(const struct fb_policy *p,
+                                           const struct fb_pol_view *view, const char *address,
+                                           uint8_t *known)
 {
     struct fb_policy_decision decision = {.action = FB_ACTION_PASS, .reason = "no rule"};
-    char text[FB_POL_ADDRESS_MAX];
-    const char *address = fb_pol_address(text_or_empty(recipient), text);
     for (size_t i = 0; i < p->rule_count; i++) {
         const struct fb_policy_rule *rule = &p->rules[i];
         if (!rule->is_enabled || (rule->is_shadow && decision.shadow != NULL) ||
@@ -172,6 +195,32 @@ static struct fb_policy_decision decide_one(const struct fb_policy *p,
         decision.rule = rule;
         decision.reason = "rule";
         break;
+    }
+    return decision;
+}
+
+static int strictness(enum fb_action action)
+{
+    return action == FB_ACTION_REJECT ? 2 : action == FB_ACTION_SECURE ? 1 : 0;
+}
+
+/* An address that names a route is judged as each of those that it may lead to, and the strictest
+ * decision counts: "spy%evil.example@example.jp" is not inside only because it ends like it. */
+static struct fb_policy_decision decide_one(const struct fb_policy *p,
+                                            const struct fb_pol_view *view, const char *recipient,
+                                            uint8_t *known)
+{
+    char text[FB_POL_ADDRESS_MAX];
+    char next[FB_POL_ADDRESS_MAX];
+    const char *address = fb_pol_address(text_or_empty(recipient), text);
+    struct fb_policy_decision decision = decide_as(p, view, address, known);
+    while (fb_pol_route(address, next)) { /* shorter or with fewer signs each time */
+        address = fb_pol_address(next, text);
+        struct fb_policy_decision other = decide_as(p, view, address, known);
+        if (strictness(other.action) > strictness(decision.action)) {
+            other.shadow = decision.shadow;
+            decision = other;
+        }
     }
     return decision;
 }

@@ -173,6 +173,7 @@ struct fb_policy_facts {
     const struct fb_policy_header_fact *headers;
     size_t header_count;
     const char *body; /* decoded text, bounded */
+    bool is_body_cut; /* there is more of it than conditions see */
     const struct fb_policy_attachment_fact *attachments;
     size_t attachment_count;
     uint64_t size;

@@ -250,10 +250,14 @@ bool fb_pol_term_matches(const struct fb_policy_term *term, enum fb_pol_kind kin
     if (term->is_regex) {
         return fb_pol_regex_matches(&term->regex, value, max);
     }
+    if (kind == FB_POL_BODY) {
+        return fb_pol_find(value, max, term->text, NULL, NULL) ||
+               fb_pol_find_wrapped(value, max, term->text, true) ||
+               fb_pol_find_wrapped(value, max, term->text, false);
+    }
     if (!is_address_kind(kind)) {
-        return kind == FB_POL_TEXT || kind == FB_POL_BODY
-                   ? fb_pol_find(value, max, term->text, NULL, NULL)
-                   : fb_pol_glob(term->text, value);
+        return kind == FB_POL_TEXT ? fb_pol_find(value, max, term->text, NULL, NULL)
+                                   : fb_pol_glob(term->text, value);
     }
     if (term->group != NULL) {
         return fb_pol_group_has(term->group, value);

@@ -49,6 +49,7 @@ struct fb_pol_verdict {
     const struct fb_policy_term
         *term;         /* the positive term that matched, the negated one that refused, or NULL */
     const char *value; /* what it matched; lent */
+    bool is_unsure;    /* decided without having seen all of the body */
 };
 
 struct fb_pol_verdict fb_pol_terms_check(const struct fb_policy_terms *terms, enum fb_pol_kind kind,

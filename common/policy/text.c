@@ -65,19 +65,14 @@ size_t fb_pol_bounded_len(const char *text, size_t max)
     return strnlen(text, max);
 }
 
-/* Knuth-Morris-Pratt over folded code points: a body of a megabyte of "a" must not cost more than
- * another. */
-bool fb_pol_find(const char *text, size_t max, const char *needle, size_t *offset_r, size_t *len_r)
+/* The table of Knuth-Morris-Pratt over folded code points; returns their number. */
+static size_t make_table(const char *needle, uint32_t pattern[FB_POL_TERM_MAX],
+                         uint16_t back[FB_POL_TERM_MAX])
 {
-    uint32_t pattern[FB_POL_TERM_MAX];
-    uint16_t back[FB_POL_TERM_MAX];
     size_t count = 0;
     const char *end = needle + fb_pol_bounded_len(needle, FB_POL_TERM_MAX);
     for (const char *p = needle; p < end;) {
         pattern[count++] = fb_pol_fold(fb_pol_utf8_next(&p, end));
-    }
-    if (count == 0) {
-        return false;
     }
     back[0] = 0;
     for (size_t i = 1, k = 0; i < count; i++) {
@@ -87,7 +82,19 @@ bool fb_pol_find(const char *text, size_t max, const char *needle, size_t *offse
         k += pattern[i] == pattern[k] ? 1 : 0;
         back[i] = (uint16_t)k;
     }
-    end = text + fb_pol_bounded_len(text, max);
+    return count;
+}
+
+/* A body of a megabyte of "a" must not cost more than another. */
+bool fb_pol_find(const char *text, size_t max, const char *needle, size_t *offset_r, size_t *len_r)
+{
+    uint32_t pattern[FB_POL_TERM_MAX];
+    uint16_t back[FB_POL_TERM_MAX];
+    size_t count = make_table(needle, pattern, back);
+    if (count == 0) {
+        return false;
+    }
+    const char *end = text + fb_pol_bounded_len(text, max);
     size_t matched = 0;
     size_t seen = 0; /* code points so far */
     const char *p = text;
@@ -115,6 +122,47 @@ bool fb_pol_find(const char *text, size_t max, const char *needle, size_t *offse
         *len_r = (size_t)(p - start);
     }
     return true;
+}
+
+/* Where a line was broken: blanks and line ends, at least one line end among them. Returns what
+ * stands behind, or p when there is no break; *seen is how far blanks were looked at in vain. */
+static const char *skip_break(const char *p, const char *end, const char **seen)
+{
+    const char *at = p;
+    bool is_break = false;
+    while (p >= *seen && at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) {
+        is_break = is_break || *at == '\n' || *at == '\r';
+        at++;
+    }
+    *seen = at > *seen ? at : *seen;
+    return is_break ? at : p;
+}
+
+bool fb_pol_find_wrapped(const char *text, size_t max, const char *needle, bool has_blank)
+{
+    uint32_t pattern[FB_POL_TERM_MAX];
+    uint16_t back[FB_POL_TERM_MAX];
+    size_t count = make_table(needle, pattern, back);
+    const char *end = text + fb_pol_bounded_len(text, max);
+    const char *seen = text;
+    size_t matched = 0;
+    for (const char *p = text; p < end && matched < count;) {
+        const char *behind = skip_break(p, end, &seen);
+        uint32_t c = ' ';
+        if (behind != p) {
+            p = behind;
+            if (!has_blank) {
+                continue;
+            }
+        } else {
+            c = fb_pol_fold(fb_pol_utf8_next(&p, end));
+        }
+        while (matched > 0 && c != pattern[matched]) {
+            matched = back[matched - 1];
+        }
+        matched += c == pattern[matched] ? 1 : 0;
+    }
+    return count > 0 && matched == count;
 }
 
 bool fb_pol_glob(const char *pattern, const char *text)
@@ -191,4 +239,35 @@ const char *fb_pol_address(const char *address, char out[FB_POL_ADDRESS_MAX])
         }
     }
     return out;
+}
+
+bool fb_pol_route(const char *address, char out[FB_POL_ADDRESS_MAX])
+{
+    size_t len = fb_pol_bounded_len(address, FB_POL_ADDRESS_MAX);
+    const char *at = len < FB_POL_ADDRESS_MAX ? memrchr(address, '@', len) : NULL;
+    if (at == NULL) {
+        return false;
+    }
+    size_t local = (size_t)(at - address);
+    const char *inner = memrchr(address, '@', local);
+    const char *percent = memrchr(address, '%', local);
+    const char *bang = memchr(address, '!', local);
+    memcpy(out, address, local);
+    out[local] = '\0';
+    if (inner != NULL) {
+        return true;
+    }
+    if (percent != NULL) {
+        out[percent - address] = '@';
+        return true;
+    }
+    if (bang == NULL) {
+        return false;
+    }
+    size_t host = (size_t)(bang - address);
+    size_t user = local - host - 1;
+    memcpy(out, bang + 1, user);
+    out[user] = '@';
+    memcpy(out + user + 1, address, host);
+    return true;
 }

@@ -41,6 +41,9 @@ size_t fb_pol_bounded_len(const char *text, size_t max);
  * in time.  The offset and length of the occurrence, in bytes, go to the outputs, which may be
  * NULL. */
 bool fb_pol_find(const char *text, size_t max, const char *needle, size_t *offset_r, size_t *len_r);
+/* The same in text whose lines were broken to fit a width, as mailers do: a break with the blanks
+ * around it is one blank (has_blank), or nothing, as between Japanese characters. */
+bool fb_pol_find_wrapped(const char *text, size_t max, const char *needle, bool has_blank);
 /* "*" is any run of characters, "?" is one character; everything else is itself, without case. */
 bool fb_pol_glob(const char *pattern, const char *text);
 
@@ -53,6 +56,12 @@ bool fb_pol_glob(const char *pattern, const char *text);
  * would protect nothing. Non-ASCII letters (SMTPUTF8) are bytes; an A-label and its U-label are
  * different domains. */
 const char *fb_pol_address(const char *address, char out[FB_POL_ADDRESS_MAX]);
+
+/* The address that an address in fb_pol_address's form leads to when a mail system on the way obeys
+ * the route in its local part, as Postfix does by default for domains that it takes for its own
+ * (allow_percent_hack, swap_bangpath): "a%b@c", "b!a@c" and "a@b"@c are mail for a@b.  False when
+ * there is no route. */
+bool fb_pol_route(const char *address, char out[FB_POL_ADDRESS_MAX]);
 
 /* Compiles the text between the slashes.  Refuses, with the reason in why, what TRE
  * refuses and what would make it slow or silently wrong: back-references, huge repetitions, Perl's

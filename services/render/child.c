@@ -71,6 +71,10 @@ static void clean_plan(struct fb_plan *p)
     for (uint32_t i = 0; i < p->part_count; i++) {
         clean(p->parts[i].name);
         clean(p->parts[i].cid);
+        if (p->parts[i].cid != NULL && strpbrk(p->parts[i].cid, "<> \t") != NULL) {
+            free(p->parts[i].cid); /* no field body can hold it: the image is then not found */
+            p->parts[i].cid = NULL;
+        }
     }
 }
 
@@ -184,14 +188,19 @@ static enum fb_status strip_tag(struct job *j, struct fb_branch *b, struct fb_er
     return s;
 }
 
-static void list_parts(const struct fb_plan *p, struct fb_branch *b, uint32_t body_part)
+/* holds_body: of the mail's parts, which came first and in the same order. */
+static void list_parts(const struct fb_plan *p, struct fb_branch *b, uint32_t body_part,
+                       const bool holds_body[FB_MAX_PARTS])
 {
     b->parts = fb_xcalloc(p->part_count + 1, sizeof *b->parts);
     if (b->secures_body) {
         b->parts[b->part_count++] = body_part;
     }
-    for (uint32_t i = 0; i < p->part_count && b->secures_attachments; i++) {
-        if (!p->parts[i].is_inline &&
+    for (uint32_t i = 0; i < p->part_count; i++) {
+        /* A secured body takes its other forms with it, whatever the rule says of attachments. */
+        bool is_wanted =
+            b->secures_attachments || (b->secures_body && i < FB_MAX_PARTS && holds_body[i]);
+        if (is_wanted && !p->parts[i].is_inline &&
             i != body_part) { /* the PDF is for those whose body is secured */
             b->parts[b->part_count++] = i;
         }
@@ -229,7 +238,7 @@ static enum fb_status derive(struct job *j, struct fb_error *err)
     for (uint32_t i = 0; i < p->branch_count && s == FB_OK; i++) {
         if (p->branches[i].kind == FB_BRANCH_SECURE) {
             s = strip_tag(j, &p->branches[i], err);
-            list_parts(p, &p->branches[i], body_part);
+            list_parts(p, &p->branches[i], body_part, j->mail.holds_body);
         }
     }
     return s;

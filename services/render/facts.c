@@ -232,7 +232,8 @@ static void list_attachments(struct render_mail *m)
 {
     struct render_letter *l = &m->letter;
     l->attachments = fb_xcalloc(m->part_count + 1U, sizeof *l->attachments);
-    m->attachment_facts = fb_xcalloc(m->part_count + 1U, sizeof *m->attachment_facts);
+    m->attachment_facts =
+        fb_xcalloc(m->part_count + m->nested_count + 1U, sizeof *m->attachment_facts);
     for (uint32_t i = 0; i < m->part_count; i++) {
         const struct fb_part *p = &m->parts[i];
         if (p->is_inline) {
@@ -242,6 +243,10 @@ static void list_attachments(struct render_mail *m)
             (struct fb_policy_attachment_fact){.name = p->name, .type = p->type, .size = p->size};
         l->attachments[l->attachment_count++] = (struct render_attachment_line){
             .name = fb_xstrdup(p->name), .type = fb_xstrdup(p->type), .size = p->size};
+    }
+    if (m->nested_count > 0) {
+        memcpy(m->attachment_facts + l->attachment_count, m->nested,
+               m->nested_count * sizeof *m->nested);
     }
 }
 
@@ -281,12 +286,27 @@ static void show_date(struct render_letter *l)
     l->date = fb_xstrdup(text);
 }
 
+/* Conditions on the body see each of its forms: which one is shown is the reader's choice. */
+static enum fb_status join_texts(struct render_mail *m)
+{
+    fb_buf_init(&m->all_text, m->text.len + m->other_text.len + 2);
+    enum fb_status status = fb_buf_add_slice(&m->all_text, fb_slice_buf(&m->text));
+    if (status == FB_OK && m->other_text.len > 0) {
+        status = fb_buf_add_char(&m->all_text, '\n');
+    }
+    return status == FB_OK ? fb_buf_add_slice(&m->all_text, fb_slice_buf(&m->other_text)) : status;
+}
+
 enum fb_status facts_finish(const struct fb_envelope *envelope, uint64_t size,
                             bool has_japanese_charset, struct render_mail *m, struct fb_error *err)
 {
     enum fb_status status = make_names_unique(m);
     if (status != FB_OK) {
         return fb_error_set(err, status, "naming the parts");
+    }
+    status = m->other_text.len > 0 ? join_texts(m) : FB_OK;
+    if (status != FB_OK) {
+        return fb_error_set(err, status, "joining the texts");
     }
     list_attachments(m);
     struct fb_slice subject = fb_slice_str(m->subject);
@@ -298,9 +318,12 @@ enum fb_status facts_finish(const struct fb_envelope *envelope, uint64_t size,
     m->facts.from = envelope->reverse_path != NULL ? envelope->reverse_path : "";
     m->facts.subject = m->subject;
     m->facts.headers = m->header_facts;
-    m->facts.body = fb_buf_str(&m->text);
+    m->facts.body = fb_buf_str(m->other_text.len > 0 ? &m->all_text : &m->text);
+    m->facts.is_body_cut =
+        m->has_unread_text || m->other_text.len + 1 >= RENDER_BODY_FACT_MAX ||
+        (m->other_text.len > 0 ? m->all_text.len : m->text.len) > RENDER_BODY_FACT_MAX;
     m->facts.attachments = m->attachment_facts;
-    m->facts.attachment_count = m->letter.attachment_count;
+    m->facts.attachment_count = m->letter.attachment_count + m->nested_count;
     m->facts.size = size;
     m->facts.is_delivery_report = m->is_delivery_report;
     m->facts.is_auto_reply = m->is_auto_reply;
@@ -316,6 +339,13 @@ void facts_deinit(struct render_mail *m)
     }
     free(m->header_facts);
     free(m->attachment_facts);
+    for (size_t i = 0; i < m->nested_count; i++) {
+        free((char *)(uintptr_t)m->nested[i].name);
+        free((char *)(uintptr_t)m->nested[i].type);
+    }
+    free(m->nested);
+    m->nested = NULL;
+    m->nested_count = 0;
     m->header_facts = NULL;
     m->attachment_facts = NULL;
     m->facts = (struct fb_policy_facts){0};

@@ -103,7 +103,9 @@ static enum fb_status read_structure(struct mime_walk *w, const struct fb_envelo
         return status;
     }
     bool is_null_sender = envelope->reverse_path == NULL || envelope->reverse_path[0] == '\0';
-    w->mail->is_delivery_report = is_null_sender && mime_proof_report(root);
+    /* A report goes to one: the sender of what it is about (RFC 3464 2). */
+    w->mail->is_delivery_report =
+        is_null_sender && envelope->recipient_count <= 1 && mime_proof_report(root);
     status = mime_proof_encrypted(root, w->view, &w->mail->is_encrypted, w->err);
     if (status == FB_OK) {
         status = mime_walk_object(w, root);
@@ -159,6 +161,8 @@ void render_mail_deinit(struct render_mail *m)
     free(m->message_id);
     free(m->references);
     fb_buf_deinit(&m->text);
+    fb_buf_deinit(&m->other_text);
+    fb_buf_deinit(&m->all_text);
     fb_buf_deinit(&m->head);
     *m = (struct render_mail){0};
 }

@@ -4,8 +4,8 @@ set(render_dir ${CMAKE_SOURCE_DIR}/services/render)
 add_library(render_mime STATIC
     ${render_dir}/addresses.c ${render_dir}/charset.c ${render_dir}/charset_guess.c ${render_dir}/charset_jp.c
     ${render_dir}/facts.c ${render_dir}/headers.c ${render_dir}/html_entities.c ${render_dir}/html_text.c
-    ${render_dir}/language.c ${render_dir}/letter.c ${render_dir}/mime.c ${render_dir}/mime_body.c
-    ${render_dir}/mime_leaf.c ${render_dir}/mime_parts.c ${render_dir}/mime_proof.c ${render_dir}/mime_scan.c
+    ${render_dir}/image_size.c ${render_dir}/language.c ${render_dir}/letter.c ${render_dir}/mime.c ${render_dir}/mime_body.c
+    ${render_dir}/mime_leaf.c ${render_dir}/mime_nested.c ${render_dir}/mime_parts.c ${render_dir}/mime_proof.c ${render_dir}/mime_scan.c
     ${render_dir}/mime_source.c ${render_dir}/mime_unpack.c ${render_dir}/mime_uu.c ${render_dir}/mime_walk.c
     ${render_dir}/names.c ${render_dir}/params.c ${render_dir}/rtf.c ${render_dir}/tnef.c ${render_dir}/tnef_props.c
     ${render_dir}/words.c)

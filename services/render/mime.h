@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/policy/policy.h"
 #include "proto/envelope.h"
+#include "proto/limits.h"
 #include "proto/plan.h"
 #include "services/render/letter.h"
 
@@ -61,16 +62,23 @@ struct render_mail {
     int64_t date_ms;      /* 0 when there is no date */
     struct fb_buf
         text; /* the body as plain text, UTF-8, LF: its text/plain, or made from the HTML */
+    struct fb_buf other_text; /* of alternatives that are not shown, of HTML that has a text/plain,
+                                 and of attached messages: what conditions see behind text */
+    bool holds_body[FB_MAX_PARTS]; /* parts[i] is the body once more, in another form */
     struct fb_slice html; /* the body's HTML: letter.body when the letter is HTML, else empty */
     struct fb_buf head;   /* header block of the notice (render_head_build) */
     bool is_encrypted, is_delivery_report,
         is_auto_reply;       /* proved by structure, see mime_proof.h */
+    bool has_unread_text;    /* a text of the body is longer than RENDER_BODY_MAX */
     bool is_body_unreadable; /* the body is in a form that cannot be shown (opaque S/MIME); the file
                                 is attached */
     /* What policy evaluation asks; everything lent from here and from the envelope. */
     struct fb_policy_facts facts;
+    struct fb_buf all_text; /* text and other_text: what facts.body points to */
     struct fb_policy_header_fact *header_facts;
     struct fb_policy_attachment_fact *attachment_facts;
+    struct fb_policy_attachment_fact *nested; /* files inside of attached messages */
+    size_t nested_count;
 };
 
 /* Loads what must be loaded from files and silences the MIME library.  Idempotent. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "services/render/html_entities.h"
+#include "services/render/image_size.h"
 #include "services/render/html_text.h"
 
 #define CIDS_MAX 4096 /* more than parts can be */
@@ -28,6 +29,9 @@ static enum fb_status build_text(struct mime_walk *w, struct fb_buf *out)
         if (status == FB_OK) {
             status = p->is_html && p->plain.len == 0 ? html_text_add(own, out)
                                                      : fb_buf_add_slice(out, own);
+        }
+        if (status == FB_OK && p->is_html && p->plain.len > 0) {
+            status = mime_walk_add_other(w, true, fb_slice_buf(&p->text));
         }
     }
     return status;
@@ -188,7 +192,9 @@ static enum fb_status load_image(struct mime_walk *w, uint32_t i, const char *ci
     fb_buf_init(&bytes, (size_t)size);
     enum fb_status status = mime_leaf_decode(leaf, &bytes, w->err);
     const char *type = status == FB_OK ? image_type(leaf, fb_slice_buf(&bytes)) : NULL;
-    if (type == NULL) {
+    /* A file by another name, or a kind that is not painted: as an image of the body it would stay
+     * where attachments are taken out, and be missing where the body becomes a PDF. */
+    if (type == NULL || !render_image_is_safe(fb_slice_buf(&bytes))) {
         fb_buf_deinit(&bytes);
         return status;
     }

@@ -70,6 +70,16 @@ static void copy_text(char *to, size_t size, const char *from)
     (void)snprintf(to, size, "%s", from != NULL ? from : "");
 }
 
+/* "type/subtype" of tokens (RFC 2045 5.1): nothing else may end in a field of ours. */
+bool mime_leaf_type_is_valid(const char *type)
+{
+    static const char tokens[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&^_.+-";
+    size_t n = strspn(type, tokens);
+    size_t rest = n > 0 && type[n] == '/' ? strspn(type + n + 1, tokens) : 0;
+    return rest > 0 && type[n + 1 + rest] == '\0';
+}
+
 static enum fb_status read_type(GMimeObject *object, struct mime_leaf *leaf, char **name_r)
 {
     struct render_params p = {0};
@@ -81,6 +91,9 @@ static enum fb_status read_type(GMimeObject *object, struct mime_leaf *leaf, cha
     char *mime_type = type != NULL ? g_mime_content_type_get_mime_type(type) : NULL;
     char *lower = g_ascii_strdown(mime_type != NULL ? mime_type : "text/plain", -1);
     copy_text(leaf->type, sizeof leaf->type, lower);
+    if (!mime_leaf_type_is_valid(leaf->type)) {
+        copy_text(leaf->type, sizeof leaf->type, "application/octet-stream");
+    }
     g_free(lower);
     g_free(mime_type);
     leaf->charset = render_params_dup(&p, "charset", 64);

@@ -29,6 +29,7 @@ struct mime_leaf {
 /* Reads a leaf (any GMimePart).  FB_NO_SPACE. */
 FB_MUST_USE enum fb_status mime_leaf_read(GMimeObject *object, const struct mime_view *view,
                                           struct mime_leaf *leaf_r, struct fb_error *err);
+bool mime_leaf_type_is_valid(const char *type);
 void mime_leaf_deinit(struct mime_leaf *leaf);
 
 typedef enum fb_status (*mime_leaf_take)(void *ctx, const uint8_t *bytes, size_t len,

@@ -152,6 +152,7 @@ static enum fb_status grow(struct mime_walk *w)
     }
     w->mail->parts[n] = (struct fb_part){0};
     w->leaves[n] = (struct mime_leaf){0};
+    w->mail->holds_body[n] = false;
     return FB_OK;
 }
 
@@ -164,7 +165,7 @@ static void part_clear(struct fb_part *p)
     *p = (struct fb_part){0};
 }
 
-enum fb_status mime_parts_add(struct mime_walk *w, struct mime_leaf *leaf)
+enum fb_status mime_parts_add(struct mime_walk *w, struct mime_leaf *leaf, bool holds_body)
 {
     struct fb_part part = {
         .offset = leaf->offset, .length = leaf->length, .encoding = leaf->encoding};
@@ -188,6 +189,7 @@ enum fb_status mime_parts_add(struct mime_walk *w, struct mime_leaf *leaf)
     }
     w->mail->parts[w->mail->part_count] = part;
     w->leaves[w->mail->part_count] = *leaf;
+    w->mail->holds_body[w->mail->part_count] = holds_body;
     w->mail->part_count++;
     *leaf = (struct mime_leaf){0};
     return FB_OK;
@@ -200,7 +202,7 @@ enum fb_status mime_parts_add_object(struct mime_walk *w, const struct fb_part *
         return status;
     }
     const char *type =
-        part->type != NULL && strchr(part->type, '/') != NULL && strlen(part->type) < 128
+        part->type != NULL && mime_leaf_type_is_valid(part->type) && strlen(part->type) < 128
             ? part->type
             : render_name_type(part->name);
     struct fb_part copy = *part;

@@ -34,6 +34,10 @@ enum mime_cms mime_proof_cms(struct fb_slice der)
                : MIME_CMS_NONE;
 }
 
+#define ARMOR_HEADERS_MAX 5
+#define PREAMBLE_MAX      160 /* one line for readers that know no MIME */
+#define REPORT_PARTS_MAX  3   /* RFC 6522 3 */
+
 /* Follows armor (RFC 9580 6) line by line, or binary packets by their first byte. */
 enum armor_state {
     ARMOR_START,
@@ -52,6 +56,7 @@ struct armor {
     size_t len;
     bool is_long;
     size_t data_lines;
+    unsigned header_lines;
 };
 
 /* The first packet of an encrypted message: session key by public key (1) or passphrase (3), or the
@@ -100,6 +105,18 @@ static enum armor_state armor_data_line(struct armor *a)
     return ARMOR_DATA;
 }
 
+/* The fields that programs write (RFC 9580 6.2.2), a few of them: more would be a letter. */
+static bool is_armor_header(struct armor *a)
+{
+    static const char *const names[] = {
+        "Version: ", "Comment: ", "Charset: ", "Hash: ", "MessageID: "};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        is_one = is_one || strncmp(a->line, names[i], strlen(names[i])) == 0;
+    }
+    return is_one && ++a->header_lines <= ARMOR_HEADERS_MAX;
+}
+
 static void armor_line(struct armor *a)
 {
     while (a->len > 0 && strchr(" \t\r", a->line[a->len - 1]) != NULL) {
@@ -113,8 +130,7 @@ static void armor_line(struct armor *a)
         bool is_begin = strcmp(a->line, "-----BEGIN PGP MESSAGE-----") == 0;
         a->state = is_empty ? ARMOR_START : is_begin ? ARMOR_HEADERS : ARMOR_NO;
     } else if (a->state == ARMOR_HEADERS) {
-        /* "Version: ..." and the like; comments are short and few. */
-        a->state = is_empty ? ARMOR_DATA : strstr(a->line, ": ") != NULL ? ARMOR_HEADERS : ARMOR_NO;
+        a->state = is_empty ? ARMOR_DATA : is_armor_header(a) ? ARMOR_HEADERS : ARMOR_NO;
     } else if (a->state == ARMOR_DATA || a->state == ARMOR_SUM) {
         a->state = armor_data_line(a);
     } else if (a->state == ARMOR_DONE && !is_empty) {
@@ -170,12 +186,21 @@ static bool is_version_one(const struct mime_leaf *leaf, enum fb_status *status,
     return is_one;
 }
 
+/* Text around the parts is shown by programs that know no MIME, and by "view source". */
+static bool has_text_around(GMimeMultipart *m)
+{
+    struct fb_slice preamble = fb_slice_trim(fb_slice_str(g_mime_multipart_get_prologue(m)));
+    struct fb_slice epilogue = fb_slice_trim(fb_slice_str(g_mime_multipart_get_epilogue(m)));
+    return epilogue.len > 0 || preamble.len > PREAMBLE_MAX ||
+           (preamble.len > 0 && memchr(preamble.ptr, '\n', preamble.len) != NULL);
+}
+
 static enum fb_status proof_pgp_mime(GMimeMultipart *root, const struct mime_view *view, bool *is_r,
                                      struct fb_error *err)
 {
     struct mime_leaf control = {0};
     struct mime_leaf data = {0};
-    bool has_two = g_mime_multipart_get_count(root) == 2 &&
+    bool has_two = g_mime_multipart_get_count(root) == 2 && !has_text_around(root) &&
                    GMIME_IS_PART(g_mime_multipart_get_part(root, 0)) &&
                    GMIME_IS_PART(g_mime_multipart_get_part(root, 1));
     if (!has_two) {
@@ -263,20 +288,38 @@ enum fb_status mime_proof_encrypted(GMimeObject *root, const struct mime_view *v
     return proof_pgp_mime((GMimeMultipart *)root, view, is_r, err);
 }
 
+static bool is_report_status(GMimeContentType *t)
+{
+    return g_mime_content_type_is_type(t, "message", "delivery-status") ||
+           g_mime_content_type_is_type(t, "message", "global-delivery-status");
+}
+
+/* The mail that the report is about, or its header. */
+static bool is_report_original(GMimeContentType *t)
+{
+    return g_mime_content_type_is_type(t, "message", "rfc822") ||
+           g_mime_content_type_is_type(t, "message", "global") ||
+           g_mime_content_type_is_type(t, "message", "global-headers") ||
+           g_mime_content_type_is_type(t, "text", "rfc822-headers");
+}
+
 bool mime_proof_report(GMimeObject *root)
 {
     GMimeContentType *type = g_mime_object_get_content_type(root);
     if (!GMIME_IS_MULTIPART(root) || !g_mime_content_type_is_type(type, "multipart", "report")) {
         return false;
     }
+    /* Words, status, and at most the original: nothing that a report would not carry. */
     int count = g_mime_multipart_get_count((GMimeMultipart *)root);
-    for (int i = 0; i < count; i++) {
+    bool is_one = count >= 2 && count <= REPORT_PARTS_MAX;
+    for (int i = 0; i < count && is_one; i++) {
         GMimeObject *part = g_mime_multipart_get_part((GMimeMultipart *)root, i);
         GMimeContentType *t = g_mime_object_get_content_type(part);
-        if (t != NULL && (g_mime_content_type_is_type(t, "message", "delivery-status") ||
-                          g_mime_content_type_is_type(t, "message", "global-delivery-status"))) {
-            return true;
-        }
+        bool is_words = t == NULL || g_mime_content_type_is_type(t, "text", "*") ||
+                        g_mime_content_type_is_type(t, "multipart", "*");
+        is_one = i == 0   ? is_words
+                 : i == 1 ? t != NULL && is_report_status(t)
+                          : t != NULL && is_report_original(t);
     }
-    return false;
+    return is_one;
 }

@@ -94,6 +94,30 @@ enum fb_status mime_walk_add_piece(struct mime_walk *w, const struct mime_piece 
     return FB_OK;
 }
 
+enum fb_status mime_walk_add_other(struct mime_walk *w, bool is_html, struct fb_slice text)
+{
+    struct fb_buf plain = {0};
+    struct fb_buf *to = &w->mail->other_text;
+    enum fb_status status = FB_OK;
+    if (to->max == 0) {
+        fb_buf_init(to, RENDER_BODY_FACT_MAX);
+    }
+    fb_buf_init(&plain, 3U * RENDER_BODY_MAX);
+    if (is_html) {
+        status = html_text_add(text, &plain);
+        text = fb_slice_buf(&plain);
+    }
+    size_t room = to->max - to->len;
+    if (status == FB_OK && room > 1) {
+        status = fb_buf_add_slice(to, fb_slice_sub(text, 0, room - 1));
+    }
+    if (status == FB_OK && room > 1) {
+        status = fb_buf_add_char(to, '\n');
+    }
+    fb_buf_deinit(&plain);
+    return status == FB_OK ? FB_OK : fb_error_set(w->err, status, "reading an alternative text");
+}
+
 static bool is_text_type(const char *type)
 {
     return strcmp(type, "text/plain") == 0 || strcmp(type, "text/html") == 0 ||
@@ -101,9 +125,7 @@ static bool is_text_type(const char *type)
            strcmp(type, "text") == 0;
 }
 
-/* A text that a reader shows: no attachment by disposition, no file by name.  The mail's only leaf
- * may have a name. */
-static bool is_body_text(const struct mime_leaf *leaf, bool is_root)
+bool mime_walk_is_body_text(const struct mime_leaf *leaf, bool is_root)
 {
     if (!is_text_type(leaf->type) || leaf->disposition == MIME_ATTACHMENT) {
         return false;
@@ -162,11 +184,33 @@ static enum fb_status take_text(struct mime_walk *w, const struct mime_leaf *lea
     return status;
 }
 
+/* A text of an alternative that is not shown. */
+static enum fb_status read_other(struct mime_walk *w, const struct mime_leaf *leaf)
+{
+    struct fb_buf text = {0};
+    enum fb_status status = mime_walk_text(w, leaf, &text);
+    if (status == FB_OK) {
+        bool is_plain = strcmp(leaf->type, "text/plain") == 0 || strcmp(leaf->type, "text") == 0;
+        status = mime_walk_add_other(w, !is_plain, fb_slice_buf(&text));
+    }
+    fb_buf_deinit(&text);
+    return status == FB_TOO_BIG ? FB_OK : status;
+}
+
 static bool is_tnef(const struct mime_leaf *leaf)
 {
     return strcmp(leaf->type, "application/ms-tnef") == 0 ||
            strcmp(leaf->type, "application/vnd.ms-tnef") == 0 ||
            (leaf->name != NULL && strcasecmp(leaf->name, "winmail.dat") == 0);
+}
+
+/* A file that is the body in another form: a calendar or an RTF beside the texts, a text that is
+ * too long or of another kind, and what could not be unpacked. */
+static bool is_body_again(const struct mime_walk *w, const struct mime_leaf *leaf)
+{
+    bool is_shown = strncmp(leaf->type, "text/", 5) == 0 && leaf->disposition != MIME_ATTACHMENT &&
+                    (leaf->name == NULL || leaf->name[0] == '\0');
+    return w->is_alternative || is_shown || is_tnef(leaf);
 }
 
 static bool is_pkcs7(const struct mime_leaf *leaf)
@@ -179,16 +223,20 @@ static enum fb_status walk_leaf(struct mime_walk *w, GMimeObject *object, bool i
 {
     struct mime_leaf leaf = {0};
     bool is_done = false;
+    bool holds_body = false;
     enum fb_status status = mime_leaf_read(object, w->view, &leaf, w->err);
     if (status != FB_OK) {
         return status;
     }
-    if (is_body_text(&leaf, is_root)) {
+    if (mime_walk_is_body_text(&leaf, is_root)) {
         /* In an alternative that was not chosen a text is the same letter again, unless it was too
          * long to look at. */
         is_done = w->is_listing && leaf.length <= RENDER_BODY_MAX;
+        holds_body = true;
         if (!w->is_listing) {
             status = take_text(w, &leaf, &is_done);
+        } else if (is_done) {
+            status = read_other(w, &leaf);
         }
     } else if (is_tnef(&leaf)) {
         status = mime_unpack_tnef(w, &leaf, &is_done);
@@ -196,9 +244,14 @@ static enum fb_status walk_leaf(struct mime_walk *w, GMimeObject *object, bool i
         bool is_unpacked = false;
         status = mime_unpack_signed(w, &leaf, &is_unpacked);
         w->mail->is_body_unreadable = w->mail->is_body_unreadable || (!is_unpacked && is_root);
+        holds_body = is_unpacked || is_root;
+    } else if (mime_nested_is_one(&leaf)) {
+        status = mime_nested_read(w, &leaf, 0);
     }
+    bool is_text = mime_walk_is_body_text(&leaf, is_root);
+    w->mail->has_unread_text = w->mail->has_unread_text || (is_text && !is_done);
     if (status == FB_OK && !is_done) {
-        return mime_parts_add(w, &leaf);
+        return mime_parts_add(w, &leaf, holds_body || is_body_again(w, &leaf));
     }
     mime_leaf_deinit(&leaf);
     return status;
@@ -270,7 +323,8 @@ static enum fb_status find_text(struct mime_walk *w, GMimeObject *object, const 
     struct mime_leaf leaf = {0};
     enum fb_status status = mime_leaf_read(object, w->view, &leaf, w->err);
     if (status == FB_OK) {
-        status = is_body_text(&leaf, false) ? mime_walk_text(w, &leaf, text) : FB_NOT_FOUND;
+        status =
+            mime_walk_is_body_text(&leaf, false) ? mime_walk_text(w, &leaf, text) : FB_NOT_FOUND;
     }
     mime_leaf_deinit(&leaf);
     return status;
@@ -324,9 +378,11 @@ static enum fb_status walk_alternative(struct mime_walk *w, GMimeMultipart *m)
     for (int i = 0; i < count && status == FB_OK; i++) {
         w->is_listing = was_listing || i != chosen;
         w->hint = !w->is_listing ? fb_slice_buf(&plain) : (struct fb_slice){0};
+        w->is_alternative = true;
         status = walk(w, g_mime_multipart_get_part(m, i), false);
     }
     w->is_listing = was_listing;
+    w->is_alternative = false;
     w->hint = outer_hint;
     fb_buf_deinit(&plain);
     return status;
@@ -337,6 +393,7 @@ static enum fb_status walk(struct mime_walk *w, GMimeObject *object, bool is_roo
     if (!GMIME_IS_MULTIPART(object)) {
         return GMIME_IS_PART(object) ? walk_leaf(w, object, is_root) : FB_OK;
     }
+    w->is_alternative = false;
     GMimeMultipart *m = (GMimeMultipart *)object;
     if (type_is(object, "multipart", "alternative")) {
         return walk_alternative(w, m);

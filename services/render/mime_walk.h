@@ -27,6 +27,7 @@ struct mime_walk {
     struct mime_leaf *leaves; /* one for each of mail->parts; empty for derived ones */
     unsigned object_count, tnef_count, uu_count;
     bool has_japanese_charset;
+    bool is_alternative;  /* the leaf at hand stands directly in a multipart/alternative */
     bool is_listing;      /* only attachments are wanted: an alternative that was not chosen */
     struct fb_slice hint; /* text/plain alternative of the HTML that comes next */
     /* The content of an opaque signed message; one level is unpacked. */
@@ -46,9 +47,25 @@ FB_MUST_USE enum fb_status mime_walk_text(struct mime_walk *w, const struct mime
 FB_MUST_USE enum fb_status mime_walk_add_piece(struct mime_walk *w, const struct mime_piece *like,
                                                struct fb_buf *text, struct fb_buf *plain);
 
+/* Adds a text that is not shown for conditions to see; what is beyond RENDER_BODY_FACT_MAX is left
+ * out. */
+FB_MUST_USE enum fb_status mime_walk_add_other(struct mime_walk *w, bool is_html,
+                                               struct fb_slice text);
+
+/* A text that a reader shows: no attachment by disposition, no file by name. The mail's only leaf
+ * (is_root) may have a name. */
+bool mime_walk_is_body_text(const struct mime_leaf *leaf, bool is_root);
+
+/* mime_nested.c: takes names, types, sizes and texts out of an attached message, for conditions.
+ * depth: 0 for one in the mail itself. */
+bool mime_nested_is_one(const struct mime_leaf *leaf);
+FB_MUST_USE enum fb_status mime_nested_read(struct mime_walk *w, const struct mime_leaf *leaf,
+                                            int depth);
+
 /* mime_parts.c: lists a leaf as a part; takes what it owns (the leaf is empty afterwards, also on
  * failure). */
-FB_MUST_USE enum fb_status mime_parts_add(struct mime_walk *w, struct mime_leaf *leaf);
+FB_MUST_USE enum fb_status mime_parts_add(struct mime_walk *w, struct mime_leaf *leaf,
+                                          bool holds_body);
 /* Lists a derived object that is in the sink already. Strings are copied; NULL name and type are
  * filled in. */
 FB_MUST_USE enum fb_status mime_parts_add_object(struct mime_walk *w, const struct fb_part *part);

@@ -386,6 +386,47 @@ static void hostile_text_takes_little_time(void **state)
     fb_policy_unref(&p);
 }
 
+/* Postfix obeys a route in the local part of an address whose domain is its own. */
+static void a_routed_address_is_judged_as_all_that_it_may_lead_to(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *to;
+        enum fb_action want;
+    } rows[] = {
+        {"a@example.jp", FB_ACTION_PASS},
+        {"a%evil.example@example.jp", FB_ACTION_SECURE},
+        {"\"a@evil.example\"@example.jp", FB_ACTION_SECURE},
+        {"evil.example!a@example.jp", FB_ACTION_SECURE},
+        {"a%evil.example%example.jp@example.jp", FB_ACTION_SECURE},
+        {"\"a%evil.example@example.jp\"@example.jp", FB_ACTION_SECURE},
+        {"example.jp!evil.example!a@example.jp", FB_ACTION_SECURE},
+        {"a%example.jp@example.jp", FB_ACTION_PASS},
+        {"a%example.jp@evil.example", FB_ACTION_SECURE},
+        {"a%never.example@example.jp", FB_ACTION_REJECT},
+        {"a%b%c%d%@example.jp", FB_ACTION_SECURE},
+        {"!@example.jp", FB_ACTION_SECURE},
+        {"postmaster", FB_ACTION_SECURE},
+    };
+    struct fb_policy *p =
+        parse_good(PRELUDE "  - {name: never, action: reject, when: {to: ['@never.example']}}\n"
+                           "  - {name: in, action: pass, when: {to: ['@example.jp']}}\n"
+                           "  - {name: out, storage: box, security: plain}\n",
+                   NULL);
+    struct fb_policy_facts facts = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fb_policy_decision d = fb_policy_decide(p, &facts, rows[i].to);
+        if (d.action != rows[i].want) {
+            fail_msg("%s: action %d, want %d", rows[i].to, (int)d.action, (int)rows[i].want);
+        }
+    }
+    char many[1000];
+    memset(many, '%', sizeof many);
+    memcpy(many + sizeof many - 12, "@example.jp", 12);
+    assert_int_equal(fb_policy_decide(p, &facts, many).action, FB_ACTION_SECURE);
+    fb_policy_unref(&p);
+}
+
 static void only_the_first_megabyte_of_the_body_is_searched(void **state)
 {
     (void)state;
@@ -403,6 +444,84 @@ static void only_the_first_megabyte_of_the_body_is_searched(void **state)
     assert_null(fb_policy_decide(p, &facts, "a@b.c").rule);
     free(body);
     fb_policy_unref(&p);
+}
+
+#define MANY_BLANKS ((size_t)1 << 20)
+/* Mailers break lines at 72 columns, in the middle of what a rule looks for. */
+static void a_line_break_in_the_body_hides_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *term, *body;
+        bool want;
+    } rows[] = {
+        {"top secret", "this is top\nsecret", true},
+        {"top secret", "this is top \n secret", true},
+        {"top secret", "this is top\r\n\tSECRET", true},
+        {"社外秘", "この資料は社外\n秘です", true},
+        {"社外秘", "この資料は社\n外\n秘です", true},
+        {"top secret", "top   secret", false},
+        {"top secret", "topsecret", false},
+        {"a b c", "a\nb\nc", true},
+        {"aab", "aa\nab", true},
+        {"x", "\n\n\n", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text,
+                       PRELUDE "  - {name: r, action: pass, when: {body: [\"%s\"]}}\n",
+                       rows[i].term);
+        struct fb_policy *p = parse_good(text, NULL);
+        struct fb_policy_facts facts = {.body = rows[i].body};
+        if ((fb_policy_decide(p, &facts, "a@b.c").rule != NULL) != rows[i].want) {
+            fail_msg("row %zu", i);
+        }
+        fb_policy_unref(&p);
+    }
+    char *blanks = malloc(MANY_BLANKS + 1);
+    assert_non_null(blanks);
+    memset(blanks, ' ', MANY_BLANKS);
+    blanks[MANY_BLANKS] = '\0';
+    int64_t start = fb_mono_ms();
+    struct fb_policy *p =
+        parse_good(PRELUDE "  - {name: r, action: pass, when: {body: [\"top secret\"]}}\n", NULL);
+    struct fb_policy_facts facts = {.body = blanks};
+    assert_null(fb_policy_decide(p, &facts, "a@b.c").rule);
+    assert_true(fb_mono_ms() - start < 5000);
+    fb_policy_unref(&p);
+    free(blanks);
+}
+#undef MANY_BLANKS
+
+static void a_body_that_is_not_seen_to_its_end_is_protected(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        bool is_taken, is_taken_whole; /* when cut, when not */
+    } rows[] = {
+        {"action: secure, storage: box, security: plain, when: {body: [secret]}", true, false},
+        {"action: secure, storage: box, security: plain, when: {body: [word]}", true, true},
+        {"action: secure, storage: box, security: plain, when: {body: ['!word']}", false, false},
+        {"action: reject, when: {body: [secret]}", true, false},
+        {"action: pass, when: {body: [secret]}", false, false},
+        {"action: pass, when: {body: [word]}", true, true},
+        {"action: pass, when: {body: ['!secret']}", false, true},
+        {"action: pass, when: {subject: [s]}", true, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof text, PRELUDE "  - {name: r, %s}\n", rows[i].rule);
+        struct fb_policy *p = parse_good(text, NULL);
+        struct fb_policy_facts facts = {.subject = "s", .body = "a word", .is_body_cut = true};
+        bool is_taken = fb_policy_decide(p, &facts, "a@b.c").rule != NULL;
+        facts.is_body_cut = false;
+        bool is_taken_whole = fb_policy_decide(p, &facts, "a@b.c").rule != NULL;
+        if (is_taken != rows[i].is_taken || is_taken_whole != rows[i].is_taken_whole) {
+            fail_msg("%s: cut %d, whole %d", rows[i].rule, is_taken, is_taken_whole);
+        }
+        fb_policy_unref(&p);
+    }
 }
 
 /* A byte that is no UTF-8 must not hide what stands behind it from a rule. */
@@ -433,6 +552,9 @@ int main(void)
         cmocka_unit_test(a_small_buffer_gets_a_whole_character),
         cmocka_unit_test(hostile_text_takes_little_time),
         cmocka_unit_test(broken_characters_hide_nothing),
+        cmocka_unit_test(a_routed_address_is_judged_as_all_that_it_may_lead_to),
+        cmocka_unit_test(a_body_that_is_not_seen_to_its_end_is_protected),
+        cmocka_unit_test(a_line_break_in_the_body_hides_nothing),
         cmocka_unit_test(only_the_first_megabyte_of_the_body_is_searched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,12 @@ static const struct row body_rows[] = {
      "--r\nContent-Type: image/png\nContent-ID: <i>\nContent-Transfer-Encoding: base64\n\n" PNG
      "--r--\n",
      "<p>x</p>", "x", true, "attachment-1.png"},
+    /* What is no image that can be painted would be neither in the PDF nor among the files. */
+    {"what only says that it is an image is an attachment",
+     HEAD "Content-Type: multipart/related; boundary=r\n\n--r\nContent-Type: text/html\n\n<img "
+          "src='cid:i'>\n--r\nContent-Type: image/png; name=secret.xlsx\nContent-ID: <i>\n\n"
+          "PK secret\n--r\nContent-Type: image/heic; name=i.heic\nContent-ID: <j>\n\nheic\n--r--\n",
+     NULL, "", true, "secret.xlsx;i.heic"},
     {"image by Content-Location",
      HEAD "Content-Type: multipart/related; boundary=r\n\n--r\nContent-Type: text/html\n\n<img "
           "src=\"http://x/i.png\">\n"
@@ -256,6 +262,20 @@ static void test_reports_replies_and_encryption_are_proved_by_structure(void **s
         {"report", HEAD REPORT "message/delivery-status\n\nX: y\n--x--\n", "", true, false, false},
         {"report with a sender", HEAD REPORT "message/delivery-status\n\nX: y\n--x--\n",
          "a@example.jp", false, false, false},
+        {"report with a file",
+         HEAD REPORT "message/delivery-status\n\nX: y\n--x\nContent-Type: "
+                     "application/pdf; name=a.pdf\n\nsecret\n--x--\n",
+         "", false, false, false},
+        {"report with one part more",
+         HEAD REPORT
+         "message/delivery-status\n\nX: y\n--x\n"
+         "Content-Type: text/rfc822-headers\n\nX: y\n--x\nContent-Type: message/rfc822\n\n"
+         "X: y\n\nsecret\n--x--\n",
+         "", false, false, false},
+        {"report as mailers write it",
+         HEAD REPORT "message/delivery-status\n\nX: y\n--x\n"
+                     "Content-Type: message/rfc822\n\nX: y\n\nwhat came\n--x--\n",
+         "", true, false, false},
         {"report without status", HEAD REPORT "text/plain\n\nX: y\n--x--\n", "", false, false,
          false},
         {"auto reply", HEAD "Auto-Submitted: auto-replied; x=y\n\nx\n", "a@example.jp", false, true,
@@ -265,6 +285,33 @@ static void test_reports_replies_and_encryption_are_proved_by_structure(void **s
         {"PGP/MIME", HEAD PGP(ARMOR), "a@example.jp", false, false, true},
         {"PGP/MIME with text behind", HEAD PGP(ARMOR "secret\n"), "a@example.jp", false, false,
          false},
+        {"PGP/MIME with text in front of its parts",
+         HEAD "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; "
+              "boundary=x\n\nThe price is 5,000,000 yen,\nand the secret word is plover.\n--x\n"
+              "Content-Type: application/pgp-encrypted\n\nVersion: 1\n--x\nContent-Type: "
+              "application/octet-stream\n\n" ARMOR "--x--\n",
+         "a@example.jp", false, false, false},
+        {"PGP/MIME with the usual line in front of its parts",
+         HEAD "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; "
+              "boundary=x\n\nThis is an OpenPGP/MIME encrypted message (RFC 4880 and 3156)\n--x\n"
+              "Content-Type: application/pgp-encrypted\n\nVersion: 1\n--x\nContent-Type: "
+              "application/octet-stream\n\n" ARMOR "--x--\n\n",
+         "a@example.jp", false, false, true},
+        {"PGP/MIME with text behind its parts", HEAD PGP(ARMOR) "secret words\n", "a@example.jp",
+         false, false, false},
+        {"inline PGP with a letter in its comments",
+         HEAD "\n-----BEGIN PGP MESSAGE-----\nComment: a\nComment: b\nComment: c\nComment: d\n"
+              "Comment: e\nComment: f\n\nhQEMA1234567890abcdefghi\n=abcd\n"
+              "-----END PGP MESSAGE-----\n",
+         "a@example.jp", false, false, false},
+        {"inline PGP with fields that are none",
+         HEAD "\n-----BEGIN PGP MESSAGE-----\nPrice: 5,000,000 yen\n\n"
+              "hQEMA1234567890abcdefghi\n=abcd\n-----END PGP MESSAGE-----\n",
+         "a@example.jp", false, false, false},
+        {"inline PGP with version and comment",
+         HEAD "\n-----BEGIN PGP MESSAGE-----\nVersion: GnuPG v2\nComment: GPGTools\nCharset: "
+              "utf-8\n\nhQEMA1234567890abcdefghi\n=abcd\n-----END PGP MESSAGE-----\n",
+         "a@example.jp", false, false, true},
         {"PGP/MIME with text inside",
          HEAD PGP("-----BEGIN PGP MESSAGE-----\n\nplain words here\n-----END PGP MESSAGE-----\n"),
          "a@example.jp", false, false, false},
@@ -303,6 +350,24 @@ static void test_reports_replies_and_encryption_are_proved_by_structure(void **s
         }
         end(&k);
     }
+}
+
+static void test_a_report_to_many_is_none(void **state)
+{
+    struct kit k;
+    (void)state;
+    char first[] = "b@x.example";
+    char second[] = "c@x.example";
+    char nobody[] = "";
+    struct fb_recipient two[] = {{.address = first}, {.address = second}};
+    kit_crlf(fb_slice_str(HEAD REPORT "message/delivery-status\n\nX: y\n--x--\n"), &crlf);
+    struct fb_envelope envelope = {.reverse_path = nobody, .recipients = two, .recipient_count = 2};
+    kit_parse_as(&k, fb_slice_buf(&crlf), "", 0);
+    assert_true(k.mail.is_delivery_report);
+    render_mail_deinit(&k.mail);
+    assert_int_equal(render_mime_parse(&k.source, &k.sink, &envelope, &k.mail, &k.err), FB_OK);
+    assert_false(k.mail.is_delivery_report);
+    end(&k);
 }
 
 /* ---- S/MIME ---- */
@@ -365,6 +430,7 @@ static void test_opaque_signed_mail_is_read_and_encrypted_mail_is_not(void **sta
     assert_string_equal(k.mail.parts[0].name, "a.pdf");
     assert_string_equal(fb_buf_str(&kit_find(&k, k.mail.parts[0].object)->bytes), "PDF");
     assert_string_equal(k.mail.parts[1].name, "smime.p7m");
+    assert_true(!k.mail.holds_body[0] && k.mail.holds_body[1]);
     assert_false(k.mail.is_encrypted || k.mail.is_body_unreadable);
     end(&k);
     fb_buf_deinit(&mail);
@@ -538,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_header_fields_reach_letter_and_facts),
         cmocka_unit_test(test_the_kept_body_has_the_mark_and_the_head_is_an_object),
         cmocka_unit_test(test_reports_replies_and_encryption_are_proved_by_structure),
+        cmocka_unit_test(test_a_report_to_many_is_none),
         cmocka_unit_test(test_opaque_signed_mail_is_read_and_encrypted_mail_is_not),
         cmocka_unit_test(test_winmail_dat_is_unpacked_or_kept),
         cmocka_unit_test(test_reading_in_small_pieces_changes_nothing),
