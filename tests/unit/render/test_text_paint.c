@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +33,36 @@ static enum fb_status paint_at_most(const char *body, int repeats, const char *p
     return s;
 }
 
+/* Also within compressed streams: cairo 1.18 puts objects into them. */
+static bool stream_holds(struct fb_slice stream, const char *text)
+{
+    struct fb_buf out;
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)stream.ptr, .avail_in = (uInt)stream.len};
+    uint8_t piece[16384];
+    int code = inflateInit(&z);
+    fb_buf_init(&out, 16U << 20);
+    while (code == Z_OK) {
+        z.next_out = piece;
+        z.avail_out = sizeof piece;
+        code = inflate(&z, Z_NO_FLUSH);
+        assert_int_equal(fb_buf_add(&out, piece, sizeof piece - z.avail_out), FB_OK);
+    }
+    (void)inflateEnd(&z);
+    bool found = fb_slice_find(fb_slice_buf(&out), fb_slice_str(text)) != SIZE_MAX;
+    fb_buf_deinit(&out);
+    return found;
+}
+
 static bool holds(const struct fb_buf *b, const char *text)
 {
-    return fb_slice_find(fb_slice_buf(b), fb_slice_str(text)) != SIZE_MAX;
+    struct fb_slice rest = fb_slice_buf(b);
+    bool found = fb_slice_find(rest, fb_slice_str(text)) != SIZE_MAX;
+    for (size_t at;
+         !found && (at = fb_slice_find(rest, FB_SLICE_LITERAL("stream\n"))) != SIZE_MAX;) {
+        rest = fb_slice_sub(rest, at + 7, rest.len);
+        found = stream_holds(rest, text);
+    }
+    return found;
 }
 
 static void test_equal_letters_give_equal_bytes(void **state)
@@ -48,7 +76,7 @@ static void test_equal_letters_give_equal_bytes(void **state)
         paint_at_most("本文 text 😀 https://example.com/\n", 50, "A4", 8U << 20, &b, &err), FB_OK);
     assert_int_equal(a.len, b.len);
     assert_memory_equal(a.ptr, b.ptr, a.len);
-    assert_true(holds(&a, "/URI (https://example.com/)") || holds(&a, "URI"));
+    assert_true(holds(&a, "URI (https://example.com/)"));
     fb_buf_deinit(&a);
     fb_buf_deinit(&b);
 }
