@@ -81,7 +81,32 @@ struct rebuild {
     struct fb_rebuild_result *result;
     struct fb_error *err;
     enum fb_status status;
+    char (*live)[FB_ID_SIZE]; /* what lies in the spool, sorted */
+    size_t live_count, live_cap;
 };
+
+static bool add_live(void *ctx, const struct fb_spool_entry *e)
+{
+    struct rebuild *r = ctx;
+    if (r->live_count == r->live_cap) {
+        r->live_cap = r->live_cap == 0 ? 256 : r->live_cap * 2;
+        r->live = realloc(r->live, r->live_cap * sizeof *r->live);
+        FB_ASSERT(r->live != NULL);
+    }
+    memcpy(r->live[r->live_count++], e->msg_id, FB_ID_SIZE);
+    return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(a, b, FB_ID_SIZE);
+}
+
+/* Also what the replay could not read or enqueue: it is not delivered. */
+static bool is_live(const struct rebuild *r, const char *msg_id)
+{
+    return r->live_count > 0 && bsearch(msg_id, r->live, r->live_count, FB_ID_SIZE, by_id) != NULL;
+}
 
 static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, int64_t now,
                        char (*keys)[FB_LEDGER_KEY])
@@ -166,7 +191,9 @@ static bool take(void *ctx, const char *parcel_id)
                        !fb_parcel_id_split(parcel_id, msg_id, &branch))) {
         s = fb_error_set(&why, FB_CORRUPT, "it is of another parcel");
     }
-    if (s == FB_OK) {
+    if (s == FB_OK && is_live(r, msg_id)) {
+        r->result->in_flight++;
+    } else if (s == FB_OK) {
         r->status = restore(r, &parcel, parcel_id, msg_id, branch);
     } else {
         r->result->damaged++;
@@ -185,6 +212,14 @@ enum fb_status fb_ledger_rebuild(struct fb_spool *spool, struct fb_redis *redis,
         .spool = spool, .redis = redis, .ttl_ms = ledger_ttl_ms, .result = result_r, .err = err};
     *result_r = (struct fb_rebuild_result){0};
     (void)pthread_once(&once, prepare);
-    enum fb_status s = fb_spool_manifest_each(spool, take, &r, err);
+    uint64_t ignored = 0; /* damaged records: the replay told them */
+    enum fb_status s = fb_spool_scan(spool, add_live, &r, &ignored, err);
+    if (s == FB_OK) {
+        if (r.live_count > 1) {
+            qsort(r.live, r.live_count, FB_ID_SIZE, by_id);
+        }
+        s = fb_spool_manifest_each(spool, take, &r, err);
+    }
+    free(r.live);
     return s == FB_OK ? r.status : s;
 }

@@ -22,6 +22,7 @@
 
 #define MAX_POLICY  (4U << 20)
 #define POLL_S      1
+#define SETTLE_MS   2000 /* a file that changed so lately may be only half written */
 #define REDIS_WAIT  3000
 #define CACHE_NAME  "last-good.yaml"
 #define FILE_PREFIX "file:"
@@ -152,10 +153,24 @@ static void complain(struct fb_policy_follow *f, const char *what)
 
 /* ---- the two sources ---- */
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           memcmp(&a->st_mtim, &b->st_mtim, sizeof a->st_mtim) == 0;
+}
+
+/* Half a file may be a good document with half the rules.  A time in the future says nothing. */
+static bool is_settled(const struct stat *st)
+{
+    int64_t age_ms =
+        fb_now_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000);
+    return age_ms < 0 || age_ms >= SETTLE_MS;
+}
+
 static void look_at_file(struct fb_policy_follow *f)
 {
     const char *path = f->config->policy.source + strlen(FILE_PREFIX);
-    struct stat st;
+    struct stat st, after;
     struct fb_buf document = {0};
     struct fb_error err = {0};
     if (stat(path, &st) != 0) {
@@ -163,17 +178,21 @@ static void look_at_file(struct fb_policy_follow *f)
         complain(f, err.text);
         return;
     }
-    if (st.st_ino == f->seen_stat.st_ino && st.st_size == f->seen_stat.st_size &&
-        memcmp(&st.st_mtim, &f->seen_stat.st_mtim, sizeof st.st_mtim) == 0) {
+    if (is_same(&st, &f->seen_stat)) {
         f->has_complained = false; /* the source is back: its next loss is told again */
         return;
+    }
+    if (f->policy != NULL && !is_settled(&st)) {
+        return; /* the policy in force stays until the writer is done */
     }
     if (fb_read_file(path, MAX_POLICY, &document, &err) != FB_OK) {
         complain(f, err.text);
         return;
     }
-    f->seen_stat = st;
-    take_document(f, fb_slice_buf(&document), path, true);
+    if (stat(path, &after) == 0 && is_same(&st, &after)) { /* else it was written while we read */
+        f->seen_stat = st;
+        take_document(f, fb_slice_buf(&document), path, true);
+    }
     fb_buf_deinit(&document);
 }
 

@@ -13,7 +13,7 @@
 #include "common/queue/internal.h"
 
 #define PIPELINE  128U  /* messages in one flight: bounds the replies that wait */
-#define GROUP     16U   /* messages in one call: bounds how long Redis is busy with it */
+#define GROUP     64U   /* messages in one call: bounds how long Redis is busy with it */
 #define GROUP_OPS 1000U /* ledger changes in one call, unless one message alone has more */
 
 struct flight {

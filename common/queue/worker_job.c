@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One job in a worker's hands: is there anything to do, do it, decide by the outcome and the retry
- * rules, end the claim.  Ending is tried as long as the claim is surely ours (three heartbeats);
- * then it is dropped and the reaper gives the job to somebody else, which the idempotent effects
- * allow.
+ * rules, end the claim.  Ending is tried as long as the claim is surely ours (three heartbeats, more
+ * where Redis answers but refuses); then it is dropped and the reaper gives the job to somebody
+ * else, which the idempotent effects allow.
  *
  *   check -> handle -> decide -> (bury: before_bury) -> end -> message_done, metrics, one closing
  * line
@@ -21,6 +21,7 @@
 #define CONFIG_DELAY_MS 60000 /* a wrong setting is not mended within seconds */
 #define END_FIRST_MS    50
 #define END_STEP_MS     1000
+#define END_TELL_MS     30000
 #define RELEASE_REST_MS 1000
 
 struct job_run {
@@ -110,19 +111,32 @@ static enum fb_status end_once(struct job_run *j, struct fb_error *err)
     }
 }
 
-/* Until it is ended, is not ours any more, or may be another's: all waits are bounded. */
+/* Until it is ended, is not ours any more, or Redis was away so long that it may be another's.  A
+ * Redis that answers and refuses (full, loading, a replica) is waited for: the heartbeat keeps the
+ * claim, and to let go would hand the job from worker to worker as if it crashed them, until it is
+ * held.  A drain ends that wait, too. */
 static enum fb_status end_claim(struct job_run *j, struct fb_error *err)
 {
-    int64_t until = fb_mono_ms() + j->t->worker->min_idle_ms;
+    struct fb_worker *worker = j->t->worker;
+    int64_t until = fb_mono_ms() + worker->min_idle_ms;
+    int64_t told_ms = fb_mono_ms();
     int64_t pause = END_FIRST_MS;
     for (;;) {
         struct fb_error own = {.status = FB_OK};
         enum fb_status s = end_once(j, &own);
         *err = own;
-        if (s == FB_OK || fb_status_class(s) != FB_CLASS_RETRY || fb_mono_ms() + pause > until) {
+        int64_t now = fb_mono_ms();
+        bool is_refused = s == FB_AGAIN && !fb_worker_stopping(worker);
+        until = is_refused ? now + worker->min_idle_ms : until;
+        if (s == FB_OK || fb_status_class(s) != FB_CLASS_RETRY ||
+            (!is_refused && now + pause > until)) {
             return s;
         }
-        fb_worker_sleep(j->t->worker, pause, true);
+        if (now - told_ms >= END_TELL_MS) {
+            told_ms = now;
+            fb_log(FB_WARN, "Redis refuses the end of a job, it is tried again: %s", own.text);
+        }
+        fb_worker_sleep(worker, pause, true);
         pause = pause * 2 < END_STEP_MS ? pause * 2 : END_STEP_MS;
     }
 }

@@ -46,6 +46,7 @@ struct fb_spool_key {
 };
 
 struct fb_spool {
+    char id[FB_ID_SIZE]; /* of this spool; every ref names it */
     int root_fd;
     int segments_fd;
     int large_fd;
@@ -244,6 +245,9 @@ FB_MUST_USE enum fb_status fb_spool_temp_new(int dir_fd, bool is_hidden,
 /* ---- msg.c, object.c, walk.c, tidy.c ---- */
 
 /* Splits a ref; name_r is the file's name in the directory *dir_fd_r.  FB_INVALID. */
+/* The ref of a record: of the segment file at offset, or (segment NULL) of a large message. */
+void fb_spool_ref_make(const struct fb_spool *spool, const char *segment, uint64_t offset,
+                       const char *msg_id, char ref_r[FB_REF_SIZE]);
 FB_MUST_USE enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref,
                                               int *dir_fd_r, char name_r[FB_SPOOL_NAME_SIZE],
                                               uint64_t *offset_r, struct fb_error *err);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading and erasing a spooled message by its ref: "s:<segment file>:<offset>" or "l:<msg_id>".
+ * Reading and erasing a spooled message by its ref: "s:<segment file>:<offset>" or "l:<msg_id>",
+ * and behind it "@<id of the spool>".  Without that id, a worker that looks into another directory
+ * (a volume that is not mounted, a mistyped url) would take every message for delivered and erased.
  */
 #include "common/spool/internal.h"
 
@@ -40,19 +42,54 @@ static bool parse_offset(const char *text, uint64_t *offset_r)
     return value % FB_SPOOL_ALIGN == 0;
 }
 
+void fb_spool_ref_make(const struct fb_spool *spool, const char *segment, uint64_t offset,
+                       const char *msg_id, char ref_r[FB_REF_SIZE])
+{
+    int n = segment != NULL ? snprintf(ref_r, FB_REF_SIZE, "s:%s:%llu@%s", segment,
+                                       (unsigned long long)offset, spool->id)
+                            : snprintf(ref_r, FB_REF_SIZE, "l:%s@%s", msg_id, spool->id);
+    FB_ASSERT(n > 0 && n < FB_REF_SIZE);
+}
+
+static enum fb_status check_spool(const struct fb_spool *spool, const char *id,
+                                  struct fb_error *err)
+{
+    if (!fb_id_is_valid(id)) {
+        return fb_error_set(err, FB_INVALID, "not a reference into a spool");
+    }
+    if (strcmp(id, spool->id) != 0) {
+        return fb_error_set(err, FB_CONFIG,
+                            "the mail lies in spool %s, but spool.url leads to spool %s: is its "
+                            "volume mounted, and spool.url right? Mend it and restart the service",
+                            id, spool->id);
+    }
+    return FB_OK;
+}
+
 enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref, int *dir_fd_r,
                                   char name_r[FB_SPOOL_NAME_SIZE], uint64_t *offset_r,
                                   struct fb_error *err)
 {
-    if (ref != NULL && strncmp(ref, "l:", 2) == 0 && fb_id_is_valid(ref + 2)) {
-        int n = snprintf(name_r, FB_SPOOL_NAME_SIZE, "%s.seg", ref + 2);
+    char place[FB_REF_SIZE] = "";
+    const char *at = ref != NULL ? strrchr(ref, '@') : NULL;
+    size_t place_len = at != NULL ? (size_t)(at - ref) : 0;
+    if (place_len == 0 || place_len >= sizeof place) {
+        return fb_error_set(err, FB_INVALID, "not a reference into a spool");
+    }
+    memcpy(place, ref, place_len);
+    enum fb_status status = check_spool(spool, at + 1, err);
+    if (status != FB_OK) {
+        return status;
+    }
+    if (strncmp(place, "l:", 2) == 0 && fb_id_is_valid(place + 2)) {
+        int n = snprintf(name_r, FB_SPOOL_NAME_SIZE, "%s.seg", place + 2);
         FB_ASSERT(n > 0 && n < (int)FB_SPOOL_NAME_SIZE);
         *dir_fd_r = spool->large_fd;
         *offset_r = 0;
         return FB_OK;
     }
-    if (ref != NULL && strncmp(ref, "s:", 2) == 0) {
-        const char *name = ref + 2;
+    if (strncmp(place, "s:", 2) == 0) {
+        const char *name = place + 2;
         const char *colon = strchr(name, ':');
         size_t len = colon != NULL ? (size_t)(colon - name) : 0;
         if (len > 0 && len < FB_SPOOL_NAME_SIZE) {

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #define COUNT_SHARE      20 /* counting takes at most 1/20 of the time */
 #define PERCENT_EVERY_MS 500
 #define MAX_DU_DEPTH     4
+#define ID_FILE          "spool.id"
 
 static const char *path_of_url(const char *url)
 {
@@ -36,6 +38,52 @@ static enum fb_status sync_fd(int fd, const char *what, struct fb_error *err)
     return FB_OK;
 }
 
+/* The spool's id, in the file spool.id: made by whoever opens the directory first, complete or not
+ * at all (link() does not replace). */
+static enum fb_status make_id(const struct fb_spool *spool, struct fb_error *err)
+{
+    char id[FB_ID_SIZE];
+    char name[FB_ID_SIZE + 8];
+    fb_id_new(id);
+    (void)snprintf(name, sizeof name, "%s.new", id);
+    int fd =
+        openat(spool->root_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int e = fd < 0 ? errno : fb_spool_write_at(fd, id, FB_ID_SIZE - 1, 0);
+    if (fd >= 0) {
+        e = e == 0 && fsync(fd) != 0 ? errno : e;
+        (void)close(fd);
+        if (e == 0 && linkat(spool->root_fd, name, spool->root_fd, ID_FILE, 0) != 0) {
+            e = errno == EEXIST ? 0 : errno;
+        }
+        (void)unlinkat(spool->root_fd, name, 0);
+    }
+    return e == 0 ? FB_OK : fb_error_errno(err, fb_spool_errno_status(e), e, "write %s", ID_FILE);
+}
+
+static enum fb_status read_id(struct fb_spool *spool, struct fb_error *err)
+{
+    size_t got = 0;
+    int fd = -1;
+    enum fb_status status = fb_spool_file_open(spool->root_fd, ID_FILE, O_RDONLY, &fd, NULL, err);
+    if (status == FB_NOT_FOUND) {
+        status = make_id(spool, err);
+        if (status == FB_OK) {
+            status = fb_spool_file_open(spool->root_fd, ID_FILE, O_RDONLY, &fd, NULL, err);
+        }
+    }
+    if (status != FB_OK) {
+        return status;
+    }
+    int e = fb_spool_read_at(fd, spool->id, FB_ID_SIZE - 1, 0, &got);
+    (void)close(fd);
+    if (e != 0) {
+        return fb_error_errno(err, FB_IO, e, "read %s", ID_FILE);
+    }
+    return fb_id_is_valid(spool->id)
+               ? FB_OK
+               : fb_error_set(err, FB_CONFIG, "%s is damaged: restore it from a backup", ID_FILE);
+}
+
 static enum fb_status open_dirs(struct fb_spool *spool, const char *path, struct fb_error *err)
 {
     const struct {
@@ -49,6 +97,9 @@ static enum fb_status open_dirs(struct fb_spool *spool, const char *path, struct
     enum fb_status status = fb_spool_dir_open(AT_FDCWD, path, true, &spool->root_fd, err);
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs && status == FB_OK; i++) {
         status = fb_spool_dir_open(spool->root_fd, dirs[i].name, true, dirs[i].fd, err);
+    }
+    if (status == FB_OK) {
+        status = read_id(spool, err);
     }
     if (status == FB_OK) {
         status = sync_fd(spool->root_fd, path, err);

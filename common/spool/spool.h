@@ -4,6 +4,7 @@
  *
  * file://DIR holds
  *
+ * - spool.id: its id; every ref names it, so that no other directory is taken for this spool
  * - segments/<writer>-<seq>.seg: append-only, many messages each; written by group commit
  * - large/<msg_id>.seg: one message that was too large to wait in memory
  * - objects/<2 chars>/<msg_id>/<name>: what render and upload derive, encrypted with the message's
@@ -85,7 +86,7 @@ void fb_spool_in_submit(struct fb_spool_in **in, struct fb_slice envelope, fb_sp
 struct fb_spool_msg;
 
 /* Opens a spooled message by its ref.  FB_NOT_FOUND: erased (delivered) or never there; FB_CORRUPT:
- * fails its check; FB_CONFIG: its key is not in the key file. */
+ * fails its check; FB_CONFIG: its key is not in the key file, or ref names another spool. */
 FB_MUST_USE enum fb_status fb_spool_msg_open(struct fb_spool *spool, const char *ref,
                                              struct fb_spool_msg **msg_r, struct fb_error *err);
 void fb_spool_msg_close(struct fb_spool_msg **msg);

@@ -23,6 +23,7 @@
 typedef bool entry_fn(void *ctx, const struct fb_spool_entry *e);
 
 struct scan {
+    const struct fb_spool *spool;
     entry_fn *each;
     void *ctx;
     const char *name; /* of the segment; NULL for a large file */
@@ -35,10 +36,7 @@ static bool on_record(void *ctx, uint64_t offset, const struct fb_spool_header *
     if (header->is_erased) {
         return true;
     }
-    int n = scan->name != NULL ? snprintf(entry.ref, sizeof entry.ref, "s:%s:%llu", scan->name,
-                                          (unsigned long long)offset)
-                               : snprintf(entry.ref, sizeof entry.ref, "l:%s", header->msg_id);
-    FB_ASSERT(n > 0 && (size_t)n < sizeof entry.ref);
+    fb_spool_ref_make(scan->spool, scan->name, offset, header->msg_id, entry.ref);
     memcpy(entry.msg_id, header->msg_id, sizeof entry.msg_id);
     return scan->each(scan->ctx, &entry);
 }
@@ -82,7 +80,7 @@ static enum fb_status scan_dir(int dir_fd, bool is_large, struct scan *scan, uin
 enum fb_status fb_spool_scan(struct fb_spool *spool, entry_fn *each, void *ctx, uint64_t *damaged_r,
                              struct fb_error *err)
 {
-    struct scan scan = {.each = each, .ctx = ctx};
+    struct scan scan = {.spool = spool, .each = each, .ctx = ctx};
     uint64_t damaged = 0;
     bool is_stopped = false;
     enum fb_status status = scan_dir(spool->segments_fd, false, &scan, &damaged, &is_stopped, err);

@@ -243,14 +243,11 @@ static void tell(struct fb_spool_writer *writer, struct fb_spool_in *batch)
     while (batch != NULL) {
         struct fb_spool_in *in = batch;
         char ref[FB_REF_SIZE] = "";
-        int n = 0;
         batch = in->next;
         if (in->failed == FB_OK) {
-            n = in->fd >= 0 ? snprintf(ref, sizeof ref, "l:%s", in->msg_id)
-                            : snprintf(ref, sizeof ref, "s:%s:%llu", writer->segment,
-                                       (unsigned long long)in->offset);
+            fb_spool_ref_make(writer->spool, in->fd >= 0 ? NULL : writer->segment, in->offset,
+                              in->msg_id, ref);
         }
-        FB_ASSERT(n >= 0 && (size_t)n < sizeof ref);
         /* The duty for this mail passes to us here: the 250 may go out. */
         in->done(in->ctx, in->failed, ref);
         fb_spool_in_free(&in);

@@ -26,7 +26,7 @@
 #define LOWER_PRIORITY   10
 #define RETRY_MS         200
 #define PAUSE_BATCHES    8        /* of fresh mail between two batches of a replay */
-#define GATHER_NS        4000000L /* a batch that is not full waits so long for company */
+#define GATHER_NS        8000000L /* a batch that is not full waits so long for company */
 
 struct enqueuer {
     struct fb_spool *spool;

@@ -29,7 +29,7 @@ void pending_free(struct pending *p);
 
 /* Tells Redis about up to ENQUEUE_BATCH messages: status_r[i] is FB_OK or FB_EXISTS where it knows
  * them now.  The call's status is that of the connection.  Shared with replay.c. */
-#define ENQUEUE_BATCH 64
+#define ENQUEUE_BATCH 128
 FB_MUST_USE enum fb_status enqueue_send(struct fb_redis *redis, struct pending *const *items,
                                         size_t count, int64_t ttl_ms, enum fb_status *status_r,
                                         struct fb_error *err);

@@ -9,6 +9,8 @@
 #include "common/log.h"
 #include "enqueue.h"
 
+#define DONE_AGE_MS 10000 /* a live rewrite erases it itself */
+
 struct replay {
     struct fb_spool *spool;
     struct fb_redis *redis;
@@ -22,25 +24,28 @@ struct replay {
     struct fb_error *err;
 };
 
-/* Which of the batch Redis knows.  The same field decides in the enqueue script; this only spares
- * reading and decrypting envelopes of what is known, and were it wrong, the script would still say
- * so. */
-static enum fb_status ask_known(struct replay *r, bool *is_known_r)
+/* Which of the batch Redis knows, and which of them have ended.  The same field decides in the
+ * enqueue script; this only spares reading and decrypting envelopes of what is known, and were it
+ * wrong, the script would still say so. */
+static enum fb_status ask_known(struct replay *r, bool *is_known_r, bool *is_done_r)
 {
     enum fb_status s = FB_OK;
     for (size_t i = 0; i < r->count && s == FB_OK; i++) {
         char key[64];
         (void)snprintf(key, sizeof key, "fb:{s%d}:m:%s",
                        fb_redis_shard(r->redis, r->batch[i].msg_id), r->batch[i].msg_id);
-        struct fb_slice argv[] = {FB_SLICE_LITERAL("HEXISTS"), fb_slice_str(key),
-                                  FB_SLICE_LITERAL("queued")};
-        s = fb_redis_append(r->redis, 3, argv, r->err);
+        struct fb_slice argv[] = {FB_SLICE_LITERAL("HMGET"), fb_slice_str(key),
+                                  FB_SLICE_LITERAL("queued"), FB_SLICE_LITERAL("state")};
+        s = fb_redis_append(r->redis, 4, argv, r->err);
     }
     for (size_t i = 0; i < r->count && s == FB_OK; i++) {
         redisReply *reply = NULL;
         s = fb_redis_fetch(r->redis, &reply, r->err);
         if (s == FB_OK) {
-            is_known_r[i] = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+            bool is_pair = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
+            is_known_r[i] = is_pair && reply->element[0]->type == REDIS_REPLY_STRING;
+            is_done_r[i] = is_known_r[i] && reply->element[1]->type == REDIS_REPLY_STRING &&
+                           strcmp(reply->element[1]->str, "done") == 0;
             freeReplyObject(reply);
         }
     }
@@ -48,6 +53,20 @@ static enum fb_status ask_known(struct replay *r, bool *is_known_r)
         fb_redis_reset(r->redis); /* replies of this pipeline must not be taken for others' */
     }
     return s;
+}
+
+/* Rewrite erases a message right behind its end.  One that died in between has left it: nobody else
+ * would ever come here, and when the ledger forgets the message, it would be taken for a new one. */
+static void erase_done(struct replay *r, const bool *is_done)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        struct fb_error err = {0};
+        if (is_done[i] && fb_now_ms() - r->batch[i].created_ms > DONE_AGE_MS &&
+            fb_spool_msg_erase(r->spool, r->batch[i].ref, r->batch[i].msg_id, &err) != FB_OK) {
+            fb_log_fields(FB_WARN, "a delivered message could not be erased from the spool",
+                          "msg_id", r->batch[i].msg_id, "error", err.text, NULL);
+        }
+    }
 }
 
 /* The envelope of a spooled message. NULL: gone meanwhile (delivered), or not readable, which is
@@ -104,8 +123,10 @@ static enum fb_status enqueue_unknown(struct replay *r, const bool *is_known)
 static bool flush(struct replay *r)
 {
     bool is_known[ENQUEUE_BATCH] = {false};
-    r->status = r->count == 0 ? FB_OK : ask_known(r, is_known);
+    bool is_done[ENQUEUE_BATCH] = {false};
+    r->status = r->count == 0 ? FB_OK : ask_known(r, is_known, is_done);
     if (r->status == FB_OK) {
+        erase_done(r, is_done);
         r->status = enqueue_unknown(r, is_known);
     }
     r->count = 0;

@@ -13,8 +13,9 @@
 #define DEAD_EVERY_MS    (10 * 60 * 1000)
 #define REDIS_TIMEOUT_MS 5000
 #define BATCH            200
-/* A parcel whose job was added comes up again after this, so that a job that was lost with Redis is added anew. */
-#define AGAIN_MS (10 * 60 * 1000)
+/* A parcel whose job was added comes up again after this.  Job and date are one step in Redis and are lost together:
+ * this is for jobs that were buried.  Much sooner, and jobs would pile up as long as a setting is wrong. */
+#define AGAIN_MS ((int64_t)24 * 60 * 60 * 1000)
 
 struct revoke_schedule {
     const struct fb_config *config;

@@ -101,3 +101,14 @@ test('a parcel past its time is closed by itself', async (t) => {
   await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
   await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'expired'), { what: 'the ledger' });
 });
+
+test('what cannot be closed waits as one job: a day passes before the schedule asks again', async (t) => {
+  const stage = await uploaded(t, { spec: { expires_ms: Date.now() + 6000 }, start: ['upload'] });
+  stage.policy({ name: 'another' }, { rules: [] }); // the parcel's storage is not in the policy any more
+  await stage.start('revoke');
+  const waiting = () => stage.redis.command('ZCARD', 'fb:{s0}:delayed:revoke');
+  await waitFor(async () => (await waiting()) === 1, { what: 'a job that waits for the setting', timeout: 30000 });
+  const [parcel, due] = await stage.redis.command('ZRANGE', 'fb:{s0}:due', '0', '-1', 'WITHSCORES');
+  assert.match(parcel, /-0$/);
+  assert.ok(Number(due) > Date.now() + 12 * 3600e3, 'or jobs pile up as long as the setting is wrong');
+});

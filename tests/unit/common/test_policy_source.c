@@ -173,6 +173,30 @@ static void a_file_is_followed(void **state)
     assert_null(f);
 }
 
+/* The first half of a document may be a good document, without the rules that its end holds. */
+static void a_file_that_is_being_written_is_not_taken(void **state)
+{
+    struct place *p = *state;
+    write_file(p->file, GOOD_1);
+    struct fb_policy_follow *f = follow(p);
+    FILE *file = fopen(p->file, "w"); /* in place, as cp and editors do */
+    assert_non_null(file);
+    assert_true(fputs("rules:\n- {name: first, action: pass}\n", file) >= 0);
+    assert_int_equal(fflush(file), 0);
+    for (int ms = 0; ms < 1500; ms += 20) {
+        assert_true(is_in_force(f, "one"));
+        pause_ms(20);
+    }
+    assert_true(fputs("- {name: last, action: reject}\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    for (int ms = 0; ms < WAIT_MS && !is_in_force(f, "last"); ms += 20) {
+        assert_true(is_in_force(f, "one") || is_in_force(f, "last"));
+        pause_ms(20);
+    }
+    wait_for(f, "last");
+    fb_policy_follow_free(&f);
+}
+
 static void without_any_policy_there_is_none(void **state)
 {
     struct place *p = *state;
@@ -358,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FILE(a_file_is_followed),
+        WITH_FILE(a_file_that_is_being_written_is_not_taken),
         WITH_FILE(without_any_policy_there_is_none),
         WITH_FILE(the_last_good_file_serves_at_the_next_start),
         WITH_FILE(a_broken_cache_is_no_policy),

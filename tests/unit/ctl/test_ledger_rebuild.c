@@ -207,6 +207,24 @@ static void a_replay_does_not_send_a_rebuilt_message_again(void **state)
     assert_int_equal(stats(FB_STAGE_RENDER).waiting, 0);
 }
 
+/* Its key is not there, it is damaged, the replay was interrupted: it is not delivered all the same. */
+static void mail_that_lies_in_the_spool_is_never_taken_for_delivered(void **state)
+{
+    (void)state;
+    char parcel[FB_PARCEL_ID_SIZE], ref[FB_REF_SIZE];
+    struct fb_job job = render_job();
+    enum fb_status s = FB_BUG;
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    fx_put(writer, 1000, 1, "envelope", job.msg_id, ref);
+    fb_spool_writer_free(&writer);
+    put_manifest(job.msg_id, 0, 0, 0, parcel);
+    struct fb_rebuild_result r = rebuild();
+    assert_int_equal(r.restored, 0);
+    assert_int_equal(r.in_flight, 1);
+    assert_status(FB_OK, fb_queue_enqueue(q.r, &job, NULL, 1, &s, &q.err));
+    assert_status(FB_OK, s);
+}
+
 static void everything_restored_has_an_end(void **state)
 {
     (void)state;
@@ -247,6 +265,7 @@ int main(void)
         TEST(what_is_there_is_not_touched),
         TEST(a_message_in_flight_is_left_to_its_jobs),
         TEST(a_replay_does_not_send_a_rebuilt_message_again),
+        TEST(mail_that_lies_in_the_spool_is_never_taken_for_delivered),
         TEST(everything_restored_has_an_end),
         TEST(a_damaged_manifest_is_counted_and_does_not_stop_the_others),
     };

@@ -447,6 +447,30 @@ static void workers_go_on_after_a_wipe(void **state)
     assert_int_equal(stop(pid), 0);
 }
 
+/* Redis without memory refuses what ends a job, but goes on handing jobs out and counting: that must
+ * not look like a job that crashes its workers. */
+static void a_full_redis_makes_nobody_hold_a_job(void **state)
+{
+    (void)state;
+    enum { N = 6 };
+    struct plan p = {
+        .w = {.stage = FB_STAGE_RENDER, .heartbeat_ms = 50}, .work_ms = 500, .handle = pipeline};
+    pid_t first = start(p);
+    pid_t second = start(p);
+    for (int i = 0; i < N; i++) {
+        (void)enqueue();
+    }
+    wait_until(stats(FB_STAGE_RENDER).inflight == N);
+    assert_int_equal(redis_fixture_int(&q.redis, "CONFIG", "SET", "maxmemory", "1", NULL), 0);
+    pause_ms(8000); /* 50 times as long as a claim lives without a heartbeat */
+    struct fb_queue_stats full = stats(FB_STAGE_RENDER);
+    int ended = stop(second); /* a drain does not wait for memory */
+    assert_int_equal(redis_fixture_int(&q.redis, "CONFIG", "SET", "maxmemory", "0", NULL), 0);
+    assert_int_equal(full.dead + ended, 0);
+    wait_until(stats(FB_STAGE_UPLOAD).waiting == 2 * N);
+    assert_int_equal(stop(first), 0);
+}
+
 static void a_worker_waits_for_redis_and_can_be_stopped_while_it_waits(void **state)
 {
     (void)state;
@@ -573,6 +597,7 @@ int main(void)
         PROMISE(a_poison_job_is_held_after_three_crashes),
         PROMISE(a_long_job_is_not_taken_away_from_its_worker),
         PROMISE(workers_go_on_after_a_wipe),
+        PROMISE(a_full_redis_makes_nobody_hold_a_job),
         PROMISE(a_worker_waits_for_redis_and_can_be_stopped_while_it_waits),
         PROMISE(several_shards_are_all_served),
         PROMISE(metrics_tell_jobs_time_and_depth),

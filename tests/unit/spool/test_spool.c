@@ -153,6 +153,18 @@ static void an_aborted_message_leaves_nothing(void **state)
     assert_int_equal(fx_file(fx, "segments", NULL), 0);
 }
 
+/* A place in this fixture's spool, as a ref. */
+static const char *here(const struct fx *fx, const char *place, char ref[FB_REF_SIZE])
+{
+    char path[400];
+    struct fb_buf id;
+    (void)snprintf(path, sizeof path, "%s/spool.id", fx->path);
+    assert_int_equal(fb_read_file(path, 100, &id, NULL), FB_OK);
+    (void)snprintf(ref, FB_REF_SIZE, "%.100s@%s", place, fb_buf_str(&id));
+    fb_buf_deinit(&id);
+    return ref;
+}
+
 static void an_erased_message_is_gone_for_good(void **state)
 {
     struct fx *fx = *state;
@@ -179,7 +191,9 @@ static void an_erased_message_is_gone_for_good(void **state)
     uint64_t before = fx_blocks(segment);
     /* Another message's id must not erase it, nor a ref to nowhere anything. */
     assert_int_equal(fb_spool_msg_erase(fx->spool, refs[0], ids[1], NULL), FB_INVALID);
-    assert_int_equal(fb_spool_msg_erase(fx->spool, "s:w-1.seg:0", ids[0], NULL), FB_OK);
+    char nowhere[FB_REF_SIZE];
+    assert_int_equal(fb_spool_msg_erase(fx->spool, here(fx, "s:w-1.seg:0", nowhere), ids[0], NULL),
+                     FB_OK);
     assert_int_equal(fx_check(fx, refs[0], 1000000, 1, "one"), FB_OK);
     for (int i = 0; i < 2; i++) { /* twice: a retry after a crash */
         assert_int_equal(fb_spool_msg_erase(fx->spool, refs[0], ids[0], NULL), FB_OK);
@@ -237,15 +251,43 @@ static void strange_refs_are_refused(void **state)
         "aaaaaaaa.seg:0",
     };
     struct fb_spool_msg *msg = NULL;
+    char ref[FB_REF_SIZE];
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (fb_spool_msg_open(fx->spool, wrong[i], &msg, NULL) != FB_INVALID) {
+        if (fb_spool_msg_open(fx->spool, wrong[i], &msg, NULL) != FB_INVALID ||
+            fb_spool_msg_open(fx->spool, here(fx, wrong[i], ref), &msg, NULL) != FB_INVALID) {
             fail_msg("taken: %s", wrong[i]);
         }
     }
+    assert_int_equal(fb_spool_msg_open(fx->spool, "s:a.seg:0", &msg, NULL), FB_INVALID);
+    assert_int_equal(fb_spool_msg_open(fx->spool, "s:a.seg:0@", &msg, NULL), FB_INVALID);
+    assert_int_equal(fb_spool_msg_open(fx->spool, "s:a.seg:0@x", &msg, NULL), FB_INVALID);
     assert_int_equal(fb_spool_msg_open(fx->spool, NULL, &msg, NULL), FB_INVALID);
-    assert_int_equal(fb_spool_msg_open(fx->spool, "s:a.seg:0", &msg, NULL), FB_NOT_FOUND);
-    assert_int_equal(fb_spool_msg_open(fx->spool, "l:01ARZ3NDEKTSV4RRFFQ69G5FAV", &msg, NULL),
+    assert_int_equal(fb_spool_msg_open(fx->spool, here(fx, "s:a.seg:0", ref), &msg, NULL),
                      FB_NOT_FOUND);
+    assert_int_equal(
+        fb_spool_msg_open(fx->spool, here(fx, "l:01ARZ3NDEKTSV4RRFFQ69G5FAV", ref), &msg, NULL),
+        FB_NOT_FOUND);
+}
+
+/* A volume that is not mounted must not look like mail that was delivered and erased. */
+static void another_directory_is_not_taken_for_the_spool(void **state)
+{
+    struct fx *fx = *state;
+    struct fb_spool *other = NULL;
+    struct fb_spool_msg *msg = NULL;
+    struct fb_error err = {0};
+    char url[450], id[FB_ID_SIZE], ref[FB_REF_SIZE];
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    fx_put(writer, 1000, 1, "e", id, ref);
+    (void)snprintf(url, sizeof url, "%s-unmounted", fx->url);
+    assert_int_equal(fb_spool_open(url, fx->key_file, &other, NULL), FB_OK);
+    assert_int_equal(fb_spool_msg_open(other, ref, &msg, &err), FB_CONFIG);
+    assert_non_null(strstr(err.text, "is its volume mounted"));
+    assert_int_equal(fb_spool_msg_erase(other, ref, id, NULL), FB_CONFIG);
+    fb_spool_close(&other);
+    fb_spool_writer_free(&writer);
+    fx_reopen(fx); /* the id stays */
+    assert_int_equal(fx_check(fx, ref, 1000, 1, "e"), FB_OK);
 }
 
 static void a_link_in_place_of_a_segment_is_not_followed(void **state)
@@ -434,6 +476,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_aborted_message_leaves_nothing, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(an_erased_message_is_gone_for_good, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(strange_refs_are_refused, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(another_directory_is_not_taken_for_the_spool, fx_setup,
+                                        fx_teardown),
         cmocka_unit_test_setup_teardown(a_link_in_place_of_a_segment_is_not_followed, fx_setup,
                                         fx_teardown),
         cmocka_unit_test_setup_teardown(keys_rotate_and_wrong_keys_say_so, fx_setup, fx_teardown),
