@@ -180,7 +180,7 @@ static bool unpark(const char *storage, const char *id, const char *text, struct
 static void count_link(const struct work *k, const char *outcome)
 {
     char labels[200];
-    (void)snprintf(labels, sizeof labels, "storage=\"%.100s\",outcome=\"%s\"", k->w->name, outcome);
+    (void)snprintf(labels, sizeof labels, "storage=\"%s\",outcome=\"%s\"", k->w->label, outcome);
     fb_metric_add("fumibako_foreign_links_total", labels, 1);
 }
 
@@ -317,8 +317,8 @@ static void count_events(const struct work *k, const enum fb_ledger_recorded *re
     for (size_t i = 0; i < k->count; i++) {
         char labels[200];
         if (recorded[i] != FB_EVENT_KNOWN) {
-            (void)snprintf(labels, sizeof labels, "storage=\"%.80s\",event=\"%s\",by=\"%s\"",
-                           k->w->name, event_name(k->events[i].kind),
+            (void)snprintf(labels, sizeof labels, "storage=\"%s\",event=\"%s\",by=\"%s\"",
+                           k->w->label, event_name(k->events[i].kind),
                            k->events[i].recipient != UINT32_MAX ? "recipient" : "other");
             fb_metric_add("fumibako_accesses_total", labels, 1);
         }

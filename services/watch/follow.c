@@ -46,14 +46,21 @@ static void put_off(struct pause *p, bool is_good, int64_t interval_ms)
     p->next_ms = fb_mono_ms() + (is_good ? interval_ms : p->pause_ms);
 }
 
-static void tell_failure(const char *storage, const char *what, struct pause *p,
-                         const struct fb_error *err)
+static void tell_failure(const struct watch_round *w, const char *what, const struct fb_error *err)
 {
     char labels[200];
-    (void)snprintf(labels, sizeof labels, "storage=\"%.100s\"", storage);
+    (void)snprintf(labels, sizeof labels, "storage=\"%s\"", w->label);
     fb_metric_add("fumibako_watch_failures_total", labels, 1);
-    fb_log_fields(FB_WARN, what, "storage", storage, "reason", err->text, NULL);
-    (void)p;
+    fb_log_fields(FB_WARN, what, "storage", w->name, "reason", err->text, NULL);
+}
+
+/* Without what the exposition format would have to escape. */
+static void make_label(const char *name, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s", name);
+    for (char *p = out; *p != '\0'; p++) {
+        *p = *p == '"' || *p == '\\' || (unsigned char)*p < 0x20 ? '_' : *p;
+    }
 }
 
 /* ---- one stream ---- */
@@ -61,7 +68,7 @@ static void tell_failure(const char *storage, const char *what, struct pause *p,
 static void name_stream(const struct fb_policy_storage *st, bool is_enterprise, const char *user,
                         char *out, size_t size)
 {
-    (void)snprintf(out, size, "%.100s %s %.40s", st->name, is_enterprise ? "enterprise" : "user",
+    (void)snprintf(out, size, "%s %s %.40s", st->name, is_enterprise ? "enterprise" : "user",
                    user);
 }
 
@@ -71,7 +78,7 @@ static void name_stream(const struct fb_policy_storage *st, bool is_enterprise, 
 static enum fb_status first_position(struct watch_round *w, const struct fb_policy_storage *st,
                                      char position_r[FB_POSITION_SIZE], struct fb_error *err)
 {
-    char other[200];
+    char other[256];
     char there[FB_POSITION_SIZE];
     name_stream(st, !st->follows_enterprise, "", other, sizeof other);
     enum fb_status s = fb_ledger_position(w->redis, other, there, err);
@@ -83,7 +90,7 @@ static enum fb_status first_position(struct watch_round *w, const struct fb_poli
 static enum fb_status read_page(struct watch_round *w, const struct fb_policy_storage *st,
                                 const char *user, bool *is_end_r, struct fb_error *err)
 {
-    char stream[200];
+    char stream[256];
     char stored[FB_POSITION_SIZE];
     char position[FB_POSITION_SIZE];
     struct storage_events page = {0};
@@ -142,7 +149,7 @@ static void after(struct follow *f, struct watch_round *w, struct pause *p, enum
     }
     bool is_good = s == FB_OK || s == FB_LOST;
     if (!is_good && !fb_service_stopping()) {
-        tell_failure(w->name, what, p, err);
+        tell_failure(w, what, err);
     }
     if (s == FB_CONFIG) { /* may be mended meanwhile */
         storage_sessions_forget(f->sessions);
@@ -183,7 +190,7 @@ static void read_streams(struct follow *f, struct watch_round *w, const struct f
     }
     if (is_whole) {
         char labels[200];
-        (void)snprintf(labels, sizeof labels, "storage=\"%.100s\"", w->name);
+        (void)snprintf(labels, sizeof labels, "storage=\"%s\"", w->label);
         fb_metric_set("fumibako_watch_read_timestamp_seconds", labels, (double)fb_now_ms() / 1000);
     }
 }
@@ -216,6 +223,7 @@ static bool step(struct follow *f)
 {
     struct watch_service *s = f->follower->service;
     struct watch_round w = {.service = s, .redis = f->redis, .name = f->follower->name};
+    make_label(w.name, w.label, sizeof w.label);
     struct fb_policy *policy = fb_policy_follow_get(s->policy);
     const struct fb_policy_storage *st =
         policy != NULL ? fb_policy_find_storage(policy, f->follower->name) : NULL;

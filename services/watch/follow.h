@@ -31,6 +31,7 @@ struct watch_round {
     struct watch_service *service;
     struct fb_redis *redis;
     const char *name; /* of the storage */
+    char label[100];  /* the same, fit for a metric's label */
     const struct storage *storage;
     struct storage_session *session;
     const char *source; /* in ledger and history: "events" or "enterprise events" */
