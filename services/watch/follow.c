@@ -68,8 +68,7 @@ static void make_label(const char *name, char *out, size_t size)
 static void name_stream(const struct fb_policy_storage *st, bool is_enterprise, const char *user,
                         char *out, size_t size)
 {
-    (void)snprintf(out, size, "%s %s %.40s", st->name, is_enterprise ? "enterprise" : "user",
-                   user);
+    (void)snprintf(out, size, "%s %s %.40s", st->name, is_enterprise ? "enterprise" : "user", user);
 }
 
 /* From the oldest that is kept, so that nothing is missed and a rebuilt ledger learns again what it

@@ -12,7 +12,7 @@ static void every_key_reaches_the_policy(void **state)
         parse_good("storages:\n"
                    "  - {name: b, type: box, auth_file: /x/box.json, root_folder: 12, users: [1, "
                    "{id: \"2\", root_folder: \"3\"}],\n"
-                   "     events: enterprise,\n"
+                   "     events: enterprise, "
                    "     box_auth: ccg, api_url: \"http://127.0.0.1:1/2.0/\", upload_url: "
                    "\"https://u/\", token_url: \"https://t/t\"}\n"
                    "  - {name: v, type: vault, url: \"s3://bucket/p\", key_file: /x/key}\n"
