@@ -383,6 +383,12 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
     if (c->rewrite.key != NULL && strlen(c->rewrite.key) < 32) {
         return fb_error_set(err, FB_CONFIG, "rewrite.key: shorter than 32 characters");
     }
+    if (c->watch.listen != NULL && c->watch.webhook_primary_key == NULL &&
+        c->watch.webhook_secondary_key == NULL) {
+        return fb_error_set(err, FB_CONFIG,
+                            "watch.listen: webhooks are believed by their signature only; set "
+                            "watch.webhook_primary_key_file");
+    }
     if (strcmp(c->policy.source, "redis") != 0 && strncmp(c->policy.source, "file:", 5) != 0) {
         return fb_error_set(err, FB_CONFIG, "policy.source: \"%s\" is neither redis nor file:PATH",
                             c->policy.source);

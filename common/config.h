@@ -62,6 +62,11 @@ struct fb_config {
         int64_t concurrency;
     } revoke;
     struct {
+        int64_t interval_ms;
+        char *listen;                                      /* host:port of webhooks; NULL = off */
+        char *webhook_primary_key, *webhook_secondary_key; /* verify their signatures */
+    } watch;
+    struct {
         char *listen, *public_url, *users_file;
     } console;
     struct {

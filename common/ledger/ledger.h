@@ -12,6 +12,9 @@
  *   fb:{sN}:t            zset  msg_id by acceptance (listing)
  *   fb:{sN}:a:<address>  zset  msg_id by acceptance, sender and recipients (filter)
  *   fb:{sN}:due          zset  <parcel> by expiry
+ *   fb:{sN}:f:<folder>   hash  <storage> = <parcel>: the way back from an event (access.h)
+ *   fb:{sN}:w:<parcel>   hash  what watch saw: counts, user ids, two-step login
+ *   fb:{sN}:pending:<storage> zset <parcel>/<recipient> by when it is asked about next
  *   fb:{sN}:epoch        string
  */
 #ifndef FB_COMMON_LEDGER_LEDGER_H
@@ -94,13 +97,15 @@ struct fb_ledger_recipient {
     char grant_state[16]; /* "", pending active opened downloaded recalled expired purged */
     char grant_id[64];
     int64_t grant_ms;
+    uint64_t previews, downloads; /* by this recipient, as the storage told */
+    char two_step[8];             /* "on", "off"; "" = the storage did not say */
 };
 struct fb_ledger_branch {
     char kind[8];   /* pass secure reject */
     char state[16]; /* rendered uploaded sent held refused recalled */
     char parcel_id[FB_PARCEL_ID_SIZE];
     char rule[128], reason[FB_ERROR_MAX];
-    char storage[64], folder_id[64];
+    char storage[64], folder_id[64], user[64];
     char
         access[16]; /* recipients company anyone, as in effect; "" where there is no parcel (yet) */
     int64_t expires_ms;

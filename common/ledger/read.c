@@ -215,6 +215,39 @@ enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_
     return FB_OK;
 }
 
+/* "n:<i>:preview", "n:<i>:download", "2:<i>": what the storage told of recipient i. */
+static enum fb_status load_seen(struct fb_redis *r, int shard, struct fb_ledger_message *m,
+                                const struct fb_ledger_branch *b, struct fb_error *err)
+{
+    char key[FB_KEY_SIZE];
+    redisReply *hash = NULL;
+    fb_key(key, shard, "w:%s", b->parcel_id);
+    enum fb_status s = get_hash(r, key, &hash, err);
+    for (size_t i = 0; s == FB_OK && i + 1 < hash->elements; i += 2) {
+        uint32_t at = 0;
+        struct fb_slice name = fb_reply_slice(hash->element[i]);
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        if (indexed(name, "2:", m->recipient_count, &at)) {
+            copy(m->recipients[at].two_step, sizeof(m->recipients[at].two_step), value);
+            continue;
+        }
+        const uint8_t *colon = name.len > 0 ? memrchr(name.ptr, ':', name.len) : NULL;
+        struct fb_slice head =
+            fb_slice_sub(name, 0, colon != NULL ? (size_t)(colon - name.ptr) : 0);
+        struct fb_slice event = fb_slice_sub(name, head.len + 1, SIZE_MAX);
+        if (indexed(head, "n:", m->recipient_count, &at)) {
+            struct fb_ledger_recipient *rcpt = &m->recipients[at];
+            uint64_t n = (uint64_t)fb_slice_int(value);
+            rcpt->previews = fb_slice_eq_str(event, "preview") ? n : rcpt->previews;
+            rcpt->downloads = fb_slice_eq_str(event, "download") ? n : rcpt->downloads;
+        }
+    }
+    if (s == FB_OK) {
+        freeReplyObject(hash);
+    }
+    return s;
+}
+
 static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledger_message *m,
                                   struct fb_ledger_branch *b, struct fb_error *err)
 {
@@ -227,6 +260,8 @@ static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledge
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
         if (fb_slice_eq_str(name, "storage")) {
             copy(b->storage, sizeof(b->storage), value);
+        } else if (fb_slice_eq_str(name, "user")) {
+            copy(b->user, sizeof(b->user), value);
         } else if (fb_slice_eq_str(name, "folder")) {
             copy(b->folder_id, sizeof(b->folder_id), value);
         } else if (fb_slice_eq_str(name, "access")) {
@@ -256,7 +291,7 @@ static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledge
         }
     }
     freeReplyObject(hash);
-    return FB_OK;
+    return load_seen(r, shard, m, b, err);
 }
 
 enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ledger/access.h"
 #include "common/ledger/internal.h"
 #include "common/log.h"
 #include "proto/limits.h"
@@ -18,11 +19,12 @@
 /* Set for recipients of whom nothing is known: they belong to no branch that a parcel has. */
 #define NO_BRANCH "9999"
 
-/* KEYS m p g due t, then a:<address> per grant
+/* KEYS m p g due t f pending, then a:<address> per grant
  * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download,
  * then per grant: recipient, address, value */
 static const char restore_lua[] =
-    "local m, p, g, due, t = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]\n"
+    "local m, p, g, due, t, f, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], "
+    "KEYS[7]\n"
     "local branch, parcel, msg, at, ttl, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], "
     "ARGV[7]\n"
     "if redis.call('EXISTS', p) == 1 then return 1 end\n"
@@ -44,11 +46,14 @@ static const char restore_lua[] =
     "redis.call('HSET', p, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
     "ARGV[12], 'download', "
     "ARGV[13], 'expires', ARGV[8], 'branch', branch, 'at', now, 'rule', '', 'security', '')\n"
-    "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 6\n"
+    "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 8\n"
     "for i = 14, #ARGV, 3 do\n"
     "  local r, a = ARGV[i], KEYS[k]\n"
     "  redis.call('HSET', m, 'r:' .. r, ARGV[i + 1], 'i:' .. r, branch, 's:' .. r, 'sending')\n"
     "  redis.call('HSET', g, r, ARGV[i + 2])\n"
+    "  if string.sub(ARGV[i + 2], 1, 8) == 'pending|' then\n"
+    "    redis.call('ZADD', pending, now, parcel .. '/' .. r)\n"
+    "  end\n"
     "  redis.call('ZADD', a, at, msg)\n"
     "  if redis.call('TTL', a) < tonumber(ttl) then redis.call('EXPIRE', a, ttl) end\n"
     "  if tonumber(r) >= most then most = tonumber(r) + 1 end\n"
@@ -61,7 +66,8 @@ static const char restore_lua[] =
     "end\n"
     "redis.call('ZADD', t, at, msg)\n"
     "if tonumber(ARGV[8]) > 0 then redis.call('ZADD', due, ARGV[8], parcel) end\n"
-    "for _, key in ipairs({m, p, g, t}) do\n"
+    "if ARGV[11] ~= '' then redis.call('HSET', f, ARGV[9], parcel) end\n"
+    "for _, key in ipairs({m, p, g, t, f, pending}) do\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
     "end\n"
     "return 0\n";
@@ -133,6 +139,7 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
     struct fb_call c;
     char(*keys)[FB_LEDGER_KEY] =
         fb_xcalloc((size_t)p->grant_count + 1, sizeof *keys); /* lent to c */
+    char pending[FB_LEDGER_KEY];
     int shard = fb_redis_shard(r->redis, msg_id);
     int64_t now = fb_now_ms();
     int64_t left = p->expires_ms > now ? p->expires_ms - now : 0;
@@ -142,6 +149,9 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
     fb_call_key(&c, shard, "g:%s", parcel_id);
     fb_call_key(&c, shard, "%s", "due");
     fb_call_key(&c, shard, "%s", "t");
+    fb_call_key(&c, shard, "f:%.64s", p->folder_id != NULL ? p->folder_id : "");
+    fb_ledger_key(pending, shard, "pending", p->storage != NULL ? p->storage : "");
+    fb_call_key_slice(&c, fb_slice_str(pending));
     fb_call_arg_int(&c, branch);
     fb_call_arg_str(&c, parcel_id);
     fb_call_arg_str(&c, msg_id);
@@ -221,5 +231,10 @@ enum fb_status fb_ledger_rebuild(struct fb_spool *spool, struct fb_redis *redis,
         s = fb_spool_manifest_each(spool, take, &r, err);
     }
     free(r.live);
-    return s == FB_OK ? r.status : s;
+    s = s == FB_OK ? r.status : s;
+    if (s == FB_OK && result_r->restored > 0) {
+        /* What the storage told about these parcels was passed over: it is read again. */
+        s = fb_ledger_positions_forget(redis, err);
+    }
+    return s;
 }

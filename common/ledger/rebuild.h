@@ -3,7 +3,8 @@
  * Rebuild: after a loss of Redis, what recall and expiry need comes back from the manifests that
  * every parcel leaves in the spool: parcels, grants, the recipients who have one, the expiry.  What
  * was lost for good: the sender, recipients without a parcel, which grants were recalled meanwhile
- * (recalling twice is harmless) and the access history.
+ * (recalling twice is harmless) and the history; accesses that the storage still tells about are
+ * read again by watch.
  *
  * Run fb_replay first: messages in flight then are known, and their own jobs bring their parcels
  * back.  Safe to run any number of times, beside running services. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ledger/access.h"
 #include "common/ledger/internal.h"
 #include "proto/limits.h"
 
@@ -217,6 +218,20 @@ void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parce
     }
 }
 
+/* Who has no account yet is asked about, from now on (watch). */
+static void add_pending(struct fb_ops *ops, int shard, const struct fb_parcel *parcel,
+                        uint32_t recipient, int64_t now, int64_t ttl_s)
+{
+    char key[FB_LEDGER_KEY];
+    char member[FB_PARCEL_ID_SIZE + 16];
+    char at[24];
+    fb_ledger_key(key, shard, "pending", parcel->storage != NULL ? parcel->storage : "");
+    (void)snprintf(member, sizeof(member), "%s/%" PRIu32, parcel->parcel_id, recipient);
+    number(at, now);
+    fb_ops_add(ops, "ZADD", key, at, member, NULL);
+    expire(ops, key, ttl_s);
+}
+
 static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb_plan *plan,
                             uint32_t branch, const struct fb_parcel *parcel, int64_t now)
 {
@@ -268,7 +283,11 @@ void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_
         (void)snprintf(field, sizeof(field), "%" PRIu32, g->recipient);
         fb_ops_add(ops, "HSET", key, field, value, NULL);
         add_history(ops, history, now, g->recipient, "", state, "", "upload");
+        if (strcmp(state, "pending") == 0) {
+            add_pending(ops, shard, parcel, g->recipient, now, ttl_s);
+        }
     }
+    fb_ledger_folder(r, ops, parcel, ttl_s);
     if (parcel->grant_count > 0) {
         fb_ops_add(ops, "LTRIM", history, HISTORY_MAX, "-1", NULL);
         expire(ops, key, ttl_s);

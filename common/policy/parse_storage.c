@@ -113,10 +113,13 @@ static void base_url(struct fb_pol_reader *r, const struct fb_pol_scope *scope, 
 static void parse_box(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                       struct fb_policy_storage *storage)
 {
-    static const char *const keys[] = {"name",     "type",    "auth_file",  "root_folder", "users",
-                                       "box_auth", "api_url", "upload_url", "token_url",   NULL};
+    static const char *const keys[] = {"name",      "type",     "auth_file", "root_folder",
+                                       "users",     "box_auth", "api_url",   "upload_url",
+                                       "token_url", "events",   NULL};
     static const char *const auths[] = {"jwt", "ccg", NULL};
+    static const char *const streams[] = {"user", "enterprise", NULL};
     int auth = -1;
+    int stream = 0;
     fb_pol_check_keys(r, scope, keys);
     storage->root_folder = fb_xstrdup("0");
     storage->api_url = fb_xstrdup("https://api.box.com/2.0");
@@ -128,6 +131,8 @@ static void parse_box(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
     if (auth >= 0) {
         storage->box_auth = fb_xstrdup(auths[auth]);
     }
+    fb_pol_enum(r, scope, "events", streams, &stream);
+    storage->follows_enterprise = stream == 1;
     base_url(r, scope, "api_url", &storage->api_url);
     base_url(r, scope, "upload_url", &storage->upload_url);
     base_url(r, scope, "token_url", &storage->token_url);

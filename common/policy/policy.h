@@ -32,7 +32,8 @@ struct fb_policy_storage {
         char *root_folder;
     } * users;
     size_t user_count;
-    char *url, *key_file; /* vault */
+    bool follows_enterprise; /* box: events: enterprise (one stream) instead of each user's */
+    char *url, *key_file;    /* vault */
     int line;
 };
 

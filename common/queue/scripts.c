@@ -500,7 +500,7 @@ static const char recall_lua[] =
             "end\n"
             "for i = 1, lines do\n"
             "  redis.call('RPUSH', KEYS[tonumber(ARGV[at])], ARGV[at + 1])\n"
-            "  redis.call('LTRIM', KEYS[tonumber(ARGV[at])], -1000, -1)\n"
+            "  redis.call('LTRIM', KEYS[tonumber(ARGV[at])], -10000, -1)\n"
             "  at = at + 2\n"
             "end\n"
             "return {OK, table.concat(answer)}\n";

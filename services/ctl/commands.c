@@ -14,7 +14,7 @@ const struct ctl_command ctl_commands[] = {
     {"policy", "test", "MAIL [POLICY] --from A --to B [--to C]",
      "which rule takes each recipient, and why", 1, 2, ctl_policy_test},
     {"message", "list",
-     "[--sender A] [--recipient B] [--state S] [--since T] [--until T] [--limit N]",
+     "[--sender A] [--recipient B] [--state S] [--pending] [--since T] [--until T] [--limit N]",
      "messages, newest first; states: queued planned held done", 0, 0, ctl_message_list},
     {"message", "show", "ID", "what became of a message, for each recipient", 1, 1,
      ctl_message_show},

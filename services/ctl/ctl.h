@@ -28,7 +28,7 @@ struct ctl {
     const char *to[CTL_MAX_RECIPIENTS];
     size_t to_count;
     int64_t limit;
-    bool takes_content;
+    bool takes_content, is_pending;
     /* positional words behind the subcommand */
     char **words;
     int word_count;

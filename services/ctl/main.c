@@ -24,6 +24,7 @@ enum {
     OPT_UNTIL,
     OPT_LIMIT,
     OPT_CONTENT,
+    OPT_PENDING,
     OPT_COMMENT,
     OPT_VERSION,
     OPT_HELP,
@@ -40,6 +41,7 @@ static const struct option options[] = {{"config", required_argument, NULL, OPT_
                                         {"until", required_argument, NULL, OPT_UNTIL},
                                         {"limit", required_argument, NULL, OPT_LIMIT},
                                         {"content", no_argument, NULL, OPT_CONTENT},
+                                        {"pending", no_argument, NULL, OPT_PENDING},
                                         {"comment", required_argument, NULL, OPT_COMMENT},
                                         {"version", no_argument, NULL, OPT_VERSION},
                                         {"help", no_argument, NULL, OPT_HELP},
@@ -99,6 +101,9 @@ static bool take_option(struct ctl *c, int o)
         return true;
     case OPT_CONTENT:
         c->takes_content = true;
+        return true;
+    case OPT_PENDING:
+        c->is_pending = true;
         return true;
     case OPT_COMMENT:
         c->comment = optarg;

@@ -14,9 +14,10 @@
 
 static json_t *recipient_json(const struct fb_ledger_recipient *r)
 {
-    return json_pack("{s:o,s:i,s:s,s:s,s:o}", "address", ctl_json_text(r->address), "branch",
-                     (int)r->branch, "state", r->state, "grant", r->grant_state, "grant_at",
-                     ctl_json_time(r->grant_ms));
+    return json_pack("{s:o,s:i,s:s,s:s,s:o,s:I,s:I,s:s}", "address", ctl_json_text(r->address),
+                     "branch", (int)r->branch, "state", r->state, "grant", r->grant_state,
+                     "grant_at", ctl_json_time(r->grant_ms), "previews", (json_int_t)r->previews,
+                     "downloads", (json_int_t)r->downloads, "two_step", r->two_step);
 }
 
 static json_t *branch_json(const struct fb_ledger_branch *b)
@@ -51,6 +52,25 @@ struct listing {
     size_t seen, shown;
 };
 
+/* Invited, and not there yet. */
+static bool is_pending(const struct fb_ledger_recipient *r)
+{
+    return strcmp(r->grant_state, "pending") == 0;
+}
+
+static void print_waiting(const struct fb_ledger_message *m)
+{
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        const struct fb_ledger_recipient *r = &m->recipients[i];
+        if (is_pending(r)) {
+            char when[32];
+            ctl_time(r->grant_ms, when);
+            (void)printf("    %-40s invited %s, has not accepted%s\n", r->address, when,
+                         strcmp(r->two_step, "off") == 0 ? "; two-step login is not set up" : "");
+        }
+    }
+}
+
 static bool is_wanted(const struct ctl *c, const struct fb_ledger_message *m)
 {
     if (c->state != NULL && strcmp(c->state, m->state) != 0) {
@@ -60,10 +80,14 @@ static bool is_wanted(const struct ctl *c, const struct fb_ledger_message *m)
         return false;
     }
     bool has_recipient = c->recipient == NULL;
+    bool has_pending = !c->is_pending;
     for (size_t i = 0; i < m->recipient_count; i++) {
-        has_recipient = has_recipient || strcasecmp(c->recipient, m->recipients[i].address) == 0;
+        bool is_meant =
+            c->recipient == NULL || strcasecmp(c->recipient, m->recipients[i].address) == 0;
+        has_recipient = has_recipient || is_meant;
+        has_pending = has_pending || (is_meant && is_pending(&m->recipients[i]));
     }
-    return has_recipient;
+    return has_recipient && has_pending;
 }
 
 static bool list_one(void *ctx, const char *msg_id)
@@ -89,6 +113,9 @@ static bool list_one(void *ctx, const char *msg_id)
             (void)printf("%s  %s  %-8s %s -> %zu recipient%s\n", m.msg_id, when, m.state,
                          m.from[0] != '\0' ? m.from : "<>", m.recipient_count,
                          m.recipient_count == 1 ? "" : "s");
+            if (l->c->is_pending) {
+                print_waiting(&m);
+            }
         }
     }
     fb_ledger_message_deinit(&m);
@@ -158,20 +185,29 @@ static bool tell_history(void *ctx, const char *line)
     int64_t at = json_integer_value(json_object_get(e, "at"));
     const json_t *index = json_object_get(e, "recipient");
     json_int_t i = json_integer_value(index);
-    bool is_known = index != NULL && i >= 0 && (size_t)i < h->m->recipient_count;
+    bool is_known = json_is_integer(index) && i >= 0 && (size_t)i < h->m->recipient_count;
     const char *who = is_known ? h->m->recipients[i].address : "";
     const char *source = json_string_value(json_object_get(e, "source"));
     const char *actor = json_string_value(json_object_get(e, "actor"));
+    const char *event = json_string_value(json_object_get(e, "event"));
+    event =
+        event != NULL ? event : ""; /* watch: what was done, whether or not it changed a state */
+    const char *told = event[0] != '\0' ? event : to;
+    if (!is_known && event[0] != '\0') {
+        who = "somebody else";
+    }
     source = source != NULL ? source : "";
     actor = actor != NULL ? actor : "";
     if (h->list != NULL) {
         (void)json_array_append_new(
-            h->list, json_pack("{s:o,s:o,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
-                               ctl_json_text(who), "to", to, "source", source, "actor", actor));
+            h->list, json_pack("{s:o,s:o,s:s,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
+                               ctl_json_text(is_known ? who : ""), "to", to, "event", event,
+                               "source", source, "actor", actor));
     } else {
         char when[32];
         ctl_time(at, when);
-        (void)printf("      %s  %s%s%s, by %s", when, who, who[0] != '\0' ? ": " : "", to, source);
+        (void)printf("      %s  %s%s%s, by %s", when, who, who[0] != '\0' ? ": " : "", told,
+                     source);
         (void)printf("%s%s%s\n", actor[0] != '\0' ? " (" : "", actor, actor[0] != '\0' ? ")" : "");
     }
     json_decref(e);
@@ -180,8 +216,13 @@ static bool tell_history(void *ctx, const char *line)
 
 static void print_recipient(const struct fb_ledger_recipient *r)
 {
-    (void)printf("    %-40s %s%s%s\n", r->address, r->state,
+    (void)printf("    %-40s %s%s%s", r->address, r->state,
                  r->grant_state[0] != '\0' ? ", access " : "", r->grant_state);
+    if (r->previews > 0 || r->downloads > 0) {
+        (void)printf(", seen %llu, downloaded %llu times", (unsigned long long)r->previews,
+                     (unsigned long long)r->downloads);
+    }
+    (void)printf("%s%s\n", r->two_step[0] != '\0' ? ", two-step login " : "", r->two_step);
 }
 
 static void print_branch(const struct fb_ledger_message *m, uint32_t number)

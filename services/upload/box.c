@@ -84,4 +84,7 @@ const struct storage box_storage = {
     .revoke = box_revoke,
     .purge = box_purge,
     .safe_name = box_safe_name,
+    .events = box_events,
+    .grant_state = box_grant_state,
+    .close_link = box_close_link,
 };

@@ -12,6 +12,7 @@
  *   box_folder.c   parents and the parcel's folder
  *   box_upload.c   files up to 50 MB; box_chunked.c larger ones, in sessions
  *   box_share.c    collaborations, links, watermark; taking them away
+ *   box_events.c   what Box tells afterwards: event streams, grants, links that others made
  *   box_names.c    names as Box takes them
  */
 #ifndef FB_UPLOAD_BOX_H

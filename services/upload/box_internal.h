@@ -43,6 +43,7 @@ struct storage_session {
     char *fresh_folder; /* made by the last create: nobody is in it, nothing lies in it */
     json_t *listing;    /* what lies in listing_folder, while that is known */
     char *listing_folder;
+    char own_id[32];        /* of the service account, once it was asked */
     bool lacks_access_only; /* Box refused is_access_only: the plan has it not */
 };
 
@@ -160,6 +161,13 @@ enum fb_status box_revoke(struct storage_session *s, const struct fb_parcel *par
                           const uint32_t *recipients, size_t count, struct fb_error *err);
 enum fb_status box_purge(struct storage_session *s, const struct fb_parcel *parcel,
                          struct fb_error *err);
+enum fb_status box_events(struct storage_session *s, const char *user, const char *position,
+                          struct storage_events *page_r, struct fb_error *err);
+enum fb_status box_grant_state(struct storage_session *s, const char *user, const char *grant_id,
+                               struct storage_grant_state *state_r, struct fb_error *err);
+enum fb_status box_close_link(struct storage_session *s, const char *user, const char *item_id,
+                              bool is_folder, const char *access, bool *was_open_r,
+                              struct fb_error *err);
 enum fb_status box_safe_name(const char *name, char *const *taken, size_t taken_count,
                              struct fb_buf *out);
 

@@ -3,6 +3,8 @@
  * The storages there are: one line each. */
 #include "services/upload/storage.h"
 
+#include <stdlib.h>
+
 #include "services/upload/box.h"
 
 const struct storage *storage_find(enum fb_storage_type type)
@@ -13,4 +15,11 @@ const struct storage *storage_find(enum fb_storage_type type)
     default:
         return NULL;
     }
+}
+
+void storage_events_deinit(struct storage_events *page)
+{
+    free(page->items);
+    page->items = NULL;
+    page->count = 0;
 }

@@ -32,6 +32,39 @@ struct storage_grant_request {
     const char *address;
 };
 
+/* What happened to an item of ours, as the storage tells it. */
+enum storage_event_kind {
+    STORAGE_EVENT_OTHER,
+    STORAGE_EVENT_PREVIEW,
+    STORAGE_EVENT_DOWNLOAD,
+    STORAGE_EVENT_ACCEPTED, /* an invitation */
+    STORAGE_EVENT_SHARED    /* somebody made or changed a link of the item */
+};
+struct storage_event {
+    enum storage_event_kind kind;
+    char id[65];        /* hex digest of the storage's own id */
+    char item_id[32];   /* "" when the storage does not say */
+    char folder_id[32]; /* the item itself when it is a folder, else the folder it lies in */
+    bool is_folder;
+    bool is_own;       /* done by an account of ours */
+    char actor_id[32]; /* "" unknown */
+    char actor[256];   /* login, "anonymous", or words */
+    int64_t at_ms;     /* 0: not said */
+};
+struct storage_events {
+    struct storage_event *items;
+    size_t count;
+    char position[256]; /* of the next page, as the storage writes it */
+    bool is_end;        /* nothing follows for now */
+};
+void storage_events_deinit(struct storage_events *page);
+/* What the storage says of one grant. */
+struct storage_grant_state {
+    bool is_gone, is_pending;
+    char user_id[32], login[256]; /* "" while nobody accepted */
+    char two_step[8];             /* "on", "off", "" = it does not say */
+};
+
 struct storage {
     const char *type; /* "box" */
     enum fb_status (*open)(const struct fb_policy_storage *storage, const struct fb_config *config,
@@ -62,6 +95,20 @@ struct storage {
      * retention forbids. */
     enum fb_status (*purge)(struct storage_session *session, const struct fb_parcel *parcel,
                             struct fb_error *err);
+    /* One page of what happened, from a position ("0": from the oldest that is kept; "now").  user
+     * "" is the storage's own account.  May be NULL: the storage tells nothing. */
+    enum fb_status (*events)(struct storage_session *session, const char *user,
+                             const char *position, struct storage_events *page_r,
+                             struct fb_error *err);
+    /* One grant as it is now; with events. */
+    enum fb_status (*grant_state)(struct storage_session *session, const char *user,
+                                  const char *grant_id, struct storage_grant_state *state_r,
+                                  struct fb_error *err);
+    /* Ends a link that somebody else made or widened: a file of a parcel has none, the parcel's
+     * folder has what `access` says. was_open_r: it had to be ended or narrowed.  With events. */
+    enum fb_status (*close_link)(struct storage_session *session, const char *user,
+                                 const char *item_id, bool is_folder, const char *access,
+                                 bool *was_open_r, struct fb_error *err);
     /* A file name as this storage takes it, unique among `taken`. */
     enum fb_status (*safe_name)(const char *name, char *const *taken, size_t taken_count,
                                 struct fb_buf *out);

@@ -197,7 +197,7 @@ test('what needs a real Box is at least shell', () => {
 
 /** An offset at which every port of the stack is free, below the kernel's own range. */
 async function freeOffset() {
-  const ports = [16379, 10025, 10026, 10080, 18080, 9101, 9102, 9103, 9104, 9105];
+  const ports = [16379, 10025, 10026, 10080, 18080, 9101, 9102, 9103, 9104, 9105, 9106];
   for (let offset = 1000 + Math.floor(Math.random() * 1000); offset < 14000; offset += 997) {
     const taken = await Promise.all(ports.map((p) => new Promise((resolve) => {
       const server = net.createServer();

@@ -17,7 +17,7 @@ import { ROOT, World, Smtp, binDir, request, waitFor, sleep } from '../support/h
 import { Postfix } from '../support/postfix.mjs';
 
 export const SHARED = process.env.FUMIBAKO_SHARED ?? path.join(ROOT, '../shared');
-export const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke'];
+export const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch'];
 
 /** The Box simulator as a test sees it. */
 class Box {

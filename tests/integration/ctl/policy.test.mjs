@@ -36,7 +36,7 @@ const FINDINGS = {
   ],
   'broken-many.yaml': [
     [3, 'error', 'storages[0].root: unknown key; known: name, type, auth_file, root_folder, users, box_auth, api_url, ' +
-      'upload_url, token_url'],
+      'upload_url, token_url, events'],
     [4, 'error', 'storages[1].name: "box" is there twice'],
     [4, 'error', 'storages[1].url: must be file:///directory or s3://bucket/prefix, is "http://x/"'],
     [5, 'error', 'storages[2]: "name" is missing'],

@@ -12,6 +12,7 @@ static void every_key_reaches_the_policy(void **state)
         parse_good("storages:\n"
                    "  - {name: b, type: box, auth_file: /x/box.json, root_folder: 12, users: [1, "
                    "{id: \"2\", root_folder: \"3\"}],\n"
+                   "     events: enterprise, "
                    "     box_auth: ccg, api_url: \"http://127.0.0.1:1/2.0/\", upload_url: "
                    "\"https://u/\", token_url: \"https://t/t\"}\n"
                    "  - {name: v, type: vault, url: \"s3://bucket/p\", key_file: /x/key}\n"
@@ -49,6 +50,7 @@ static void every_key_reaches_the_policy(void **state)
     assert_string_equal(b->auth_file, "/x/box.json");
     assert_string_equal(b->root_folder, "12");
     assert_string_equal(b->box_auth, "ccg");
+    assert_true(b->follows_enterprise);
     assert_string_equal(b->api_url, "http://127.0.0.1:1/2.0");
     assert_string_equal(b->upload_url, "https://u");
     assert_string_equal(b->token_url, "https://t/t");
@@ -130,6 +132,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_string_equal(p->storages[0].upload_url, "https://upload.box.com/api/2.0");
     assert_string_equal(p->storages[0].token_url, "https://api.box.com/oauth2/token");
     assert_null(p->storages[0].box_auth);
+    assert_false(p->storages[0].follows_enterprise);
     assert_true(p->passes_delivery_reports && p->passes_encrypted && !p->passes_auto_replies);
     assert_string_equal(p->notices.language, "auto");
     assert_string_equal(p->notices.organisation, "");
@@ -240,6 +243,8 @@ static void errors_of_storages(void **state)
          "root_folder: must be a Box id (digits), is \"/mail\""},
         {"auth kind", "- {name: b, type: box, auth_file: a, box_auth: oauth}\n", 1,
          "box_auth: must be one of jwt, ccg"},
+        {"event stream", "- {name: b, type: box, auth_file: a, events: all}\n", 1,
+         "events: must be one of user, enterprise"},
         {"users no list", "- {name: b, type: box, auth_file: a, users: 12}\n", 1,
          "users: must be a list"},
         {"user no id", "- {name: b, type: box, auth_file: a, users: [joe]}\n", 1,

@@ -237,6 +237,20 @@ static void a_recall_while_the_upload_ends_always_leads_to_one_revoke_job(void *
     (void)pthread_barrier_destroy(&race.start);
 }
 
+/* The history is the proof of who opened what: a recall adds to it. */
+static void a_recall_keeps_the_history(void **state)
+{
+    (void)state;
+    struct fb_job job = planned(1);
+    char key[64];
+    (void)snprintf(key, sizeof(key), "fb:{s0}:h:%s-0", job.msg_id);
+    for (int i = 0; i < 1500; i++) {
+        assert_int_equal(redis_fixture_int(&q.redis, "RPUSH", key, "{}", NULL), i + 1);
+    }
+    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
+    assert_int_equal(redis_fixture_int(&q.redis, "LLEN", key, NULL), 1501);
+}
+
 int main(void)
 {
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, queue_test_wipe, queue_test_close)
@@ -245,6 +259,7 @@ int main(void)
         PROMISE(what_is_out_is_told_and_stays_claimed),
         PROMISE(a_recall_before_the_parcel_follows_its_upload),
         PROMISE(restore_takes_the_mark_away),
+        PROMISE(a_recall_keeps_the_history),
         PROMISE(of_recall_and_sending_exactly_one_wins),
         PROMISE(a_recall_while_the_upload_ends_always_leads_to_one_revoke_job),
     };

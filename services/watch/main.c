@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako-watch: follows what the storages tell about parcels: opened, downloaded, accepted,
+ * shared on. */
+#include "common/service.h"
+#include "services/watch/service.h"
+
+#define METRICS_PORT 9106
+
+int main(int argc, char **argv)
+{
+    const struct fb_service service = {.name = "watch",
+                                       .metrics_port = METRICS_PORT,
+                                       .init = watch_init,
+                                       .run = watch_run,
+                                       .deinit = watch_deinit};
+    return fb_service_main(&service, argc, argv);
+}
