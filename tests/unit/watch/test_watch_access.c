@@ -235,9 +235,9 @@ static void a_page_over_several_shards_counts_each_event_once(void **state)
         fb_parcel_id_make(msg, 0, parcels[i]);
         int shard = fb_redis_shard(r, msg);
         used[shard]++;
-        (void)snprintf(key, sizeof key, "fb:{s%d}:p:%s", shard, parcels[i]);
+        (void)snprintf(key, sizeof key, "fb:{s%d}:p:%.32s", shard, parcels[i]);
         command("HSET", key, "storage", "box");
-        (void)snprintf(key, sizeof key, "fb:{s%d}:g:%s", shard, parcels[i]);
+        (void)snprintf(key, sizeof key, "fb:{s%d}:g:%.32s", shard, parcels[i]);
         command("HSET", key, "0", "active|7|1||upload");
         (void)snprintf(key, sizeof key, "fb:{s%d}:f:%u", shard, i);
         command("HSET", key, "box", parcels[i]);
@@ -269,7 +269,7 @@ static void a_page_over_several_shards_counts_each_event_once(void **state)
         assert_true(fb_parcel_id_split(parcels[i], msg, &branch));
         int shard = fb_redis_shard(r, msg);
         assert_int_equal(got[i], shard == 0 ? FB_EVENT_CHANGED : FB_EVENT_KNOWN);
-        (void)snprintf(key, sizeof key, "fb:{s%d}:h:%s", shard, parcels[i]);
+        (void)snprintf(key, sizeof key, "fb:{s%d}:h:%.32s", shard, parcels[i]);
         assert_int_equal(number("LLEN", key, NULL), 1);
     }
     for (int shard = 1; shard < 3; shard++) {
