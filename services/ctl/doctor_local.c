@@ -61,7 +61,8 @@ void doctor_spool_key(struct doctor *d)
                        "-base64 32) > FILE; chmod 600 "
                        "FILE";
     char folder[] = "/tmp/fumibako-doctor-XXXXXX";
-    static const char *const parts[] = {"segments", "large", "objects", "journal", "manifests"};
+    static const char *const parts[] = {"segments", "large",     "objects",
+                                        "journal",  "manifests", "spool.id"};
     char url[80];
     struct fb_error err = {0};
     struct fb_spool *spool = NULL;
@@ -84,7 +85,7 @@ void doctor_spool_key(struct doctor *d)
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char path[120];
         (void)snprintf(path, sizeof path, "%s/s/%s", folder, parts[i]);
-        (void)rmdir(path);
+        (void)remove(path);
     }
     (void)snprintf(url, sizeof url, "%s/s", folder);
     (void)rmdir(url);
