@@ -159,7 +159,7 @@ test('installing: programs, keys and the sample configuration pass their checks,
   fs.mkdirSync(`${dir}/bin`);
   const script = marked('run', 'install').map((b) => local(b.text)).join('');
   const r = run(script, { env: { PATH: `${dir}/bin:${process.env.PATH}`, FUMIBAKO_CONFIG: `${dir}/etc/fumibako.yaml` } });
-  assert.equal(r.stdout.match(/the configuration is good/g)?.length, 6, r.all);
+  assert.equal(r.stdout.match(/the configuration is good/g)?.length, 7, r.all);
   const keys = fs.readFileSync(`${dir}/etc/spool.key`, 'utf8').trim().split('\n').map((l) => l.split(':')[0]);
   assert.deepEqual(keys, ['k2', 'k1']);
 });
