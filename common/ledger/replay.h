@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Replay: everything in the spool that Redis does not know is enqueued again.  Run by ingest at its start and when the
- * epoch changed (Redis was wiped), and by `fumibako spool replay`.  Safe to run anywhere, any number of times: the
+ * Replay: everything in the spool that Redis does not know is enqueued again.  Run by `fumibako spool replay` and
+ * `ledger rebuild`; ingest has a replay of its own, which works in batches beside its traffic
+ * (services/ingest/replay.c).  Safe to run anywhere, any number of times: the
  * enqueue script takes each message once. */
 #ifndef FB_COMMON_LEDGER_REPLAY_H
 #define FB_COMMON_LEDGER_REPLAY_H
