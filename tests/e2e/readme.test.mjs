@@ -12,11 +12,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT, binDir } from '../support/harness.mjs';
+import { ROOT, binDir, freeOffset } from '../support/harness.mjs';
 
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const READMES = { 'README.md': read('README.md'), 'README.ja.md': read('README.ja.md') };
@@ -194,20 +193,6 @@ test('what needs a real Box is at least shell', () => {
     assert.equal(r.status, 0, r.stderr);
   }
 });
-
-/** An offset at which every port of the stack is free, below the kernel's own range. */
-async function freeOffset() {
-  const ports = [16379, 10025, 10026, 10080, 18080, 9101, 9102, 9103, 9104, 9105, 9106];
-  for (let offset = 1000 + Math.floor(Math.random() * 1000); offset < 14000; offset += 997) {
-    const taken = await Promise.all(ports.map((p) => new Promise((resolve) => {
-      const server = net.createServer();
-      server.once('error', () => resolve(true));
-      server.listen(p + offset, '127.0.0.1', () => server.close(() => resolve(false)));
-    })));
-    if (!taken.includes(true)) return offset;
-  }
-  throw new Error('no ports are free');
-}
 
 test('quickstart ends with a notice, twice, and the stack answers the commands of the README', async (t) => {
   const dir = temporary(t);

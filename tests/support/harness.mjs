@@ -65,6 +65,25 @@ export async function freePorts(count) {
   return ports;
 }
 
+/** The ports of deploy/local at its offset 0. */
+const LOCAL_PORTS = [16379, 10025, 10026, 10080, 18080, 8081, 9101, 9102, 9103, 9104, 9105, 9106, 9108];
+
+/** A --port-offset for deploy/local at which all its ports are free, and none is one of `avoid`. */
+export async function freeOffset(avoid = []) {
+  for (let tries = 0; tries < 100; tries++) {
+    const offset = 1000 + randomBytes(2).readUInt16LE() % 12500; // all of them below LAST_PORT
+    const ports = LOCAL_PORTS.map((p) => p + offset);
+    if (ports.some((p) => avoid.includes(p))) continue;
+    const taken = await Promise.all(ports.map((p) => new Promise((resolve) => {
+      const server = net.createServer();
+      server.once('error', () => resolve(true));
+      server.listen(p, '127.0.0.1', () => server.close(() => resolve(false)));
+    })));
+    if (!taken.includes(true)) return offset;
+  }
+  throw new Error('no ports are free');
+}
+
 export const freePort = async () => (await freePorts(1))[0];
 
 /** Repeats fn until it gives something truthy; exceptions count as "not yet". */
