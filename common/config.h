@@ -19,7 +19,7 @@ struct fb_string_list {
 
 struct fb_config {
     struct {
-        char *url; /* redis://[user:password@]host:port/db, rediss:// where hiredis has TLS */
+        char *url; /* one server, sentinels or a cluster: common/redis_url.h */
         int64_t shards;
         char *password;
     } redis;
@@ -39,6 +39,7 @@ struct fb_config {
         int64_t spool_max;  /* bytes of spool at most; 0 = only high_water */
         int64_t max_connections, max_connections_per_client;
         int64_t command_timeout_ms; /* RFC 5321 4.5.3.2.7: at least 5 minutes */
+        int64_t sweep_after_ms; /* open messages without progress for so long are looked after */
         char *name; /* segment writer's name (stable per pod); default: the host's name */
     } ingest;
     struct {

@@ -16,13 +16,14 @@
 
 const struct fb_config_row fb_config_rows[] = {
     {"redis", "url", FB_CT_STRING, AT(redis, url), "redis://127.0.0.1:6379/0", 0, 0, NULL,
-     "Redis 7 or later; rediss:// where hiredis has TLS (Debian 13)"},
+     "Redis 7 or later, also redis+sentinel://h1,h2,h3/name/db and redis+cluster://h1,h2,h3; "
+     "rediss for TLS, where hiredis has it (Debian 13)"},
     {"redis", "shards", FB_CT_INT, AT(redis, shards), "1", 1, 1024, NULL,
      "hash tags that messages are spread over; fixed for the life of an installation"},
     {"redis", "password", FB_CT_SECRET, AT(redis, password), NULL, 0, 0, NULL,
      "password, where it should not stand in the URL"},
     {"spool", "url", FB_CT_STRING, AT(spool, url), "file:///var/lib/fumibako/spool", 0, 0, NULL,
-     "where messages in flight lie, encrypted"},
+     "where messages in flight lie, encrypted: file:///FOLDER, or s3://BUCKET/PREFIX"},
     {"spool", "key_file", FB_CT_STRING, AT(spool, key_file), "/etc/fumibako/spool.key", 0, 0, NULL,
      "keys that wrap the messages' keys, one `id:base64` a line; the first one seals"},
     {"ingest", "smtp", FB_CT_ADDRESS, AT(ingest, smtp), "127.0.0.1:10025", 0, 0, NULL,
@@ -55,6 +56,8 @@ const struct fb_config_row fb_config_rows[] = {
      "600", 1, 20000, NULL, "of them from one address"},
     {"ingest", "command_timeout", FB_CT_DURATION, AT(ingest, command_timeout_ms), "5m", SECOND,
      HOUR, NULL, "wait for a command or for a block of data (RFC 5321 4.5.3.2.7: five minutes)"},
+    {"ingest", "sweep_after", FB_CT_DURATION, AT(ingest, sweep_after_ms), "10m", SECOND, 7 * DAY,
+     NULL, "an open message without progress for so long is looked for in the queues"},
     {"ingest", "name", FB_CT_STRING, AT(ingest, name), NULL, 0, 0, NULL,
      "name of this writer in the spool, stable over restarts; empty = the host's name"},
     {"render", "concurrency", FB_CT_INT, AT(render, concurrency), "2", 1, 256, NULL,

@@ -121,12 +121,15 @@ static void set_all(struct flight *f, const struct group *g, enum fb_status s)
     }
 }
 
+/* False: Redis is away for this call.  In a cluster it may be one node of several: the calls of the
+ * other shards are sent and fetched all the same. */
 static bool note_connection(struct flight *f, enum fb_status s)
 {
     if (s == FB_NETWORK || s == FB_CONFIG) {
         f->connection = s;
+        return false;
     }
-    return f->connection == FB_OK;
+    return true;
 }
 
 /* Why a call could not be built is told when its messages are repeated. */
@@ -134,9 +137,6 @@ static void send_group(struct flight *f, struct group *g)
 {
     struct fb_call c;
     struct fb_error own = {.status = FB_OK};
-    if (f->connection != FB_OK) {
-        return;
-    }
     fb_call_init(&c);
     enum fb_status s = group_call(f, g, &c, &own);
     g->is_refused = s != FB_OK;
@@ -144,7 +144,10 @@ static void send_group(struct flight *f, struct group *g)
         s = fb_redis_append_script(f->r, fb_script_get(FB_SCRIPT_ENQUEUE), false, c.key_count,
                                    c.keys, c.arg_count, c.args, f->err);
         g->is_sent = s == FB_OK;
-        g->is_refused = s != FB_OK && note_connection(f, s);
+        g->is_refused = s != FB_OK && note_connection(f, s) && fb_status_class(s) != FB_CLASS_RETRY;
+        if (!g->is_sent && !g->is_refused) {
+            set_all(f, g, s);
+        }
     }
     fb_call_deinit(&c);
 }
@@ -153,7 +156,7 @@ static void fetch_group(struct flight *f, struct group *g)
 {
     redisReply *reply = NULL;
     struct fb_error own = {.status = FB_OK};
-    if (!g->is_sent || f->connection != FB_OK) {
+    if (!g->is_sent) {
         return;
     }
     enum fb_status s = fb_redis_fetch(f->r, &reply, &own);
@@ -191,7 +194,7 @@ static enum fb_status call_now(struct flight *f, const struct group *g)
 
 static void repeat_group(struct flight *f, const struct group *g)
 {
-    for (size_t i = 0; i < g->count && f->connection == FB_OK; i++) {
+    for (size_t i = 0; i < g->count; i++) {
         if (!g->is_refused && f->status[g->index[i]] != FB_BUG) {
             continue;
         }
@@ -199,7 +202,9 @@ static void repeat_group(struct flight *f, const struct group *g)
         enum fb_status s = call_now(f, &alone);
         if (s != FB_OK) {
             set_all(f, &alone, s);
-            (void)note_connection(f, s);
+            if (!note_connection(f, s)) {
+                return; /* the others of this shard would fare no better */
+            }
         }
     }
 }
@@ -224,9 +229,6 @@ static enum fb_status fly(struct flight *f)
         if (groups[i].is_refused || groups[i].has_rest) {
             repeat_group(f, &groups[i]);
         }
-    }
-    for (size_t i = 0; i < f->count && f->connection != FB_OK; i++) {
-        f->status[i] = f->status[i] == FB_NETWORK ? f->connection : f->status[i];
     }
     return f->connection;
 }

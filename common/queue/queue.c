@@ -49,6 +49,8 @@
 enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
 {
     int shards = fb_redis_shard_count(r);
+    enum fb_status failed =
+        FB_OK; /* of one node: the streams of the others are made all the same */
     for (int shard = 0; shard < shards; shard++) {
         for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
             char key[FB_KEY_SIZE];
@@ -61,11 +63,11 @@ enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
             if (s == FB_OK) {
                 freeReplyObject(reply);
             } else if (!fb_redis_error_is(&own, "BUSYGROUP")) {
-                return fb_error_set(err, s, "make group of %s: %s", key, own.text);
+                failed = fb_error_set(err, s, "make group of %s: %s", key, own.text);
             }
         }
     }
-    return FB_OK;
+    return failed;
 }
 
 enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job, const struct fb_ops *ops,

@@ -40,7 +40,8 @@ struct fb_claim {
 FB_MUST_USE enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err);
 
 /* Adds first jobs (render) for messages, pipelined: per message FB_OK, or FB_EXISTS when it is known already
- * (replay).  ops[i] (may be NULL) are carried out with it.  The call's status is that of the connection. */
+ * (replay).  ops[i] (may be NULL) are carried out with it.  The call's status is that of the connection;
+ * in a cluster, FB_NETWORK when one node of several is away: the statuses of the others' messages hold. */
 FB_MUST_USE enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
                                             const struct fb_ops *const *ops, size_t count,
                                             enum fb_status *status_r, struct fb_error *err);

@@ -288,6 +288,8 @@ enum fb_status fb_queue_touch(struct fb_redis *r, const char *consumer,
                               const struct fb_claim *claims, size_t count, struct fb_error *err)
 {
     int64_t lost = 0;
+    enum fb_status failed =
+        FB_OK; /* of one node: the claims on the others are touched all the same */
     for (int shard = 0; shard < fb_redis_shard_count(r); shard++) {
         for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
             struct fb_call c;
@@ -313,9 +315,12 @@ enum fb_status fb_queue_touch(struct fb_redis *r, const char *consumer,
             }
             fb_call_deinit(&c);
             if (s != FB_OK && s != FB_LOST) {
-                return s;
+                failed = s;
             }
         }
+    }
+    if (failed != FB_OK) {
+        return failed;
     }
     return lost == 0 ? FB_OK
                      : fb_error_set(err, FB_LOST,
@@ -363,6 +368,7 @@ enum fb_status fb_queue_forget(struct fb_redis *r, enum fb_stage stage, const ch
 enum fb_status fb_queue_sweep(struct fb_redis *r, enum fb_stage stage, const char *consumer,
                               int64_t idle_ms, struct fb_error *err)
 {
+    enum fb_status failed = FB_OK;
     for (int shard = 0; shard < fb_redis_shard_count(r); shard++) {
         struct fb_call c;
         fb_call_init(&c);
@@ -377,8 +383,8 @@ enum fb_status fb_queue_sweep(struct fb_redis *r, enum fb_stage stage, const cha
         }
         fb_call_deinit(&c);
         if (s != FB_OK && s != FB_LOST) {
-            return s;
+            failed = s;
         }
     }
-    return FB_OK;
+    return failed;
 }

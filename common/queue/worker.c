@@ -354,14 +354,16 @@ static void *beat(void *arg)
 
 static enum fb_status promote_all(struct keeper *k, struct fb_error *err)
 {
-    enum fb_status s = FB_OK;
-    for (int shard = 0; s == FB_OK && shard < k->worker->shards; shard++) {
+    enum fb_status failed = FB_OK; /* of one node: the others go on */
+    for (int shard = 0; shard < k->worker->shards; shard++) {
+        enum fb_status s = FB_OK;
         size_t count = PROMOTE_MAX;
         for (int round = 0; s == FB_OK && count == PROMOTE_MAX && round < 20; round++) {
             s = fb_queue_promote(k->redis, k->worker->w->stage, shard, PROMOTE_MAX, &count, err);
         }
+        failed = s != FB_OK ? s : failed;
     }
-    return s;
+    return failed;
 }
 
 static void *promote(void *arg)

@@ -80,7 +80,17 @@ struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t
 void fb_spool_piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *piece);
 void fb_spool_large_name(const struct fb_spool_in *in, const char *suffix,
                          char name[FB_SPOOL_NAME_SIZE]);
+/* remote_writer.c: the same for a bucket; batch: what waits, in order. */
+void fb_remote_commit_small(struct fb_spool_writer *writer, struct fb_spool_in *batch);
+void fb_remote_commit_large(struct fb_spool_writer *writer, struct fb_spool_in *batch);
 /* writer.c */
+bool fb_spool_in_is_small(const struct fb_spool_in *in);
+/* Gives every small message of the batch its place from the writer's offset on; the end of it. */
+uint64_t fb_spool_writer_place(struct fb_spool_writer *writer, struct fb_spool_in *batch);
+/* Ends the header of a small message that has its place; the padding behind its envelope. */
+struct fb_slice fb_spool_writer_finish(const struct fb_spool_writer *writer, struct fb_spool_in *in,
+                                       uint64_t batch_end);
+void fb_spool_writer_fail_small(struct fb_spool_in *batch, enum fb_status status);
 void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in *in);
 
 #endif

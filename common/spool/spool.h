@@ -17,7 +17,9 @@
  * wrapped key and gives its blocks back to the file system, so it is unreadable even where a backup
  * of the segment exists without the key.
  *
- * An S3 spool is another implementation of the same calls.
+ * s3://BUCKET/PREFIX holds the same in objects, behind the same calls (s3.md): a commit is an
+ * object, erasures are noted in erased/ and carried out when the segment is tidied, so that another
+ * process may open an erased message until it reads the notes with its next scan.
  */
 #ifndef FB_COMMON_SPOOL_SPOOL_H
 #define FB_COMMON_SPOOL_SPOOL_H
@@ -31,7 +33,8 @@
 
 struct fb_spool;
 
-/* Opens (and makes, mode 0700) the spool of url, with the keys of key_file: lines "<id>:<base64 of
+/* Opens (and makes, mode 0700) the spool of url (file:///FOLDER or s3://BUCKET/PREFIX, see
+ * common/s3/s3.h for credentials), with the keys of key_file: lines "<id>:<base64 of
  * 32 bytes>", the first one seals, all of them open (rotation: put the new key first).  The key
  * file must not be readable by others.  FB_CONFIG for a bad url or key file, FB_IO. */
 FB_MUST_USE enum fb_status fb_spool_open(const char *url, const char *key_file,

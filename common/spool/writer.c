@@ -85,18 +85,18 @@ static void choose_way(struct fb_spool_writer *writer, uint64_t len)
     }
 }
 
-static bool is_small(const struct fb_spool_in *in)
+bool fb_spool_in_is_small(const struct fb_spool_in *in)
 {
     return in->failed == FB_OK && in->fd < 0;
 }
 
 /* Gives every small message its place; returns the end of the batch. */
-static uint64_t place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
+uint64_t fb_spool_writer_place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
 {
     uint64_t at = writer->offset;
     struct fb_spool_in *last = NULL;
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
-        if (is_small(in)) {
+        if (fb_spool_in_is_small(in)) {
             in->offset = at;
             at += in->record_len;
             at = (at + FB_SPOOL_ALIGN - 1) / FB_SPOOL_ALIGN * FB_SPOOL_ALIGN;
@@ -113,11 +113,21 @@ static uint64_t place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
 static uint64_t end_of(const struct fb_spool_in *in, uint64_t batch_end)
 {
     for (const struct fb_spool_in *next = in->next; next != NULL; next = next->next) {
-        if (is_small(next)) {
+        if (fb_spool_in_is_small(next)) {
             return next->offset;
         }
     }
     return batch_end;
+}
+
+struct fb_slice fb_spool_writer_finish(const struct fb_spool_writer *writer, struct fb_spool_in *in,
+                                       uint64_t batch_end)
+{
+    uint64_t least = in->record_len;
+    in->record_len = end_of(in, batch_end) - in->offset;
+    fb_spool_header_finish(in->header, in->record_len, writer->offset);
+    size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
+    return fb_slice_of(fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
 }
 
 static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch, uint64_t end)
@@ -125,28 +135,25 @@ static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch
     struct out o = {.fd = writer->fd, .offset = writer->offset, .stage = writer->stage};
     choose_way(writer, end - writer->offset);
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
-        if (!is_small(in)) {
+        if (!fb_spool_in_is_small(in)) {
             continue;
         }
-        uint64_t least = in->record_len;
-        in->record_len = end_of(in, end) - in->offset;
-        fb_spool_header_finish(in->header, in->record_len, writer->offset);
+        struct fb_slice pad = fb_spool_writer_finish(writer, in, end);
         put(&o, in->header, FB_SPOOL_HEADER);
         for (const struct fb_spool_piece *p = in->first; p != NULL; p = p->next) {
             put(&o, p->bytes, p->len);
         }
         put(&o, in->envelope, (size_t)in->envelope_len + FB_TAG_SIZE);
-        size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
-        put(&o, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
+        put(&o, pad.ptr, pad.len);
     }
     flush(&o);
     return o.error;
 }
 
-static void fail_small(struct fb_spool_in *batch, enum fb_status status)
+void fb_spool_writer_fail_small(struct fb_spool_in *batch, enum fb_status status)
 {
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
-        if (is_small(in)) {
+        if (fb_spool_in_is_small(in)) {
             in->failed = status;
         }
     }
@@ -167,7 +174,7 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
 {
     bool is_any = false;
     for (struct fb_spool_in *in = batch; in != NULL && !is_any; in = in->next) {
-        is_any = is_small(in);
+        is_any = fb_spool_in_is_small(in);
     }
     if (!is_any) {
         return;
@@ -178,13 +185,13 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
             fb_spool_log_new(writer->spool->segments_fd, writer->name, ".seg", FB_SPOOL_SEGMENT,
                              writer->segment, &writer->fd, NULL);
         if (status != FB_OK) {
-            fail_small(batch, status);
+            fb_spool_writer_fail_small(batch, status);
             return;
         }
         writer->is_new = true;
         writer->is_direct = false;
     }
-    uint64_t end = place(writer, batch);
+    uint64_t end = fb_spool_writer_place(writer, batch);
     int e = write_batch(writer, batch, end);
     if (e == 0 && fdatasync(writer->fd) != 0) {
         e = errno;
@@ -193,7 +200,7 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
         e = errno;
     }
     if (e != 0) {
-        fail_small(batch, fb_spool_errno_status(e));
+        fb_spool_writer_fail_small(batch, fb_spool_errno_status(e));
         abandon(writer);
         return;
     }
@@ -276,8 +283,13 @@ static void *run(void *arg)
         if (batch == NULL) {
             break;
         }
-        commit_large(writer, batch);
-        commit_small(writer, batch);
+        if (writer->spool->remote != NULL) {
+            fb_remote_commit_small(writer, batch); /* first: large ones take their time */
+            fb_remote_commit_large(writer, batch);
+        } else {
+            commit_large(writer, batch);
+            commit_small(writer, batch);
+        }
         tell(writer, batch);
     }
     fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);

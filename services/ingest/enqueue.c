@@ -23,6 +23,7 @@
 #define EPOCH_EVERY_MS   1000
 #define SWEEP_EVERY_MS   60000
 #define SWEEP_SHARE      50 /* a sweep may take one part in so many of the time */
+#define EARLY_SHARE      5  /* the same, when Redis may have forgotten something */
 #define LOWER_PRIORITY   10
 #define RETRY_MS         200
 #define PAUSE_BATCHES    8        /* of fresh mail between two batches of a replay */
@@ -44,7 +45,9 @@ struct enqueuer {
     /* the thread's own */
     char (*epochs)[FB_ID_SIZE]; /* by shard */
     int64_t epoch_next_ms, sweep_next_ms;
-    bool is_away; /* said so in the log */
+    int64_t early_next_ms; /* no sweep before, whatever happened */
+    uint64_t connections;  /* to Redis, at the last replay */
+    bool is_away;          /* said so in the log */
 };
 
 void pending_free(struct pending *p)
@@ -101,11 +104,20 @@ static size_t take_batch(struct enqueuer *e, struct pending **items)
     return n;
 }
 
-/* Back to the front, in their order: the oldest mail first. */
+/* Back to the front, in their order: the oldest mail first.  With several shards to the end: they
+ * may be on several nodes, and what waits for one must not keep the others' mail waiting. */
 static void put_back(struct enqueuer *e, struct pending **items, size_t n)
 {
+    bool is_to_end = fb_redis_shard_count(e->redis) > 1;
     (void)pthread_mutex_lock(&e->lock);
-    for (size_t i = n; i-- > 0;) {
+    for (size_t i = 0; is_to_end && i < n; i++) {
+        items[i]->next = NULL;
+        *e->end = items[i];
+        e->end = &items[i]->next;
+        e->count++;
+        e->recipients += items[i]->envelope.recipient_count;
+    }
+    for (size_t i = is_to_end ? 0 : n; i-- > 0;) {
         items[i]->next = e->first;
         if (e->first == NULL) {
             e->end = &items[i]->next;
@@ -159,7 +171,7 @@ static bool send_batch(struct enqueuer *e, size_t *sent_r)
     put_back(e, later, later_count);
     fb_metric_add("fumibako_messages_enqueued_total", NULL, (double)done);
     note_redis(e, s != FB_OK ? s : later_count > 0 ? FB_AGAIN : FB_OK, &err);
-    return s == FB_OK && later_count == 0;
+    return done > 0 || (s == FB_OK && later_count == 0); /* one node of several may be away */
 }
 
 /* ---- finding what Redis does not know ---- */
@@ -220,10 +232,12 @@ static void replay(struct enqueuer *e, bool is_sweep)
     (void)pthread_mutex_lock(&e->lock);
     e->needs_replay = false;
     (void)pthread_mutex_unlock(&e->lock);
+    e->connections = fb_redis_connections(e->redis);
     enum fb_status s = replay_run(e->spool, e->redis, e->ttl_ms, on_replay_pause, e, &result, &err);
     int64_t took = fb_mono_ms() - begun;
     int64_t pause = took * SWEEP_SHARE > SWEEP_EVERY_MS ? took * SWEEP_SHARE : SWEEP_EVERY_MS;
     e->sweep_next_ms = fb_mono_ms() + pause;
+    e->early_next_ms = fb_mono_ms() + took * EARLY_SHARE;
     fb_metric_add("fumibako_messages_enqueued_total", NULL, (double)result.enqueued);
     fb_metric_set("fumibako_spool_damaged", NULL, (double)result.damaged);
     if (s != FB_OK) {
@@ -263,6 +277,10 @@ static void look_after(struct enqueuer *e)
     }
     if (s != FB_OK) {
         return;
+    }
+    /* A fail-over, or a restart, may have cost the last writes: not to be waited for. */
+    if (fb_redis_connections(e->redis) != e->connections && e->sweep_next_ms > e->early_next_ms) {
+        e->sweep_next_ms = e->early_next_ms;
     }
     bool is_sweep = !is_owed(e);
     if (!is_sweep || now >= e->sweep_next_ms) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Threads: the SMTP loop (the main thread), two of HTTP, the spool's committer, the enqueue thread,
- * and the housekeeper of this file, which does what may take long: measuring and tidying the spool.
+ * the sweeper, and the housekeeper of this file, which does what may take long: measuring and
+ * tidying the spool.
  */
 #include "ingest.h"
 
@@ -21,6 +22,7 @@
 #include "http.h"
 #include "netlist.h"
 #include "smtp_server.h"
+#include "sweeper.h"
 #include "tls.h"
 
 #define MEASURE_EVERY_MS 1000
@@ -36,6 +38,7 @@ struct ingest {
     struct tls *tls;
     struct fb_spool *spool;
     struct enqueuer *enqueuer;
+    struct sweeper *sweeper;
     struct acceptor *acceptor;
     struct smtp_server *smtp;
     struct http_server *http;
@@ -139,6 +142,9 @@ static enum fb_status start(struct ingest *in, struct fb_error *err)
         s = enqueuer_new(config, in->spool, &in->enqueuer, err);
     }
     if (s == FB_OK) {
+        s = sweeper_new(config, in->spool, &in->sweeper, err);
+    }
+    if (s == FB_OK) {
         s = acceptor_new(config, in->spool, in->enqueuer, &in->acceptor, err);
     }
     if (s == FB_OK) {
@@ -195,6 +201,7 @@ void ingest_deinit(void *ctx)
     if (in->has_housekeeper) {
         (void)pthread_join(in->housekeeper, NULL);
     }
+    sweeper_free(&in->sweeper);
     http_server_free(&in->http);
     /* Commits of sessions whose peer has gone are still answered into the void: first the
      * committer, then them. */

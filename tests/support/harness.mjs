@@ -255,11 +255,12 @@ export class Redis {
     this.port = port;
     this.url = `redis://127.0.0.1:${port}/0`;
     this.client = null;
+    this.always = []; // arguments of each start
   }
 
   async start(extra = []) {
     this.process = spawn('redis-server', ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.dir,
-      '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...extra], { stdio: 'ignore' });
+      '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...this.always, ...extra], { stdio: 'ignore' });
     this.exited = once(this.process, 'exit');
     await waitFor(async () => (await this.command('PING')) === 'PONG', { what: 'redis-server' });
   }
@@ -430,21 +431,42 @@ export class World {
 
   async startRedis(extra = []) {
     this.redis ??= new Redis(this.dir, this.ports.redis);
+    if (this.usesAcl) this.redis.always = ['--aclfile', this.#aclFile()];
     await this.redis.start(extra);
     return this.redis;
   }
 
+  /** FB_REDIS_ACL=1: each program is a user of deploy/redis/users.acl.sample; what is refused fails the test. */
+  get usesAcl() { return process.env.FB_REDIS_ACL === '1'; }
+
+  #aclFile() {
+    const file = path.join(this.dir, 'users.acl');
+    const sample = fs.readFileSync(path.join(ROOT, 'deploy/redis/users.acl.sample'), 'utf8');
+    fs.writeFileSync(file, sample.replace('user default off', 'user default on nopass ~* &* +@all'));
+    return file;
+  }
+
+  async #checkAcl() {
+    const refused = (await this.redis.command('ACL', 'LOG')).map((e) => {
+      const of = (key) => e[e.indexOf(key) + 1];
+      return `${of('username')}: ${of('reason')} ${of('object')} (${of('context')})`;
+    }).filter((line) => line.startsWith('fumibako-'));
+    if (refused.length > 0) throw new Error(`deploy/redis/users.acl.sample refuses:\n${[...new Set(refused)].join('\n')}`);
+  }
+
   /** The configuration as it would be written for a service; overrides: {section: {key: value}}. */
   config(service, overrides = {}) {
+    const who = service === 'ctl' ? 'operator' : service;
+    const user = this.usesAcl ? `fumibako-${who}:CHANGE-ME-${who}@` : '';
     const config = {
-      redis: { url: `redis://127.0.0.1:${this.ports.redis}/0` },
+      redis: { url: `redis://${user}127.0.0.1:${this.ports.redis}/0` },
       spool: { url: `file://${this.spoolDir}`, key_file: this.keyFile },
       ingest: { smtp: `127.0.0.1:${this.ports.smtp}`, lmtp: `127.0.0.1:${this.ports.lmtp}`,
         http: `127.0.0.1:${this.ports.http}`, token: this.token, name: 'test', high_water: '99%' },
       rewrite: { relay: `smtp://127.0.0.1:${this.ports.relay}`, key: 'k'.repeat(40) },
       console: { listen: `127.0.0.1:${this.ports.console}` },
       portal: { listen: `127.0.0.1:${this.ports.portal}`, public_url: `http://127.0.0.1:${this.ports.portal}` },
-      metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service}`]}` },
+      metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service === 'ctl' ? 'ingest' : service}`]}` },
       policy: { source: 'redis', cache: path.join(this.dir, 'policy') },
       log: { level: 'info', format: 'json' },
     };
@@ -493,9 +515,15 @@ export class World {
         await once(child, 'exit');
       }
     }
+    let refusal = null;
+    if (this.usesAcl && this.redis?.process?.exitCode === null) await this.#checkAcl().catch((e) => { refusal = e; });
     await this.redis?.stop();
     for (const fn of this.cleanups.reverse()) await fn();
     process.off('exit', this.#onExit);
     fs.rmSync(this.dir, { recursive: true, force: true });
+    if (refusal) { // also where the test failed already: this may be why
+      console.log(refusal.message);
+      throw refusal;
+    }
   }
 }

@@ -112,7 +112,7 @@ test('a message that was recalled before upload is never stored', async (t) => {
   const stage = await Stage.create(t, { start: [] });
   const message = await stage.seed();
   const config = path.join(stage.world.dir, 'ctl.yaml');
-  fs.writeFileSync(config, JSON.stringify(stage.world.config('upload', { policy: { source: `file:${stage.policyFile}` } })), { mode: 0o600 });
+  fs.writeFileSync(config, JSON.stringify(stage.world.config('ctl', { policy: { source: `file:${stage.policyFile}` } })), { mode: 0o600 });
   const r = await run('fumibako', ['--config', config, 'message', 'recall', message.id], '');
   assert.equal(r.code, 0, r.stderr + r.stdout);
   await stage.start('upload');
