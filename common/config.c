@@ -367,6 +367,24 @@ static enum fb_status read_environment(struct fb_config *c, struct fb_error *err
     return s;
 }
 
+/* scheme://host[:port] and nothing behind it: links are made by putting a path there, and browsers' Origin is
+ * compared with it. */
+static bool is_origin(const char *url)
+{
+    size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+    const char *host = url + scheme;
+    size_t len = strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+    if (host[0] == '[') {
+        len = 1 + strspn(host + 1, "0123456789abcdef:.");
+        len = host[len] == ']' ? len + 1 : 0;
+    }
+    const char *rest = host + len;
+    int64_t port = 0;
+    return scheme > 0 && len > 0 && len < 256 &&
+           (rest[0] == '\0' || (rest[0] == ':' && rest[1] >= '0' && rest[1] <= '9' &&
+                                fb_parse_int(rest + 1, &port) && port > 0 && port <= 65535));
+}
+
 /* What one key alone cannot tell. */
 static enum fb_status check_together(const struct fb_config *c, struct fb_error *err)
 {
@@ -388,6 +406,13 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
         return fb_error_set(err, FB_CONFIG,
                             "watch.listen: webhooks are believed by their signature only; set "
                             "watch.webhook_primary_key_file");
+    }
+    if (c->portal.public_url != NULL && !is_origin(c->portal.public_url)) {
+        return fb_error_set(
+            err, FB_CONFIG,
+            "portal.public_url: \"%s\" is not a URL as https://mail.example.jp, in small "
+            "letters, without a path or a slash at its end",
+            c->portal.public_url);
     }
     if (strcmp(c->policy.source, "redis") != 0 && strncmp(c->policy.source, "file:", 5) != 0) {
         return fb_error_set(err, FB_CONFIG, "policy.source: \"%s\" is neither redis nor file:PATH",

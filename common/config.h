@@ -61,6 +61,7 @@ struct fb_config {
     } rewrite;
     struct {
         int64_t concurrency;
+        int64_t settle_ms; /* what a storage may take to tell of an access */
     } revoke;
     struct {
         int64_t interval_ms;
@@ -71,7 +72,9 @@ struct fb_config {
         char *listen, *public_url, *users_file;
     } console;
     struct {
-        char *listen, *public_url;
+        char *listen;
+        char *public_url;              /* http(s)://host[:port]; NULL = letters carry no link */
+        struct fb_string_list proxies; /* CIDR networks whose X-Forwarded-For is believed */
     } portal;
     struct {
         char *listen; /* host, or host:port for one service */

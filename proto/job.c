@@ -9,6 +9,8 @@
 
 static const char *const stages[FB_STAGE_COUNT] = {"render", "upload", "rewrite", "revoke"};
 static const char *const ops[] = {"", "recall", "restore", "expire", "purge"};
+static const char *const letters[] = {"", "receipt", "held", "recall", "unopened"};
+#define LETTER_COUNT (sizeof letters / sizeof letters[0])
 
 const char *fb_stage_name(enum fb_stage stage)
 {
@@ -26,13 +28,37 @@ bool fb_stage_parse(const char *name, enum fb_stage *stage_r)
     return false;
 }
 
+static bool is_letter(const struct fb_job *job)
+{
+    return job->stage == FB_STAGE_REWRITE && job->letter != FB_LETTER_NONE;
+}
+
+bool fb_job_is_side(const struct fb_job *job)
+{
+    return job->stage == FB_STAGE_REVOKE || is_letter(job);
+}
+
+const char *fb_letter_name(enum fb_letter letter)
+{
+    return (size_t)letter < LETTER_COUNT ? letters[letter] : "";
+}
+
+/* Whether the key "recall" has a place in this job. */
+static bool may_name_recall(const struct fb_job *job)
+{
+    return (job->stage == FB_STAGE_REVOKE && job->op == FB_REVOKE_RECALL) ||
+           (is_letter(job) && job->letter == FB_LETTER_RECALL);
+}
+
 enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out)
 {
     struct fb_pack p;
     bool is_revoke = job->stage == FB_STAGE_REVOKE;
+    bool names_recall = may_name_recall(job) && job->recall_id[0] != '\0';
+    uint32_t lowest = is_letter(job) ? 2 : 1;
     fb_pack_init(&p, out);
-    fb_pack_map(&p, is_revoke ? 11 : 8);
-    fb_pack_uint(&p, "v", job->version != 0 ? job->version : FB_JOB_VERSION);
+    fb_pack_map(&p, 8 + (is_revoke ? 3 : 0) + (is_letter(job) ? 1 : 0) + (names_recall ? 1 : 0));
+    fb_pack_uint(&p, "v", job->version > lowest ? job->version : lowest);
     fb_pack_str(&p, "stage", fb_stage_name(job->stage));
     fb_pack_str(&p, "msg", job->msg_id);
     fb_pack_str(&p, "spool", job->spool_ref);
@@ -44,6 +70,12 @@ enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out)
         fb_pack_str(&p, "op", ops[job->op]);
         fb_pack_bool(&p, "content", job->takes_content);
         fb_pack_uints(&p, "rcpts", job->recipients, job->recipient_count);
+    }
+    if (is_letter(job)) {
+        fb_pack_str(&p, "letter", fb_letter_name(job->letter));
+    }
+    if (names_recall) {
+        fb_pack_str(&p, "recall", job->recall_id);
     }
     return p.status;
 }
@@ -67,6 +99,37 @@ static void read_revoke(struct fb_read *r, struct fb_job *job)
         }
     }
     (void)fb_read_fail(r, "op", "unknown");
+}
+
+static void read_letter(struct fb_read *r, struct fb_job *job)
+{
+    char *name = fb_read_opt_str(r, "letter", 16);
+    if (name == NULL) {
+        return; /* a notice or a mail (or an error, which r keeps) */
+    }
+    for (size_t i = 1; i < LETTER_COUNT; i++) {
+        job->letter = strcmp(name, letters[i]) == 0 ? (enum fb_letter)i : job->letter;
+    }
+    free(name);
+    if (job->letter == FB_LETTER_NONE) {
+        (void)fb_read_fail(r, "letter", "unknown");
+    }
+}
+
+static void read_recall(struct fb_read *r, struct fb_job *job)
+{
+    if (!may_name_recall(job)) {
+        return;
+    }
+    char *id = fb_read_opt_str(r, "recall", FB_ID_SIZE - 1);
+    if (id != NULL && fb_id_is_valid(id)) {
+        memcpy(job->recall_id, id, strlen(id) + 1);
+    } else if (id != NULL) {
+        (void)fb_read_fail(r, "recall", "no id of a recall");
+    } else if (job->letter == FB_LETTER_RECALL) {
+        (void)fb_read_fail(r, "recall", "missing"); /* it could not say of what it speaks */
+    }
+    free(id);
 }
 
 enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r, struct fb_error *err)
@@ -94,6 +157,12 @@ enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r, struct
     }
     if (r.status == FB_OK && job.stage == FB_STAGE_REVOKE) {
         read_revoke(&r, &job);
+    }
+    if (r.status == FB_OK && job.stage == FB_STAGE_REWRITE) {
+        read_letter(&r, &job);
+    }
+    if (r.status == FB_OK) {
+        read_recall(&r, &job);
     }
     enum fb_status s = r.status;
     fb_read_deinit(&r);

@@ -5,16 +5,20 @@
  * proto/jobs.md, golden bytes in proto/vectors.  Readers accept this version and the one before; a
  * newer one is FB_AGAIN (it waits for an upgraded worker); unknown keys are skipped; types, ranges
  * and sizes are strict.
+ *
+ * A job is written in the lowest version that can say it: letters need version 2, because a worker
+ * that does not know them would take one for the notice itself.
  */
 #ifndef FB_PROTO_JOB_H
 #define FB_PROTO_JOB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/buf.h"
 #include "common/id.h"
 
-#define FB_JOB_VERSION  1
+#define FB_JOB_VERSION  2
 #define FB_REF_SIZE     128
 #define FB_MAX_JOB_RCPT 1000
 
@@ -36,13 +40,24 @@ enum fb_revoke_op {
     FB_REVOKE_PURGE
 };
 
+/* A letter to the sender of a mail.  It is a job of stage rewrite, which composes it from the ledger
+ * when it sends it. */
+enum fb_letter {
+    FB_LETTER_NONE,
+    FB_LETTER_RECEIPT,  /* what was secured for whom */
+    FB_LETTER_HELD,     /* a branch is held: nothing went out */
+    FB_LETTER_RECALL,   /* what became of a recall */
+    FB_LETTER_UNOPENED, /* still not opened after the rule's days */
+};
+
 struct fb_job {
-    uint32_t version; /* 0 when encoding = FB_JOB_VERSION */
+    uint32_t version; /* 0 when encoding = the lowest that can say it */
     enum fb_stage stage;
     char msg_id[FB_ID_SIZE];
     char spool_ref[FB_REF_SIZE]; /* where the spooled message lies (common/spool/spool.h); "" for
                                     revoke */
-    uint32_t branch;             /* upload, rewrite, revoke: which branch of the plan */
+    uint32_t branch;             /* upload, rewrite, revoke: which branch of the plan; letters: the
+                                    branch spoken of, 0 for a recall's */
     uint32_t attempt;            /* failures so far */
     int64_t first_ms;            /* when ingest accepted the message */
     char trace[FB_TRACE_SIZE];
@@ -51,7 +66,18 @@ struct fb_job {
     bool takes_content;                   /* recall: content is deleted as well */
     uint32_t recipients[FB_MAX_JOB_RCPT]; /* indices of the envelope; none = all */
     uint32_t recipient_count;
+    /* rewrite only */
+    enum fb_letter letter; /* NONE: a notice or a mail, not a letter */
+    /* revoke with op recall, rewrite with letter recall */
+    char
+        recall_id[FB_ID_SIZE]; /* the recall's record in the ledger; "" = none (an older program) */
 };
+
+/* A job beside the pipeline: a revoke job or a letter.  It has no part in a branch's progress: no done
+ * mark, no state of the message, nothing that is held. */
+bool fb_job_is_side(const struct fb_job *job);
+/* "receipt", "held", "recall", "unopened"; "" for NONE. */
+const char *fb_letter_name(enum fb_letter letter);
 
 FB_MUST_USE enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out);
 FB_MUST_USE enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r,

@@ -63,6 +63,25 @@ void fb_pack_uint(struct fb_pack *p, const char *key, uint64_t value)
     (void)msgpack_pack_uint64(&p->packer, value);
 }
 
+size_t fb_pack_has(const char *value)
+{
+    return value != NULL && value[0] != '\0' ? 1 : 0;
+}
+
+void fb_pack_opt_str(struct fb_pack *p, const char *key, const char *value)
+{
+    if (fb_pack_has(value) != 0) {
+        fb_pack_str(p, key, value);
+    }
+}
+
+void fb_pack_opt_uint(struct fb_pack *p, const char *key, uint64_t value)
+{
+    if (value != 0) {
+        fb_pack_uint(p, key, value);
+    }
+}
+
 void fb_pack_bool(struct fb_pack *p, const char *key, bool value)
 {
     fb_pack_key(p, key);
@@ -325,6 +344,16 @@ uint64_t fb_read_uint(struct fb_read *r, const char *key, uint64_t most)
         return 0;
     }
     return o->via.u64;
+}
+
+uint64_t fb_read_opt_uint(struct fb_read *r, const char *key, uint64_t most)
+{
+    return find(r, key) != NULL ? fb_read_uint(r, key, most) : 0;
+}
+
+bool fb_read_opt_bool(struct fb_read *r, const char *key)
+{
+    return find(r, key) != NULL && fb_read_bool(r, key);
 }
 
 bool fb_read_bool(struct fb_read *r, const char *key)

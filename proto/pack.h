@@ -23,6 +23,11 @@ void fb_pack_array(struct fb_pack *p, size_t items);
 void fb_pack_key(struct fb_pack *p, const char *key);
 void fb_pack_str(struct fb_pack *p, const char *key, const char *value); /* NULL is written as "" */
 void fb_pack_uint(struct fb_pack *p, const char *key, uint64_t value);
+/* Keys that are written when they say something, and otherwise left out: older readers skip them. */
+void fb_pack_opt_str(struct fb_pack *p, const char *key, const char *value);
+void fb_pack_opt_uint(struct fb_pack *p, const char *key, uint64_t value);
+/* How many of them will be there: 1 or 0. */
+size_t fb_pack_has(const char *value);
 void fb_pack_bool(struct fb_pack *p, const char *key, bool value);
 void fb_pack_bin(struct fb_pack *p, const char *key, const void *bytes, size_t len);
 void fb_pack_uints(struct fb_pack *p, const char *key, const uint32_t *values, size_t count);
@@ -56,6 +61,9 @@ bool fb_read_bool(struct fb_read *r, const char *key);
 /* A string without NUL, CR, LF or other control characters; at most `most` bytes; a heap copy. */
 char *fb_read_str(struct fb_read *r, const char *key, size_t most);
 char *fb_read_opt_str(struct fb_read *r, const char *key, size_t most); /* "" or absent: NULL */
+/* Optional keys: absent is 0 and false. */
+uint64_t fb_read_opt_uint(struct fb_read *r, const char *key, uint64_t most);
+bool fb_read_opt_bool(struct fb_read *r, const char *key);
 void fb_read_str_into(struct fb_read *r, const char *key, char *out, size_t size);
 void fb_read_bin(struct fb_read *r, const char *key, uint8_t *out, size_t len);
 uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value,

@@ -31,6 +31,10 @@ void fb_parcel_deinit(struct fb_parcel *p)
         free(p->files[i].file_id);
     }
     free(p->files);
+    free(p->from);
+    free(p->subject);
+    free(p->language);
+    free(p->rule);
     *p = (struct fb_parcel){0};
 }
 
@@ -38,7 +42,10 @@ enum fb_status fb_parcel_encode(const struct fb_parcel *parcel, struct fb_buf *o
 {
     struct fb_pack p;
     fb_pack_init(&p, out);
-    fb_pack_map(&p, 12);
+    fb_pack_map(&p, 12 + fb_pack_has(parcel->from) + fb_pack_has(parcel->subject) +
+                        fb_pack_has(parcel->language) + fb_pack_has(parcel->rule) +
+                        (parcel->accepted_ms > 0 ? 1 : 0) + (parcel->remind_ms > 0 ? 1 : 0) +
+                        (parcel->purge_ms > 0 ? 1 : 0) + (parcel->sends_receipt ? 1 : 0));
     fb_pack_uint(&p, "v", parcel->version != 0 ? parcel->version : FB_PARCEL_VERSION);
     fb_pack_str(&p, "parcel", parcel->parcel_id);
     fb_pack_str(&p, "storage", parcel->storage);
@@ -68,6 +75,16 @@ enum fb_status fb_parcel_encode(const struct fb_parcel *parcel, struct fb_buf *o
         fb_pack_str(&p, "id", f->file_id);
         fb_pack_uint(&p, "size", f->size);
         fb_pack_bin(&p, "sha1", f->sha1, sizeof f->sha1);
+    }
+    fb_pack_opt_str(&p, "from", parcel->from);
+    fb_pack_opt_str(&p, "subject", parcel->subject);
+    fb_pack_opt_str(&p, "language", parcel->language);
+    fb_pack_opt_str(&p, "rule", parcel->rule);
+    fb_pack_opt_uint(&p, "at", parcel->accepted_ms > 0 ? (uint64_t)parcel->accepted_ms : 0);
+    fb_pack_opt_uint(&p, "remind", parcel->remind_ms > 0 ? (uint64_t)parcel->remind_ms : 0);
+    fb_pack_opt_uint(&p, "purge", parcel->purge_ms > 0 ? (uint64_t)parcel->purge_ms : 0);
+    if (parcel->sends_receipt) {
+        fb_pack_bool(&p, "receipt", true);
     }
     return p.status;
 }
@@ -128,6 +145,18 @@ enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_
     p.expires_ms = (int64_t)fb_read_uint(&r, "expires", INT64_MAX);
     read_grants(&r, &p);
     read_files(&r, &p);
+    p.from = fb_read_opt_str(&r, "from", FB_MAX_ADDRESS);
+    p.subject = fb_read_opt_str(&r, "subject", FB_PARCEL_SUBJECT);
+    p.language = fb_read_opt_str(&r, "language", 8);
+    p.rule = fb_read_opt_str(&r, "rule", MAX_WORDS);
+    p.accepted_ms = (int64_t)fb_read_opt_uint(&r, "at", INT64_MAX);
+    p.remind_ms = (int64_t)fb_read_opt_uint(&r, "remind", INT64_MAX);
+    p.purge_ms = (int64_t)fb_read_opt_uint(&r, "purge", INT64_MAX);
+    p.sends_receipt = fb_read_opt_bool(&r, "receipt");
+    if (r.status == FB_OK && p.language != NULL && strcmp(p.language, "ja") != 0 &&
+        strcmp(p.language, "en") != 0 && strcmp(p.language, "both") != 0) {
+        (void)fb_read_fail(&r, "language", "none of ja, en, both");
+    }
     char msg_id[FB_ID_SIZE];
     uint32_t branch = 0;
     if (r.status == FB_OK && !fb_parcel_id_split(p.parcel_id, msg_id, &branch)) {

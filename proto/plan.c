@@ -68,7 +68,7 @@ static void pack_part(struct fb_pack *p, const struct fb_part *part)
 
 static void pack_branch(struct fb_pack *p, const struct fb_branch *b)
 {
-    fb_pack_map(p, 14);
+    fb_pack_map(p, 14 + (b->remind_ms > 0 ? 1 : 0) + (b->purge_ms > 0 ? 1 : 0));
     fb_pack_uint(p, "kind", (uint64_t)b->kind);
     fb_pack_uints(p, "rcpts", b->recipients, b->recipient_count);
     fb_pack_str(p, "rule", b->rule);
@@ -83,6 +83,8 @@ static void pack_branch(struct fb_pack *p, const struct fb_branch *b)
     fb_pack_bool(p, "receipt", b->sends_receipt);
     fb_pack_str(p, "subject", b->subject);
     fb_pack_uint(p, "failure", b->on_failure);
+    fb_pack_opt_uint(p, "remind", b->remind_ms > 0 ? (uint64_t)b->remind_ms : 0);
+    fb_pack_opt_uint(p, "purge", b->purge_ms > 0 ? (uint64_t)b->purge_ms : 0);
 }
 
 enum fb_status fb_plan_encode(const struct fb_plan *plan, struct fb_buf *out)
@@ -189,6 +191,8 @@ static void read_branch(struct fb_read *r, struct fb_branch *b, uint32_t part_co
     b->sends_receipt = fb_read_bool(r, "receipt");
     b->subject = fb_read_opt_str(r, "subject", FB_MAX_HEADER_BYTES);
     b->on_failure = (uint8_t)fb_read_uint(r, "failure", 2);
+    b->remind_ms = (int64_t)fb_read_opt_uint(r, "remind", INT64_MAX);
+    b->purge_ms = (int64_t)fb_read_opt_uint(r, "purge", INT64_MAX);
     if (r->status == FB_OK && b->recipient_count == 0) {
         (void)fb_read_fail(r, "rcpts", "empty");
     }

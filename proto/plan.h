@@ -49,6 +49,8 @@ struct fb_branch {
     uint32_t *parts; /* indices into parts: what is uploaded, the body PDF first */
     uint32_t part_count;
     int64_t expires_ms; /* absolute; 0 = never */
+    int64_t remind_ms;  /* absolute: when the sender is told that it is not opened yet; 0 = never */
+    int64_t purge_ms;   /* absolute: when the content is deleted; 0 = kept */
     bool sends_receipt;
     char *subject; /* Subject field body to send when a tag was stripped, raw (RFC 2047); NULL =
                       unchanged */
@@ -99,7 +101,7 @@ struct fb_parcel_grant {
     uint32_t recipient; /* index of the envelope */
     char *address;
     char *grant_id; /* Box: collaboration id; "" for access by link */
-    char *state;    /* "active" or "pending" */
+    char *state;    /* "active", "pending", and "recalled" once revoke took it back */
 };
 struct fb_parcel_file {
     char *name, *file_id;
@@ -121,8 +123,18 @@ struct fb_parcel {
     uint32_t grant_count;
     struct fb_parcel_file *files;
     uint32_t file_count;
+    /* What the ledger is made of again when Redis was lost (common/ledger/rebuild.h), and what a
+     * letter to the sender speaks of.  Strings are NULL in manifests that are older than the keys. */
+    char *from;     /* the envelope's reverse path */
+    char *subject;  /* of the mail, decoded; at most FB_PARCEL_SUBJECT bytes, cut at a character */
+    char *language; /* "ja", "en", "both" */
+    char *rule;     /* the rule's name */
+    int64_t accepted_ms;
+    int64_t remind_ms, purge_ms; /* as in fb_branch */
+    bool sends_receipt;
 };
 #define FB_PARCEL_VERSION 1
+#define FB_PARCEL_SUBJECT 1000
 void fb_parcel_deinit(struct fb_parcel *p);
 FB_MUST_USE enum fb_status fb_parcel_encode(const struct fb_parcel *p, struct fb_buf *out);
 FB_MUST_USE enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_r,

@@ -7,7 +7,7 @@
  * A mail that comes through again passes untouched only when this header is ours.  A sender can see
  * such headers and may copy them, so the HMAC (key: rewrite.key) covers the message id, the branch
  * and the hash of the body; and the reader must check on top that every recipient now belongs to
- * that branch in the ledger.
+ * that branch in the ledger, or, for a letter, is the message's sender.
  */
 #ifndef FB_PROTO_TRACE_HEADER_H
 #define FB_PROTO_TRACE_HEADER_H
@@ -19,6 +19,8 @@
 #include "common/id.h"
 
 #define FB_TRACE_HEADER "X-Fumibako-Id"
+/* In place of the branch (and never one): a letter to the message's sender. */
+#define FB_TRACE_LETTER 90000
 
 /* SHA-256 of a body, line ends at its end left out (an MTA may add or drop one). */
 struct fb_body_hash {

@@ -19,7 +19,7 @@
 
 /* KEYS fence pos parked, then for each event: e g h w p
  * ARGV token has_position stream old new known_ms parked_max park_count (id text)... settled_count
- * id..., then for each event: recipient want at actor source user count head tail
+ * id..., then for each event: recipient want at actor source user count first head tail
  * answers {code, "012..."}: known (or no parcel), recorded, changed */
 static const char record_lua[] =
     "local rank = {pending = 1, active = 2, opened = 3, downloaded = 4}\n"
@@ -43,8 +43,9 @@ static const char record_lua[] =
     "  local e, g, h, w, p = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]\n"
     "  local r, want, when, actor, source = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], "
     "ARGV[at + 4]\n"
-    "  local user, count, head, tail = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]\n"
-    "  at = at + 9\n"
+    "  local user, count, first = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]\n"
+    "  local head, tail = ARGV[at + 8], ARGV[at + 9]\n"
+    "  at = at + 10\n"
     "  local left, code = redis.call('PTTL', p), '0'\n"
     "  if left ~= -2 and redis.call('SET', e, '1', 'NX', 'PX', ARGV[6]) then\n"
     "    local from, to, id = '', '', ''\n"
@@ -60,6 +61,12 @@ static const char record_lua[] =
     "      if user ~= '' then redis.call('HSET', w, 'u:' .. user, r) end\n"
     "    end\n"
     "    redis.call('HINCRBY', w, count, 1)\n"
+    /* Events do not come in the order of their times. */
+    "    if first ~= '' then\n"
+    "      local earliest = tonumber(redis.call('HGET', w, first))\n"
+    "      if not earliest or tonumber(when) < earliest then redis.call('HSET', w, first, when) "
+    "end\n"
+    "    end\n"
     "    redis.call('RPUSH', h, head .. '\"from\":\"' .. from .. '\",\"to\":\"' .. to .. '\",' .. "
     "tail)\n"
     "    redis.call('LTRIM', h, -10000, -1)\n"
@@ -86,14 +93,17 @@ static void prepare(void)
 struct kind {
     const char *want;  /* the state that it leads to */
     const char *event; /* in the history, and in the count's name */
+    const char *first; /* the field of the first time, "<first>:<i>" */
 };
 
 static const struct kind kinds[] = {
-    [FB_EVENT_PREVIEW] = {"opened", "preview"},
-    [FB_EVENT_DOWNLOAD] = {"downloaded", "download"},
-    [FB_EVENT_ACCEPTED] = {"active", "accepted"},
-    [FB_EVENT_LINK_REMOVED] = {"", "link removed"},
-    [FB_EVENT_LINK_REMAINS] = {"", "link remains"},
+    [FB_EVENT_PREVIEW] = {"opened", "preview", "o"},
+    [FB_EVENT_DOWNLOAD] = {"downloaded", "download", "l"},
+    [FB_EVENT_ACCEPTED] = {"active", "accepted", ""},
+    [FB_EVENT_LINK_REMOVED] = {"", "link removed", ""},
+    [FB_EVENT_LINK_NOT_OPEN] = {"", "link not open", ""},
+    [FB_EVENT_LINK_ALLOWED] = {"", "link allowed", ""},
+    [FB_EVENT_LINK_REMAINS] = {"", "link remains", ""},
 };
 
 /* Stands between '|' in a grant, and in JSON. */
@@ -135,12 +145,17 @@ static enum fb_status add_event(struct fb_call *c, int shard, const struct fb_le
     char actor[200];
     char index[16] = "";
     char count[48];
+    char first[24] = "";
     clean(actor, sizeof actor, e->actor);
     if (e->recipient != UINT32_MAX) {
         (void)snprintf(index, sizeof index, "%" PRIu32, e->recipient);
     }
     (void)snprintf(count, sizeof count, "n:%s:%s", index[0] != '\0' ? index : "x",
                    kinds[e->kind].event);
+    if (kinds[e->kind].first[0] != '\0') {
+        (void)snprintf(first, sizeof first, "%s:%s", kinds[e->kind].first,
+                       index[0] != '\0' ? index : "x");
+    }
     fb_call_key(c, shard, "e:%.64s", e->id);
     fb_call_key(c, shard, "g:%.40s", e->parcel_id);
     fb_call_key(c, shard, "h:%.40s", e->parcel_id);
@@ -153,6 +168,7 @@ static enum fb_status add_event(struct fb_call *c, int shard, const struct fb_le
     fb_call_arg_str(c, e->source);
     fb_call_arg_str(c, e->user_id);
     fb_call_arg_copy(c, count);
+    fb_call_arg_copy(c, first);
     return add_line(c, e, actor, err);
 }
 
@@ -279,12 +295,16 @@ enum fb_status fb_ledger_position(struct fb_redis *r, const char *stream,
     return FB_OK;
 }
 
+/* How far the events were read is forgotten with it, in one step: it says what was recorded until
+ * then, and that is to be recorded again. */
 enum fb_status fb_ledger_positions_forget(struct fb_redis *r, struct fb_error *err)
 {
     char key[FB_KEY_SIZE];
+    char seen[FB_KEY_SIZE];
     redisReply *reply = NULL;
     fb_key(key, 0, "%s", "watch:pos");
-    enum fb_status s = fb_redis_call(r, &reply, err, "DEL", key, NULL);
+    fb_key(seen, 0, "%s", "watch:seen");
+    enum fb_status s = fb_redis_call(r, &reply, err, "DEL", key, seen, NULL);
     if (s == FB_OK) {
         freeReplyObject(reply);
     }

@@ -23,8 +23,10 @@ enum fb_ledger_event_kind {
     FB_EVENT_PREVIEW,
     FB_EVENT_DOWNLOAD,
     FB_EVENT_ACCEPTED,
-    FB_EVENT_LINK_REMOVED,
-    FB_EVENT_LINK_REMAINS
+    FB_EVENT_LINK_REMOVED,  /* somebody's own link was found and ended */
+    FB_EVENT_LINK_NOT_OPEN, /* when we looked it was gone, or no wider than the rule */
+    FB_EVENT_LINK_ALLOWED,  /* the rule opens the parcel to anyone who has a link: it stays */
+    FB_EVENT_LINK_REMAINS   /* it could not be ended */
 };
 
 struct fb_ledger_event {
@@ -62,7 +64,8 @@ FB_MUST_USE enum fb_status fb_ledger_record(struct fb_redis *r, const struct fb_
 FB_MUST_USE enum fb_status fb_ledger_position(struct fb_redis *r, const char *stream,
                                               char position_r[FB_POSITION_SIZE],
                                               struct fb_error *err);
-/* All streams are read from their start again; what is recorded stays recorded once. */
+/* All streams are read from their start again, and are taken as unread until then; what is recorded
+ * stays recorded once. */
 FB_MUST_USE enum fb_status fb_ledger_positions_forget(struct fb_redis *r, struct fb_error *err);
 /* What was put by, at most `limit`. */
 FB_MUST_USE enum fb_status fb_ledger_parked(struct fb_redis *r, size_t limit,

@@ -9,15 +9,27 @@
 #include "common/queue/internal.h"
 
 #define FB_LEDGER_KEY 1280 /* fb:{sN}:a:<address of FB_MAX_ADDRESS> */
+#define FB_LEDGER_LOST_TTL                                                                         \
+    "34560000" /* 400 d, for a key that had lost its own time to live (EXPIRE NX) */
 
 /* fb:{sN}:<kind>:<name> */
 void fb_ledger_key(char key[FB_LEDGER_KEY], int shard, const char *kind, const char *name);
 /* The address as it is indexed: ASCII letters in lower case. */
 void fb_ledger_fold(const char *address, char *out, size_t size);
+/* The "101..." of an answer {code, bits}. */
+void fb_ledger_read_bits(const redisReply *reply, size_t count, bool *bits_r);
 /* fb_ledger_get without parcels and grants; planned_r: how many branches the plan has (0: no plan
  * yet). */
 FB_MUST_USE enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id,
                                           struct fb_ledger_message *m_r, uint32_t *planned_r,
                                           struct fb_error *err);
+/* "<prefix><number><suffix>": the number, when it is below `below`. */
+bool fb_ledger_indexed(struct fb_slice name, const char *prefix, const char *suffix, uint64_t below,
+                       uint32_t *index_r);
+/* failed_r[i] becomes true where the latest recall of recipient i has a job for it that was buried.
+ */
+FB_MUST_USE enum fb_status fb_ledger_recall_failures(struct fb_redis *r,
+                                                     const struct fb_ledger_message *m,
+                                                     bool *failed_r, struct fb_error *err);
 
 #endif

@@ -11,7 +11,8 @@
  *   fb:{sN}:open         zset  msg_id by last progress: messages not ended
  *   fb:{sN}:t            zset  msg_id by acceptance (listing)
  *   fb:{sN}:a:<address>  zset  msg_id by acceptance, sender and recipients (filter)
- *   fb:{sN}:due          zset  <parcel> by expiry
+ *   fb:{sN}:due          zset  what is to be done, by when (due.h)
+ *   fb:{sN}:rc:<msg_id>  hash  recalls (recall.h)
  *   fb:{sN}:f:<folder>   hash  <storage> = <parcel>: the way back from an event (access.h)
  *   fb:{sN}:w:<parcel>   hash  what watch saw: counts, user ids, two-step login
  *   fb:{sN}:pending:<storage> zset <parcel>/<recipient> by when it is asked about next
@@ -20,6 +21,9 @@
 #ifndef FB_COMMON_LEDGER_LEDGER_H
 #define FB_COMMON_LEDGER_LEDGER_H
 
+#include "common/ledger/due.h"
+#include "common/ledger/evidence.h"
+#include "common/ledger/recall.h"
 #include "common/queue/queue.h"
 #include "proto/envelope.h"
 #include "proto/plan.h"
@@ -29,14 +33,20 @@
 /* ingest/replay, with enqueue: the message is accepted.  Addresses in lower case where indexed. */
 void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
                         const struct fb_envelope *envelope, uint64_t size, int64_t ttl_ms);
-/* render, with advance: branches and their recipients.  (left is counted by the queue's script.) */
-void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan);
-/* upload, with advance: the parcel exists with these grants; due = expiry. */
+/* render, with advance: branches and their recipients, and the sealed title (key: rewrite.key; NULL = no title).
+ * (left is counted by the queue's script.) */
+void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan,
+                       const char *key);
+/* upload, with advance: the parcel exists with these grants; its expiry, purge and reminder are due at their times. */
 void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan,
                         uint32_t branch, const struct fb_parcel *parcel, int64_t ttl_ms);
 /* rewrite, with finish: the branch went out (state "sent"), or its recipients were refused ("refused"). */
 void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                     const char *state);
+/* rewrite, with finish, where others of the branch were sent: the relay refused these recipients for good, and nothing
+ * went out to them. */
+void fb_ledger_refused(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                       const uint32_t *recipients, size_t count);
 /* any stage, with bury: state "held" with its reason. */
 void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                     const struct fb_error *reason);
@@ -62,27 +72,22 @@ FB_MUST_USE enum fb_status fb_ledger_decide_held(struct fb_redis *r, const struc
 /* revoke: these recipients of a branch are not recalled any more.  A notice that was kept back stays unsent. */
 void fb_ledger_restored(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                         const uint32_t *recipients, size_t count);
-/* When the parcel expires; 0 = no more (revoke, once it is done). */
-void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,
-                       int64_t expires_ms);
 
 /* ---- atomic claims ---- */
 
-/* rewrite, right before it sends to these recipients: one step decides between sending and recalled.  out_r[i] is
- * true where recipient i may be sent; recalled ones come back false.  One that was claimed before stays true: it may
- * have gone out.  FB_OK, FB_LOST (claim no longer ours). */
+/* rewrite, right before it sends to these recipients: one step decides between sending and recalled.  may_r[i] is
+ * true where recipient i may be sent; recalled ones come back false.  One that an earlier try claimed and that was
+ * recalled since is not sent either, but its state stays "sending": the earlier try may have gone out.  Called once a
+ * try.  FB_OK, FB_LOST (claim no longer ours). */
 FB_MUST_USE enum fb_status fb_ledger_claim_sending(struct fb_redis *r, const char *consumer,
                                                    const struct fb_claim *claim,
                                                    const uint32_t *recipients, size_t count,
                                                    bool *may_r, struct fb_error *err);
-/* recall: marks recipients (none = all) of the message recalled; answers for each whether its notice was out already
- * ("sending" or "sent"), and adds one revoke job per parcel concerned, in one step.
- * was_out_r (may be NULL) has count entries; with count 0 one for each recipient of the message (fb_ledger_get).  A
- * parcel that does not exist yet is revoked right behind its upload (claim.c).  FB_NOT_FOUND. */
-FB_MUST_USE enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id,
-                                            const uint32_t *recipients, size_t count,
-                                            bool takes_content, const char *actor, bool *was_out_r,
-                                            struct fb_error *err);
+/* rewrite, with its retry: takes the claim of these recipients back, because it is certain that nothing went out to
+ * them (refused by the relay, no connection, connection lost before the final dot).  A recall may then still stop them.
+ * Where the outcome is not known the claim stays; one that an earlier try left behind stays in any case. */
+void fb_ledger_release_sending(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                               const uint32_t *recipients, size_t count);
 /* Whether recipient i of the message is recalled (upload and render look before and after their effect). */
 FB_MUST_USE enum fb_status fb_ledger_recalled(struct fb_redis *r, const char *msg_id,
                                               const uint32_t *recipients, size_t count,
@@ -99,6 +104,9 @@ struct fb_ledger_recipient {
     int64_t grant_ms;
     uint64_t previews, downloads; /* by this recipient, as the storage told */
     char two_step[8];             /* "on", "off"; "" = the storage did not say */
+    bool is_claimed;              /* its mail was handed to the relay, or may have been */
+    bool is_recalled;             /* a recall asked for it, and no restore took that back */
+    int64_t recalled_ms;          /* when; 0 = not */
 };
 struct fb_ledger_branch {
     char kind[8];   /* pass secure reject */
@@ -109,13 +117,23 @@ struct fb_ledger_branch {
     char
         access[16]; /* recipients company anyone, as in effect; "" where there is no parcel (yet) */
     int64_t expires_ms;
+    int64_t uploaded_ms;         /* 0 = there is no parcel (yet) */
+    int64_t ended_ms;            /* sent or refused; 0 = not yet */
+    int64_t remind_ms, purge_ms; /* 0 = never */
+    bool sends_receipt;
+    int64_t rebuilt_ms; /* the parcel came back from its manifest then; 0 = did not */
+    bool is_held;
+    char forced[16]; /* "deliver", "reject": instead of the plan; "" = as planned */
 };
 struct fb_ledger_message {
     char msg_id[FB_ID_SIZE];
     int64_t accepted_ms;
     char *from;
+    char *title; /* sealed (common/title.h); NULL = none */
     uint64_t size;
-    char state[16]; /* queued planned done held */
+    char state[16];      /* queued planned done held */
+    bool is_recalled;    /* a recall asked for all recipients */
+    int64_t recalled_ms; /* when; 0 = not */
     struct fb_ledger_recipient *recipients;
     size_t recipient_count;
     struct fb_ledger_branch *branches;
@@ -130,10 +148,6 @@ FB_MUST_USE enum fb_status fb_ledger_list(struct fb_redis *r, const char *addres
                                           int64_t until_ms, size_t limit,
                                           bool (*each)(void *ctx, const char *msg_id), void *ctx,
                                           struct fb_error *err);
-/* Parcels whose expiry lies before until_ms, earliest first. */
-FB_MUST_USE enum fb_status fb_ledger_due(struct fb_redis *r, int64_t until_ms, size_t limit,
-                                         bool (*each)(void *ctx, const char *parcel_id), void *ctx,
-                                         struct fb_error *err);
 /* Messages not ended that made no progress since before_ms, longest first. */
 FB_MUST_USE enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms, size_t limit,
                                            bool (*each)(void *ctx, const char *msg_id), void *ctx,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Listings over all shards: messages by time, parcels by expiry, a parcel's history.
+ * Listings over all shards: messages by time, a parcel's history.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,13 +121,6 @@ enum fb_status fb_ledger_list(struct fb_redis *r, const char *address, int64_t s
     }
     return walk(r, address != NULL ? "a" : "t", address != NULL ? folded : NULL, true, since_ms,
                 until_ms, limit, each, ctx, err);
-}
-
-enum fb_status fb_ledger_due(struct fb_redis *r, int64_t until_ms, size_t limit,
-                             bool (*each)(void *ctx, const char *parcel_id), void *ctx,
-                             struct fb_error *err)
-{
-    return walk(r, "due", NULL, false, 0, until_ms, limit, each, ctx, err);
 }
 
 enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms, size_t limit,

@@ -22,6 +22,7 @@ void fb_ledger_message_deinit(struct fb_ledger_message *m)
     free(m->recipients);
     free(m->branches);
     free(m->from);
+    free(m->title);
     memset(m, 0, sizeof(*m));
 }
 
@@ -44,24 +45,31 @@ static struct fb_slice next_field(struct fb_slice *s)
     return field;
 }
 
-/* "<prefix><number>": the number, when it is below `below`. */
-static bool indexed(struct fb_slice name, const char *prefix, uint64_t below, uint32_t *index_r)
+bool fb_ledger_indexed(struct fb_slice name, const char *prefix, const char *suffix, uint64_t below,
+                       uint32_t *index_r)
 {
     size_t n = strlen(prefix);
-    if (name.len <= n || name.len > n + MAX_DIGITS || memcmp(name.ptr, prefix, n) != 0) {
+    size_t tail = strlen(suffix);
+    if (name.len <= n + tail || name.len > n + tail + MAX_DIGITS ||
+        memcmp(name.ptr, prefix, n) != 0 || memcmp(name.ptr + name.len - tail, suffix, tail) != 0) {
         return false;
     }
-    for (size_t i = n; i < name.len; i++) {
+    for (size_t i = n; i < name.len - tail; i++) {
         if (name.ptr[i] < '0' || name.ptr[i] > '9') {
             return false;
         }
     }
-    int64_t value = fb_slice_int(fb_slice_sub(name, n, name.len));
+    int64_t value = fb_slice_int(fb_slice_sub(name, n, name.len - tail - n));
     if ((uint64_t)value >= below) {
         return false;
     }
     *index_r = (uint32_t)value;
     return true;
+}
+
+static bool indexed(struct fb_slice name, const char *prefix, uint64_t below, uint32_t *index_r)
+{
+    return fb_ledger_indexed(name, prefix, "", below, index_r);
 }
 
 static enum fb_status get_hash(struct fb_redis *r, const char *key, redisReply **reply_r,
@@ -76,16 +84,10 @@ static enum fb_status get_hash(struct fb_redis *r, const char *key, redisReply *
     return s;
 }
 
-struct marks { /* of the recipients, before their state is derived */
-    bool is_all_recalled;
-    bool *is_recalled;
-};
-
 /* Fields without an index; tells how large the arrays must be. */
-static void read_head(const redisReply *hash, struct fb_ledger_message *m, uint32_t *planned_r,
-                      struct marks *marks)
+static void read_head(const redisReply *hash, struct fb_ledger_message *m, uint32_t *planned_r)
 {
-    uint32_t held = 0;
+    uint32_t shown = 0; /* branches that something is known of */
     for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         struct fb_slice name = fb_reply_slice(hash->element[i]);
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
@@ -99,22 +101,28 @@ static void read_head(const redisReply *hash, struct fb_ledger_message *m, uint3
             m->size = (uint64_t)fb_slice_int(value);
         } else if (fb_slice_eq_str(name, "state")) {
             copy(m->state, sizeof(m->state), value);
+        } else if (fb_slice_eq_str(name, "title")) {
+            free(m->title);
+            m->title = fb_slice_dup_str(value);
         } else if (fb_slice_eq_str(name, "recalled")) {
-            marks->is_all_recalled = true;
+            m->is_recalled = true;
+            m->recalled_ms = fb_slice_int(value);
         } else if (fb_slice_eq_str(name, "branches")) {
             int64_t n = fb_slice_int(value);
             *planned_r = n > 0 && n <= FB_MAX_BRANCHES ? (uint32_t)n : 0;
         } else if (indexed(name, "r:", FB_MAX_RECIPIENTS, &index) && index >= m->recipient_count) {
             m->recipient_count = (size_t)index + 1;
-        } else if (indexed(name, "h:", FB_MAX_BRANCHES, &index) && index >= held) {
-            held = index + 1;
+        } else if ((indexed(name, "h:", FB_MAX_BRANCHES, &index) ||
+                    indexed(name, "bs:", FB_MAX_BRANCHES, &index)) &&
+                   index >= shown) {
+            shown = index + 1;
         }
     }
     if (m->from == NULL) {
         m->from = fb_xstrdup("");
     }
-    /* Held before there was a plan: the reason is shown as branch 0. */
-    m->branch_count = held > *planned_r ? held : *planned_r;
+    /* Held before there was a plan, and what became of it: shown as branch 0. */
+    m->branch_count = shown > *planned_r ? shown : *planned_r;
 }
 
 static void read_branch(struct fb_slice value, struct fb_ledger_branch *b)
@@ -124,52 +132,82 @@ static void read_branch(struct fb_slice value, struct fb_ledger_branch *b)
     copy(b->rule, sizeof(b->rule), value); /* the last one: may hold '|' */
 }
 
-static void read_indexed(const redisReply *hash, struct fb_ledger_message *m,
-                         const struct marks *marks, bool *is_held)
+static void read_of_recipient(struct fb_slice name, struct fb_slice value,
+                              struct fb_ledger_message *m)
 {
+    uint32_t at = 0;
+    if (indexed(name, "r:", m->recipient_count, &at)) {
+        free(m->recipients[at].address);
+        m->recipients[at].address = fb_slice_dup_str(value);
+    } else if (indexed(name, "s:", m->recipient_count, &at)) {
+        copy(m->recipients[at].state, sizeof(m->recipients[at].state), value);
+    } else if (indexed(name, "i:", m->recipient_count, &at)) {
+        m->recipients[at].branch = (uint32_t)fb_slice_int(value);
+    } else if (indexed(name, "x:", m->recipient_count, &at)) {
+        m->recipients[at].is_recalled = true;
+        m->recipients[at].recalled_ms = fb_slice_int(value);
+    }
+}
+
+static void read_of_branch(struct fb_slice name, struct fb_slice value, struct fb_ledger_message *m)
+{
+    uint32_t at = 0;
+    if (indexed(name, "b:", m->branch_count, &at)) {
+        read_branch(value, &m->branches[at]);
+    } else if (indexed(name, "bs:", m->branch_count, &at) && m->branches[at].state[0] == '\0') {
+        copy(m->branches[at].state, sizeof(m->branches[at].state), value);
+    } else if (indexed(name, "h:", m->branch_count, &at)) {
+        copy(m->branches[at].state, sizeof(m->branches[at].state), FB_SLICE_LITERAL("held"));
+        copy(m->branches[at].reason, sizeof(m->branches[at].reason), value);
+        m->branches[at].is_held = true;
+    } else if (indexed(name, "why:", m->branch_count, &at) && !m->branches[at].is_held) {
+        copy(m->branches[at].reason, sizeof(m->branches[at].reason),
+             value); /* else: what holds it */
+    } else if (indexed(name, "u:", m->branch_count, &at)) {
+        m->branches[at].uploaded_ms = fb_slice_int(value);
+    } else if (indexed(name, "bt:", m->branch_count, &at)) {
+        m->branches[at].ended_ms = fb_slice_int(value);
+    } else if (indexed(name, "f:", m->branch_count, &at)) {
+        copy(m->branches[at].forced, sizeof(m->branches[at].forced), value);
+    }
+}
+
+static void read_indexed(const redisReply *hash, struct fb_ledger_message *m)
+{
+    struct fb_slice forced_all = {NULL, 0};
     for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         struct fb_slice name = fb_reply_slice(hash->element[i]);
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
-        uint32_t at = 0;
-        if (indexed(name, "r:", m->recipient_count, &at)) {
-            free(m->recipients[at].address);
-            m->recipients[at].address = fb_slice_dup_str(value);
-        } else if (indexed(name, "s:", m->recipient_count, &at)) {
-            copy(m->recipients[at].state, sizeof(m->recipients[at].state), value);
-        } else if (indexed(name, "i:", m->recipient_count, &at)) {
-            m->recipients[at].branch = (uint32_t)fb_slice_int(value);
-        } else if (indexed(name, "x:", m->recipient_count, &at)) {
-            marks->is_recalled[at] = true;
-        } else if (indexed(name, "b:", m->branch_count, &at)) {
-            read_branch(value, &m->branches[at]);
-        } else if (indexed(name, "bs:", m->branch_count, &at) && m->branches[at].state[0] == '\0') {
-            copy(m->branches[at].state, sizeof(m->branches[at].state), value);
-        } else if (indexed(name, "h:", m->branch_count, &at)) {
-            copy(m->branches[at].state, sizeof(m->branches[at].state), FB_SLICE_LITERAL("held"));
-            copy(m->branches[at].reason, sizeof(m->branches[at].reason), value);
-            *is_held = true;
-        } else if (indexed(name, "why:", m->branch_count, &at) &&
-                   m->branches[at].reason[0] == '\0') { /* what holds it counts more */
-            copy(m->branches[at].reason, sizeof(m->branches[at].reason), value);
+        read_of_recipient(name, value, m);
+        read_of_branch(name, value, m);
+        forced_all = fb_slice_eq_str(name, "f:all") ? value : forced_all;
+    }
+    for (size_t b = 0; b < m->branch_count; b++) {
+        if (m->branches[b].forced[0] == '\0') { /* as fb_ledger_forced */
+            copy(m->branches[b].forced, sizeof(m->branches[b].forced), forced_all);
         }
     }
 }
 
-static void derive(struct fb_ledger_message *m, const struct marks *marks, uint32_t planned)
+static void derive(struct fb_ledger_message *m)
 {
     for (size_t i = 0; i < m->recipient_count; i++) {
         struct fb_ledger_recipient *rcpt = &m->recipients[i];
         if (rcpt->address == NULL) {
             rcpt->address = fb_xstrdup("");
         }
-        const char *branch = rcpt->branch < planned ? m->branches[rcpt->branch].state : "";
+        if (m->is_recalled && !rcpt->is_recalled) {
+            rcpt->is_recalled = true;
+            rcpt->recalled_ms = m->recalled_ms;
+        }
+        const char *branch = rcpt->branch < m->branch_count ? m->branches[rcpt->branch].state : "";
         bool is_over = strcmp(branch, "sent") == 0 || strcmp(branch, "refused") == 0;
         const char *state = rcpt->state;
+        rcpt->is_claimed = strcmp(state, "sending") == 0 || strcmp(state, "sent") == 0;
         if (strcmp(state, "sending") == 0) {
             state = is_over ? branch : state;
         } else if (state[0] == '\0') {
-            bool is_recalled = marks->is_all_recalled || marks->is_recalled[i];
-            state = is_recalled ? "recalled" : is_over ? branch : "waiting";
+            state = rcpt->is_recalled ? "recalled" : is_over ? branch : "waiting";
         }
         if (state != rcpt->state) {
             copy(rcpt->state, sizeof(rcpt->state), fb_slice_str(state));
@@ -195,20 +233,20 @@ enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_
         return fb_error_set(err, FB_NOT_FOUND, "the ledger does not know message %s", msg_id);
     }
     struct fb_ledger_message m = {.accepted_ms = 0};
-    struct marks marks = {.is_all_recalled = false};
-    bool is_held = false;
     uint32_t planned = 0;
+    bool is_held = false;
     (void)snprintf(m.msg_id, sizeof(m.msg_id), "%s", msg_id);
-    read_head(hash, &m, &planned, &marks);
+    read_head(hash, &m, &planned);
     m.recipients = fb_xcalloc(m.recipient_count + 1, sizeof(*m.recipients));
     m.branches = fb_xcalloc(m.branch_count + 1, sizeof(*m.branches));
-    marks.is_recalled = fb_xcalloc(m.recipient_count + 1, sizeof(bool));
-    read_indexed(hash, &m, &marks, &is_held);
-    derive(&m, &marks, planned);
+    read_indexed(hash, &m);
+    derive(&m);
+    for (size_t b = 0; b < m.branch_count; b++) {
+        is_held = is_held || m.branches[b].is_held;
+    }
     if (strcmp(m.state, "done") != 0 && is_held) {
         copy(m.state, sizeof(m.state), FB_SLICE_LITERAL("held"));
     }
-    free(marks.is_recalled);
     freeReplyObject(hash);
     *m_r = m;
     *planned_r = planned;
@@ -229,23 +267,40 @@ static enum fb_status load_seen(struct fb_redis *r, int shard, struct fb_ledger_
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
         if (indexed(name, "2:", m->recipient_count, &at)) {
             copy(m->recipients[at].two_step, sizeof(m->recipients[at].two_step), value);
-            continue;
-        }
-        const uint8_t *colon = name.len > 0 ? memrchr(name.ptr, ':', name.len) : NULL;
-        struct fb_slice head =
-            fb_slice_sub(name, 0, colon != NULL ? (size_t)(colon - name.ptr) : 0);
-        struct fb_slice event = fb_slice_sub(name, head.len + 1, SIZE_MAX);
-        if (indexed(head, "n:", m->recipient_count, &at)) {
-            struct fb_ledger_recipient *rcpt = &m->recipients[at];
-            uint64_t n = (uint64_t)fb_slice_int(value);
-            rcpt->previews = fb_slice_eq_str(event, "preview") ? n : rcpt->previews;
-            rcpt->downloads = fb_slice_eq_str(event, "download") ? n : rcpt->downloads;
+        } else if (fb_ledger_indexed(name, "n:", ":preview", m->recipient_count, &at)) {
+            m->recipients[at].previews = (uint64_t)fb_slice_int(value);
+        } else if (fb_ledger_indexed(name, "n:", ":download", m->recipient_count, &at)) {
+            m->recipients[at].downloads = (uint64_t)fb_slice_int(value);
         }
     }
     if (s == FB_OK) {
         freeReplyObject(hash);
     }
     return s;
+}
+
+static enum fb_status load_grants(struct fb_redis *r, int shard, struct fb_ledger_message *m,
+                                  const struct fb_ledger_branch *b, struct fb_error *err)
+{
+    char key[FB_KEY_SIZE];
+    redisReply *hash = NULL;
+    fb_key(key, shard, "g:%s", b->parcel_id);
+    enum fb_status s = get_hash(r, key, &hash, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        uint32_t at = 0;
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        if (indexed(fb_reply_slice(hash->element[i]), "", m->recipient_count, &at)) {
+            struct fb_ledger_recipient *rcpt = &m->recipients[at];
+            copy(rcpt->grant_state, sizeof(rcpt->grant_state), next_field(&value));
+            copy(rcpt->grant_id, sizeof(rcpt->grant_id), next_field(&value));
+            rcpt->grant_ms = fb_slice_int(next_field(&value));
+        }
+    }
+    freeReplyObject(hash);
+    return FB_OK;
 }
 
 static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledger_message *m,
@@ -268,30 +323,21 @@ static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledge
             copy(b->access, sizeof(b->access), value);
         } else if (fb_slice_eq_str(name, "expires")) {
             b->expires_ms = fb_slice_int(value);
+        } else if (fb_slice_eq_str(name, "remind")) {
+            b->remind_ms = fb_slice_int(value);
+        } else if (fb_slice_eq_str(name, "purge")) {
+            b->purge_ms = fb_slice_int(value);
+        } else if (fb_slice_eq_str(name, "rebuilt")) {
+            b->rebuilt_ms = fb_slice_int(value);
+        } else if (fb_slice_eq_str(name, "receipt")) {
+            b->sends_receipt = fb_slice_eq_str(value, "1");
         }
     }
-    if (s != FB_OK) {
-        return s;
+    if (s == FB_OK) {
+        freeReplyObject(hash);
+        s = load_grants(r, shard, m, b, err);
     }
-    freeReplyObject(hash);
-    hash = NULL;
-    fb_key(key, shard, "g:%s", b->parcel_id);
-    s = get_hash(r, key, &hash, err);
-    if (s != FB_OK) {
-        return s;
-    }
-    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
-        uint32_t at = 0;
-        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
-        if (indexed(fb_reply_slice(hash->element[i]), "", m->recipient_count, &at)) {
-            struct fb_ledger_recipient *rcpt = &m->recipients[at];
-            copy(rcpt->grant_state, sizeof(rcpt->grant_state), next_field(&value));
-            copy(rcpt->grant_id, sizeof(rcpt->grant_id), next_field(&value));
-            rcpt->grant_ms = fb_slice_int(next_field(&value));
-        }
-    }
-    freeReplyObject(hash);
-    return load_seen(r, shard, m, b, err);
+    return s == FB_OK ? load_seen(r, shard, m, b, err) : s;
 }
 
 enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,

@@ -14,14 +14,17 @@
 #include "common/ledger/access.h"
 #include "common/ledger/internal.h"
 #include "common/log.h"
+#include "common/title.h"
 #include "proto/limits.h"
 
 /* Set for recipients of whom nothing is known: they belong to no branch that a parcel has. */
 #define NO_BRANCH "9999"
 
-/* KEYS m p g due t f pending, then a:<address> per grant
- * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download,
- * then per grant: recipient, address, value */
+/* KEYS m p g due t f pending a:<sender>, then a:<address> per grant
+ * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download
+ * from title rule receipt remind purge, then per grant: recipient, address, value
+ *
+ * A reminder that was due long ago has been sent, or comes too late. */
 static const char restore_lua[] =
     "local m, p, g, due, t, f, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], "
     "KEYS[7]\n"
@@ -31,31 +34,41 @@ static const char restore_lua[] =
     "if redis.call('HEXISTS', m, 'queued') == 1 and redis.call('HGET', m, 'state') ~= 'done' then "
     "return 2 end\n"
     "redis.call('HSETNX', m, 'at', at)\n"
-    "for _, f in ipairs({{'from', ''}, {'size', '0'}, {'queued', now}, {'done_ms', now}, {'left', "
-    "'0'}, "
+    "local from, remind, purge = ARGV[14], ARGV[18], ARGV[19]\n"
+    "for _, f in ipairs({{'size', '0'}, {'queued', now}, {'done_ms', now}, {'left', '0'}, "
     "{'ttl', ARGV[6]}}) do\n"
     "  redis.call('HSETNX', m, f[1], f[2])\n"
     "end\n"
-    "redis.call('HSET', m, 'state', 'done', 'b:' .. branch, 'secure|' .. parcel .. '|', 'u:' .. "
-    "branch, now, "
-    "'d:rewrite:' .. branch, 'rebuilt')\n"
+    "redis.call('HSET', m, 'state', 'done', 'b:' .. branch, 'secure|' .. parcel .. '|' .. "
+    "ARGV[16], "
+    "'u:' .. branch, now, 'd:rewrite:' .. branch, 'rebuilt')\n"
+    "if from ~= '' or not redis.call('HGET', m, 'from') then redis.call('HSET', m, 'from', from) "
+    "end\n"
+    "if ARGV[15] ~= '' then redis.call('HSETNX', m, 'title', ARGV[15]) end\n"
     "redis.call('HSETNX', m, 'bs:' .. branch, 'sent')\n"
     "if tonumber(redis.call('HGET', m, 'branches') or '0') <= tonumber(branch) then\n"
     "  redis.call('HSET', m, 'branches', tostring(tonumber(branch) + 1))\n"
     "end\n"
     "redis.call('HSET', p, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
     "ARGV[12], 'download', "
-    "ARGV[13], 'expires', ARGV[8], 'branch', branch, 'at', now, 'rule', '', 'security', '')\n"
-    "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 8\n"
-    "for i = 14, #ARGV, 3 do\n"
+    "ARGV[13], 'expires', ARGV[8], 'branch', branch, 'at', now, 'rule', ARGV[16], 'security', '', "
+    "'receipt', ARGV[17], 'remind', remind, 'purge', purge, 'rebuilt', now)\n"
+    "local function list(key)\n"
+    "  redis.call('ZADD', key, at, msg)\n"
+    "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
+    "end\n"
+    "if from ~= '' then list(KEYS[8]) end\n"
+    "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 9\n"
+    "for i = 20, #ARGV, 3 do\n"
     "  local r, a = ARGV[i], KEYS[k]\n"
     "  redis.call('HSET', m, 'r:' .. r, ARGV[i + 1], 'i:' .. r, branch, 's:' .. r, 'sending')\n"
     "  redis.call('HSET', g, r, ARGV[i + 2])\n"
     "  if string.sub(ARGV[i + 2], 1, 8) == 'pending|' then\n"
     "    redis.call('ZADD', pending, now, parcel .. '/' .. r)\n"
     "  end\n"
-    "  redis.call('ZADD', a, at, msg)\n"
-    "  if redis.call('TTL', a) < tonumber(ttl) then redis.call('EXPIRE', a, ttl) end\n"
+    "  if string.sub(ARGV[i + 2], 1, 9) == 'recalled|' then redis.call('HSET', m, 'x:' .. r, now) "
+    "end\n"
+    "  list(a)\n"
     "  if tonumber(r) >= most then most = tonumber(r) + 1 end\n"
     "  k = k + 1\n"
     "end\n"
@@ -66,6 +79,10 @@ static const char restore_lua[] =
     "end\n"
     "redis.call('ZADD', t, at, msg)\n"
     "if tonumber(ARGV[8]) > 0 then redis.call('ZADD', due, ARGV[8], parcel) end\n"
+    "if tonumber(purge) > 0 then redis.call('ZADD', due, purge, 'purge:' .. parcel) end\n"
+    "if tonumber(remind) > tonumber(now) - 86400000 then\n"
+    "  redis.call('ZADD', due, remind, 'unopened:' .. parcel)\n"
+    "end\n"
     "if ARGV[11] ~= '' then redis.call('HSET', f, ARGV[9], parcel) end\n"
     "for _, key in ipairs({m, p, g, t, f, pending}) do\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
@@ -84,6 +101,7 @@ struct rebuild {
     struct fb_spool *spool;
     struct fb_redis *redis;
     int64_t ttl_ms;
+    const char *key; /* of titles */
     struct fb_rebuild_result *result;
     struct fb_error *err;
     enum fb_status status;
@@ -133,6 +151,40 @@ static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, 
     }
 }
 
+static const char *text_of(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+static enum fb_status add_parcel(const struct rebuild *r, struct fb_call *c,
+                                 const struct fb_parcel *p, const char *msg_id, int64_t now)
+{
+    struct fb_buf title;
+    int64_t end = p->expires_ms > p->purge_ms ? p->expires_ms : p->purge_ms;
+    fb_call_arg_int(c, p->accepted_ms > 0 ? p->accepted_ms : fb_id_time_ms(msg_id));
+    fb_call_arg_int(c, (r->ttl_ms + (end > now ? end - now : 0)) / 1000 + 1);
+    fb_call_arg_int(c, r->ttl_ms);
+    fb_call_arg_int(c, now);
+    fb_call_arg_int(c, p->expires_ms);
+    fb_call_arg_str(c, text_of(p->storage));
+    fb_call_arg_str(c, text_of(p->user));
+    fb_call_arg_str(c, text_of(p->folder_id));
+    fb_call_arg_str(c, text_of(p->access));
+    fb_call_arg_str(c, p->can_download ? "1" : "0");
+    fb_call_arg_str(c, text_of(p->from));
+    fb_buf_init(&title, FB_TITLE_SEALED);
+    enum fb_status s = p->subject != NULL || p->language != NULL
+                           ? fb_title_seal(r->key, msg_id, p->subject, p->language, &title)
+                           : FB_OK;
+    fb_call_arg_copy(c, s == FB_OK ? fb_buf_str(&title) : "");
+    fb_buf_deinit(&title);
+    fb_call_arg_str(c, text_of(p->rule));
+    fb_call_arg_str(c, p->sends_receipt ? "1" : "0");
+    fb_call_arg_int(c, p->remind_ms);
+    fb_call_arg_int(c, p->purge_ms);
+    return s;
+}
+
 static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, const char *parcel_id,
                               const char *msg_id, uint32_t branch)
 {
@@ -140,31 +192,28 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
     char(*keys)[FB_LEDGER_KEY] =
         fb_xcalloc((size_t)p->grant_count + 1, sizeof *keys); /* lent to c */
     char pending[FB_LEDGER_KEY];
+    char sender[FB_LEDGER_KEY];
+    char folded[FB_MAX_ADDRESS + 1];
     int shard = fb_redis_shard(r->redis, msg_id);
     int64_t now = fb_now_ms();
-    int64_t left = p->expires_ms > now ? p->expires_ms - now : 0;
     fb_call_init(&c);
     fb_call_key(&c, shard, "m:%s", msg_id);
     fb_call_key(&c, shard, "p:%s", parcel_id);
     fb_call_key(&c, shard, "g:%s", parcel_id);
     fb_call_key(&c, shard, "%s", "due");
     fb_call_key(&c, shard, "%s", "t");
-    fb_call_key(&c, shard, "f:%.64s", p->folder_id != NULL ? p->folder_id : "");
-    fb_ledger_key(pending, shard, "pending", p->storage != NULL ? p->storage : "");
+    fb_call_key(&c, shard, "f:%.64s", text_of(p->folder_id));
+    fb_ledger_key(pending, shard, "pending", text_of(p->storage));
     fb_call_key_slice(&c, fb_slice_str(pending));
+    fb_ledger_fold(text_of(p->from), folded, sizeof folded);
+    fb_ledger_key(sender, shard, "a", folded);
+    fb_call_key_slice(&c, fb_slice_str(sender));
     fb_call_arg_int(&c, branch);
     fb_call_arg_str(&c, parcel_id);
     fb_call_arg_str(&c, msg_id);
-    fb_call_arg_int(&c, fb_id_time_ms(msg_id));
-    fb_call_arg_int(&c, (r->ttl_ms + left) / 1000 + 1);
-    fb_call_arg_int(&c, r->ttl_ms);
-    fb_call_arg_int(&c, now);
-    fb_call_arg_int(&c, p->expires_ms);
-    fb_call_arg_str(&c, p->storage != NULL ? p->storage : "");
-    fb_call_arg_str(&c, p->user != NULL ? p->user : "");
-    fb_call_arg_str(&c, p->folder_id != NULL ? p->folder_id : "");
-    fb_call_arg_str(&c, p->access != NULL ? p->access : "");
-    fb_call_arg_str(&c, p->can_download ? "1" : "0");
+    if (add_parcel(r, &c, p, msg_id, now) != FB_OK) {
+        fb_log(FB_WARN, "the subject of parcel %s cannot be kept in the ledger", parcel_id);
+    }
     add_grants(&c, shard, p, now, keys);
     redisReply *reply = NULL;
     enum fb_status s = fb_redis_script(r->redis, &restore_script, c.key_count, c.keys, c.arg_count,
@@ -215,11 +264,15 @@ static bool take(void *ctx, const char *parcel_id)
 }
 
 enum fb_status fb_ledger_rebuild(struct fb_spool *spool, struct fb_redis *redis,
-                                 int64_t ledger_ttl_ms, struct fb_rebuild_result *result_r,
-                                 struct fb_error *err)
+                                 int64_t ledger_ttl_ms, const char *key,
+                                 struct fb_rebuild_result *result_r, struct fb_error *err)
 {
-    struct rebuild r = {
-        .spool = spool, .redis = redis, .ttl_ms = ledger_ttl_ms, .result = result_r, .err = err};
+    struct rebuild r = {.spool = spool,
+                        .redis = redis,
+                        .ttl_ms = ledger_ttl_ms,
+                        .key = key,
+                        .result = result_r,
+                        .err = err};
     *result_r = (struct fb_rebuild_result){0};
     (void)pthread_once(&once, prepare);
     uint64_t ignored = 0; /* damaged records: the replay told them */

@@ -1,97 +1,323 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * In batches: one pipelined question for what Redis knows, which spares reading and decrypting the
+ * envelopes of most messages, then one call for the others.
+ *
+ * What Redis forgot of a message in flight is made again by the pipeline, but for one thing: that a
+ * recipient was recalled.  That comes out of the sent journal, and goes into the message's hash
+ * with its first job, before any stage can look.  A parcel that was made before the loss may still
+ * be open to them (the loss may have taken the revoke job, too): so each parcel of the plan gets a
+ * revoke job again.
+ */
 #include "common/ledger/replay.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ledger/ledger.h"
+#include "common/ledger/internal.h"
 #include "common/log.h"
+#include "common/spool/records.h"
+#include "proto/limits.h"
 
-#define BATCH 64
+#define BATCH       128
+#define DONE_AGE_MS 10000 /* a live rewrite erases it itself */
+#define READER_NAME "replay"
 
 struct replay {
-    struct fb_spool *spool;
-    struct fb_redis *redis;
-    int64_t ttl_ms;
+    const struct fb_replay *to;
+    struct fb_spool_entry batch[BATCH];
+    size_t count;
+    bool is_known[BATCH], is_done[BATCH];
+    /* of the unknown ones */
     struct fb_job jobs[BATCH];
     struct fb_ops *ops[BATCH];
-    size_t count;
+    size_t job_count;
     struct fb_replay_result *result;
-    struct fb_error *err;
     enum fb_status status;
+    struct fb_error *err;
 };
 
-static enum fb_status flush(struct replay *r)
+void fb_replay_first_job(struct fb_redis *redis, struct fb_ops *ops, const char *msg_id,
+                         const char *ref, const struct fb_envelope *envelope, uint64_t size,
+                         int64_t ledger_ttl_ms, struct fb_job *job_r)
 {
-    enum fb_status statuses[BATCH];
-    if (r->count == 0) {
-        return FB_OK;
+    memset(job_r, 0, sizeof *job_r);
+    job_r->stage = FB_STAGE_RENDER;
+    job_r->first_ms = envelope->received_ms;
+    (void)snprintf(job_r->msg_id, sizeof job_r->msg_id, "%s", msg_id);
+    (void)snprintf(job_r->spool_ref, sizeof job_r->spool_ref, "%s", ref);
+    memcpy(job_r->trace, envelope->trace, sizeof job_r->trace);
+    fb_ledger_accepted(redis, ops, job_r, envelope, size, ledger_ttl_ms);
+}
+
+/* ---- what Redis knows ---- */
+
+/* Which of the batch Redis knows, and which of them have ended.  The same field decides in the
+ * enqueue script, and were it wrong here, the script would still say so. */
+static enum fb_status ask_known(struct replay *r)
+{
+    struct fb_redis *redis = r->to->redis;
+    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < r->count && s == FB_OK; i++) {
+        const char *id = r->batch[i].msg_id;
+        char key[FB_KEY_SIZE];
+        fb_key(key, fb_redis_shard(redis, id), "m:%s", id);
+        struct fb_slice argv[] = {FB_SLICE_LITERAL("HMGET"), fb_slice_str(key),
+                                  FB_SLICE_LITERAL("queued"), FB_SLICE_LITERAL("state")};
+        s = fb_redis_append(redis, 4, argv, r->err);
     }
-    enum fb_status s = fb_queue_enqueue(r->redis, r->jobs, (const struct fb_ops *const *)r->ops,
-                                        r->count, statuses, r->err);
-    for (size_t i = 0; i < r->count; i++) {
+    for (size_t i = 0; i < r->count && s == FB_OK; i++) {
+        redisReply *reply = NULL;
+        s = fb_redis_fetch(redis, &reply, r->err);
         if (s == FB_OK) {
-            r->result->enqueued += statuses[i] == FB_OK;
-            r->result->known += statuses[i] == FB_EXISTS;
+            bool is_pair = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
+            r->is_known[i] = is_pair && reply->element[0]->type == REDIS_REPLY_STRING;
+            r->is_done[i] = r->is_known[i] && reply->element[1]->type == REDIS_REPLY_STRING &&
+                            strcmp(reply->element[1]->str, "done") == 0;
+            freeReplyObject(reply);
         }
-        fb_ops_free(&r->ops[i]);
     }
-    r->count = 0;
+    if (s != FB_OK) {
+        fb_redis_reset(redis); /* replies of this pipeline must not be taken for others' */
+    }
     return s;
 }
 
-/* A message that cannot be opened is damaged: told, left where it is, and does not stop the others.
- */
-static bool take(void *ctx, const struct fb_spool_entry *e)
+/* Rewrite erases a message right behind its end.  One that died in between has left it: nobody else
+ * would ever come here, and when the ledger forgets the message, it would be taken for a new one. */
+static void erase_done(struct replay *r)
 {
-    struct replay *r = ctx;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct fb_spool_entry *e = &r->batch[i];
+        struct fb_error err = {0};
+        if (r->is_done[i] && fb_now_ms() - e->created_ms > DONE_AGE_MS &&
+            fb_spool_msg_erase(r->to->spool, e->ref, e->msg_id, &err) != FB_OK) {
+            fb_log_fields(FB_WARN, "a delivered message could not be erased from the spool",
+                          "msg_id", e->msg_id, "error", err.text, NULL);
+        }
+    }
+}
+
+/* ---- who was recalled ---- */
+
+static void mark_recalled(struct replay *r, const char *msg_id, const bool *is_recalled,
+                          uint32_t count, bool is_whole, struct fb_ops *ops)
+{
+    char key[FB_LEDGER_KEY];
+    char now[24];
+    fb_ledger_key(key, fb_redis_shard(r->to->redis, msg_id), "m", msg_id);
+    (void)snprintf(now, sizeof now, "%" PRId64, fb_now_ms());
+    for (uint32_t i = 0; i < count; i++) {
+        char field[24];
+        (void)snprintf(field, sizeof field, "x:%" PRIu32, i);
+        if (is_recalled[i]) {
+            fb_ops_add(ops, "HSET", key, field, now, NULL);
+        }
+    }
+    if (is_whole) {
+        fb_ops_add(ops, "HSET", key, "recalled", now, NULL);
+    }
+}
+
+/* An empty list means the whole branch. */
+static void add_revoke(struct replay *r, const struct fb_spool_msg *msg, const char *trace,
+                       uint32_t branch, const uint32_t *recipients, uint32_t count,
+                       struct fb_ops *ops)
+{
+    struct fb_job *job = fb_xcalloc(1, sizeof *job);
+    job->stage = FB_STAGE_REVOKE;
+    job->branch = branch;
+    job->op = FB_REVOKE_RECALL;
+    job->first_ms = fb_now_ms();
+    (void)snprintf(job->msg_id, sizeof job->msg_id, "%s", fb_spool_msg_id(msg));
+    (void)snprintf(job->trace, sizeof job->trace, "%s", trace);
+    memcpy(job->recipients, recipients, count * sizeof *recipients);
+    job->recipient_count = count;
+    fb_ops_add_job(r->to->redis, ops, job);
+    free(job);
+}
+
+static void revoke_branch(struct replay *r, const struct fb_spool_msg *msg, const char *trace,
+                          const struct fb_branch *branch, uint32_t number, const bool *is_recalled,
+                          struct fb_ops *ops)
+{
+    uint32_t gone[FB_MAX_JOB_RCPT] = {0};
+    uint32_t count = 0;
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < branch->recipient_count; i++) {
+        all += is_recalled[branch->recipients[i]];
+    }
+    if (all == branch->recipient_count) {
+        add_revoke(r, msg, trace, number, gone, 0, ops);
+        return;
+    }
+    for (uint32_t i = 0; i < branch->recipient_count; i++) {
+        if (is_recalled[branch->recipients[i]]) {
+            gone[count++] = branch->recipients[i];
+        }
+        if (count == FB_MAX_JOB_RCPT || (count > 0 && i + 1 == branch->recipient_count)) {
+            add_revoke(r, msg, trace, number, gone, count, ops);
+            count = 0;
+        }
+    }
+}
+
+/* Without a plan there is no parcel that could be open. */
+static void revoke_parcels(struct replay *r, struct fb_spool_msg *msg,
+                           const struct fb_envelope *envelope, const bool *is_recalled,
+                           struct fb_ops *ops)
+{
+    struct fb_plan plan = {0};
+    if (fb_spool_plan_load(msg, &plan, NULL) == FB_OK &&
+        fb_plan_check(&plan, envelope->recipient_count, NULL) == FB_OK) {
+        for (uint32_t b = 0; b < plan.branch_count; b++) {
+            if (plan.branches[b].kind == FB_BRANCH_SECURE) {
+                revoke_branch(r, msg, envelope->trace, &plan.branches[b], b, is_recalled, ops);
+            }
+        }
+    }
+    fb_plan_deinit(&plan);
+}
+
+/* Not known means not enqueued: better a mail that waits than one that was recalled and goes. */
+static enum fb_status add_recalls(struct replay *r, struct fb_spool_msg *msg,
+                                  const struct fb_envelope *envelope, struct fb_ops *ops)
+{
+    uint32_t count = (uint32_t)envelope->recipient_count;
+    enum fb_status s = FB_OK;
+    if (*r->to->journal == NULL) {
+        s = fb_journal_open(r->to->spool, READER_NAME, r->to->journal, r->err);
+    }
+    if (s != FB_OK) {
+        return s;
+    }
+    uint32_t *indices = fb_xcalloc((size_t)count + 1, sizeof *indices);
+    bool *is_recalled = fb_xcalloc((size_t)count + 1, sizeof *is_recalled);
+    uint32_t recalled = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        indices[i] = i;
+    }
+    s = fb_journal_lookup(*r->to->journal, fb_spool_msg_id(msg), FB_SENT_RECALLED, indices, count,
+                          is_recalled, r->err);
+    for (uint32_t i = 0; i < count && s == FB_OK; i++) {
+        recalled += is_recalled[i];
+    }
+    if (s == FB_OK && recalled > 0) {
+        mark_recalled(r, fb_spool_msg_id(msg), is_recalled, count, recalled == count, ops);
+        revoke_parcels(r, msg, envelope, is_recalled, ops);
+    }
+    free(is_recalled);
+    free(indices);
+    return s;
+}
+
+/* ---- what Redis does not know ---- */
+
+/* A message that cannot be read is counted, left where it is, and does not stop the others; one
+ * that is gone was delivered meanwhile. */
+static enum fb_status add_job(struct replay *r, const struct fb_spool_entry *entry)
+{
+    struct fb_error why = {0};
     struct fb_spool_msg *msg = NULL;
     struct fb_envelope envelope = {0};
-    struct fb_error why = {0};
-    enum fb_status s = fb_spool_msg_open(r->spool, e->ref, &msg, &why);
+    enum fb_status s = fb_spool_msg_open(r->to->spool, entry->ref, &msg, &why);
     if (s == FB_OK) {
         s = fb_envelope_decode(fb_spool_msg_envelope(msg), &envelope, &why);
     }
     if (s == FB_OK) {
-        struct fb_job *job = &r->jobs[r->count];
-        *job = (struct fb_job){.stage = FB_STAGE_RENDER, .first_ms = envelope.received_ms};
-        (void)snprintf(job->msg_id, sizeof job->msg_id, "%s", e->msg_id);
-        (void)snprintf(job->spool_ref, sizeof job->spool_ref, "%s", e->ref);
-        memcpy(job->trace, envelope.trace, sizeof job->trace);
-        r->ops[r->count] = fb_ops_new();
-        fb_ledger_accepted(r->redis, r->ops[r->count], job, &envelope, e->size, r->ttl_ms);
-        r->count++;
-    } else if (s != FB_NOT_FOUND) {
-        r->result->damaged++;
-        fb_log(FB_ERROR, "message %s in the spool cannot be read: %s", e->msg_id, why.text);
+        struct fb_job *job = &r->jobs[r->job_count];
+        struct fb_ops *ops = fb_ops_new();
+        r->ops[r->job_count++] = ops;
+        s = add_recalls(r, msg, &envelope, ops); /* first: nothing may stand in their way */
+        fb_replay_first_job(r->to->redis, ops, entry->msg_id, entry->ref, &envelope, entry->size,
+                            r->to->ledger_ttl_ms, job);
+    } else {
+        if (s != FB_NOT_FOUND) {
+            r->result->failed++;
+            fb_log_fields(FB_ERROR, "message in the spool cannot be read", "msg_id", entry->msg_id,
+                          "status", fb_status_name(s), "error", why.text, NULL);
+        }
+        s = FB_OK;
     }
     fb_envelope_deinit(&envelope);
     fb_spool_msg_close(&msg);
-    if (r->count == BATCH) {
-        r->status = flush(r);
+    return s;
+}
+
+static enum fb_status send_jobs(struct replay *r)
+{
+    enum fb_status status[BATCH];
+    if (r->job_count == 0) {
+        return FB_OK;
+    }
+    enum fb_status s = fb_queue_enqueue(r->to->redis, r->jobs, (const struct fb_ops *const *)r->ops,
+                                        r->job_count, status, r->err);
+    for (size_t i = 0, n = r->job_count; i < n && s == FB_OK; i++) {
+        r->result->enqueued += status[i] == FB_OK;
+        r->result->known += status[i] == FB_EXISTS;
+        if (status[i] != FB_OK && status[i] != FB_EXISTS) {
+            r->result->failed++;
+            s = fb_status_class(status[i]) == FB_CLASS_RETRY ? status[i] : FB_OK;
+        }
+    }
+    return s;
+}
+
+static enum fb_status enqueue_unknown(struct replay *r)
+{
+    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < r->count && s == FB_OK; i++) {
+        r->result->known += r->is_known[i];
+        s = r->is_known[i] ? FB_OK : add_job(r, &r->batch[i]);
+    }
+    if (s == FB_OK) {
+        s = send_jobs(r);
+    }
+    for (size_t i = 0; i < r->job_count; i++) {
+        fb_ops_free(&r->ops[i]);
+    }
+    r->job_count = 0;
+    return s;
+}
+
+static bool flush(struct replay *r)
+{
+    r->status = r->count == 0 ? FB_OK : ask_known(r);
+    if (r->status == FB_OK) {
+        erase_done(r);
+        r->status = enqueue_unknown(r);
+    }
+    r->count = 0;
+    if (r->status == FB_OK && r->to->pause != NULL && !r->to->pause(r->to->pause_ctx)) {
+        r->status = fb_error_set(r->err, FB_AGAIN, "stopped");
     }
     return r->status == FB_OK;
 }
 
-enum fb_status fb_replay(struct fb_spool *spool, struct fb_redis *redis, int64_t ledger_ttl_ms,
-                         struct fb_replay_result *result_r, struct fb_error *err)
+static bool on_entry(void *ctx, const struct fb_spool_entry *entry)
+{
+    struct replay *r = ctx;
+    r->result->seen++;
+    r->is_known[r->count] = r->is_done[r->count] = false;
+    r->batch[r->count++] = *entry;
+    return r->count < BATCH || flush(r);
+}
+
+enum fb_status fb_replay(const struct fb_replay *replay, struct fb_replay_result *result_r,
+                         struct fb_error *err)
 {
     struct replay *r = fb_xcalloc(1, sizeof *r);
-    uint64_t damaged = 0;
-    *r = (struct replay){
-        .spool = spool, .redis = redis, .ttl_ms = ledger_ttl_ms, .result = result_r, .err = err};
-    enum fb_status s = fb_spool_scan(spool, take, r, &damaged, err);
-    if (s == FB_OK) {
-        s = r->status;
+    *result_r = (struct fb_replay_result){0};
+    r->to = replay;
+    r->result = result_r;
+    r->err = err;
+    enum fb_status s = fb_spool_scan(replay->spool, on_entry, r, &result_r->damaged, err);
+    if (s == FB_OK && r->status == FB_OK) {
+        (void)flush(r);
     }
-    if (s == FB_OK) {
-        s = flush(r);
-    }
-    for (size_t i = 0; i < r->count; i++) {
-        fb_ops_free(&r->ops[i]);
-    }
-    result_r->damaged += damaged;
+    s = s != FB_OK ? s : r->status;
     free(r);
     return s;
 }

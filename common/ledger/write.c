@@ -12,12 +12,12 @@
 
 #include "common/ledger/access.h"
 #include "common/ledger/internal.h"
+#include "common/title.h"
 #include "proto/limits.h"
 
 #define HISTORY_MAX "-10000"
 #define DAY_S       86400
 #define IN_FLIGHT_S (90 * DAY_S) /* longer than any lifetime and retention of dead letters */
-#define GRANT_TTL   "34560000"   /* 400 d, only where the key had lost its own */
 
 void fb_ledger_key(char key[FB_LEDGER_KEY], int shard, const char *kind, const char *name)
 {
@@ -120,7 +120,20 @@ static const char *kind_name(enum fb_branch_kind kind)
     }
 }
 
-void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan)
+/* Once: a restart must not make it another one, because each has a new nonce. */
+static void add_title(struct fb_ops *ops, const char *m, const char *msg_id, const char *subject,
+                      const char *language, const char *key)
+{
+    struct fb_buf title;
+    fb_buf_init(&title, FB_TITLE_SEALED);
+    if (fb_title_seal(key, msg_id, subject, language, &title) == FB_OK && title.len > 0) {
+        fb_ops_add(ops, "HSETNX", m, "title", fb_buf_str(&title), NULL);
+    }
+    fb_buf_deinit(&title);
+}
+
+void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan,
+                       const char *key_of_titles)
 {
     int shard = fb_redis_shard(r, plan->msg_id);
     char key[FB_LEDGER_KEY];
@@ -128,6 +141,7 @@ void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_p
     fb_ledger_key(key, shard, "m", plan->msg_id);
     (void)snprintf(count, sizeof(count), "%" PRIu32, plan->branch_count);
     fb_ops_add(ops, "HSET", key, "branches", count, NULL);
+    add_title(ops, key, plan->msg_id, plan->subject, plan->language, key_of_titles);
     for (uint32_t b = 0; b < plan->branch_count; b++) {
         const struct fb_branch *branch = &plan->branches[b];
         char field[24];
@@ -198,26 +212,6 @@ static void add_history(struct fb_ops *ops, const char *key, int64_t now, uint32
     json_decref(line);
 }
 
-void fb_ledger_due_set(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,
-                       int64_t expires_ms)
-{
-    char msg_id[FB_ID_SIZE];
-    uint32_t branch = 0;
-    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
-        fb_ops_add(ops, "DEL", "", NULL); /* sticks as FB_BUG */
-        return;
-    }
-    char key[FB_LEDGER_KEY];
-    char at[24];
-    (void)snprintf(key, sizeof(key), "fb:{s%d}:due", fb_redis_shard(r, msg_id));
-    number(at, expires_ms);
-    if (expires_ms > 0) {
-        fb_ops_add(ops, "ZADD", key, at, parcel_id, NULL);
-    } else {
-        fb_ops_add(ops, "ZREM", key, parcel_id, NULL);
-    }
-}
-
 /* Who has no account yet is asked about, from now on (watch). */
 static void add_pending(struct fb_ops *ops, int shard, const struct fb_parcel *parcel,
                         uint32_t recipient, int64_t now, int64_t ttl_s)
@@ -238,6 +232,10 @@ static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb
     char expires[24];
     char at[24];
     char number_of[24];
+    char remind[24];
+    char purge[24];
+    number(remind, parcel->remind_ms);
+    number(purge, parcel->purge_ms);
     number(expires, parcel->expires_ms);
     number(at, now);
     (void)snprintf(number_of, sizeof(number_of), "%" PRIu32, branch);
@@ -248,7 +246,23 @@ static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb
                b->rule != NULL ? b->rule : "", "security", b->security != NULL ? b->security : "",
                "access", parcel->access != NULL ? parcel->access : "", "download",
                parcel->can_download ? "1" : "0", "expires", expires, "branch", number_of, "at", at,
+               "remind", remind, "purge", purge, "receipt", parcel->sends_receipt ? "1" : "0",
                NULL);
+}
+
+static void add_dates(struct fb_redis *r, struct fb_ops *ops, const struct fb_parcel *parcel)
+{
+    const struct {
+        enum fb_due kind;
+        int64_t at_ms;
+    } dates[] = {{FB_DUE_EXPIRE, parcel->expires_ms},
+                 {FB_DUE_PURGE, parcel->purge_ms},
+                 {FB_DUE_UNOPENED, parcel->remind_ms}};
+    for (size_t i = 0; i < sizeof dates / sizeof dates[0]; i++) {
+        if (dates[i].at_ms > 0) {
+            fb_ledger_due_add(r, ops, dates[i].kind, parcel->parcel_id, dates[i].at_ms);
+        }
+    }
 }
 
 void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_plan *plan,
@@ -258,8 +272,8 @@ void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     int shard = fb_redis_shard(r, plan->msg_id);
     int64_t now = fb_now_ms();
     /* Kept for ttl after the parcel's end. */
-    int64_t ttl_s =
-        ttl_ms / 1000 + (parcel->expires_ms > now ? (parcel->expires_ms - now) / 1000 : 0);
+    int64_t end = parcel->expires_ms > parcel->purge_ms ? parcel->expires_ms : parcel->purge_ms;
+    int64_t ttl_s = ttl_ms / 1000 + (end > now ? (end - now) / 1000 : 0);
     char key[FB_LEDGER_KEY];
     char history[FB_LEDGER_KEY];
     char field[24];
@@ -293,9 +307,7 @@ void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_
         expire(ops, key, ttl_s);
         expire(ops, history, ttl_s);
     }
-    if (parcel->expires_ms > 0) {
-        fb_ledger_due_set(r, ops, parcel->parcel_id, parcel->expires_ms);
-    }
+    add_dates(r, ops, parcel);
 }
 
 void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
@@ -310,6 +322,20 @@ void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, 
     (void)snprintf(when, sizeof(when), "bt:%" PRIu32, branch);
     number(at, fb_now_ms());
     fb_ops_add(ops, "HSET", key, field, state, when, at, NULL);
+}
+
+/* A claim of an earlier try whose outcome nobody knows stays: that one may have gone out. */
+void fb_ledger_refused(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                       const uint32_t *recipients, size_t count)
+{
+    char key[FB_LEDGER_KEY];
+    fb_ledger_key(key, fb_redis_shard(r, msg_id), "m", msg_id);
+    fb_ledger_release_sending(r, ops, msg_id, recipients, count);
+    for (size_t i = 0; i < count; i++) {
+        char field[24];
+        (void)snprintf(field, sizeof(field), "s:%" PRIu32, recipients[i]);
+        fb_ops_add(ops, "HSETNX", key, field, "refused", NULL);
+    }
 }
 
 void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
@@ -343,11 +369,11 @@ void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_
     (void)snprintf(field, sizeof(field), "%" PRIu32, recipient);
     grant_value(value, sizeof(value), new_state, grant_id, now, actor, source);
     fb_ops_add(ops, "HSET", key, field, value, NULL);
-    fb_ops_add(ops, "EXPIRE", key, GRANT_TTL, "NX", NULL);
+    fb_ops_add(ops, "EXPIRE", key, FB_LEDGER_LOST_TTL, "NX", NULL);
     fb_ledger_key(key, shard, "h", parcel_id);
     add_history(ops, key, now, recipient, old_state, new_state, actor, source);
     fb_ops_add(ops, "LTRIM", key, HISTORY_MAX, "-1", NULL);
-    fb_ops_add(ops, "EXPIRE", key, GRANT_TTL, "NX", NULL);
+    fb_ops_add(ops, "EXPIRE", key, FB_LEDGER_LOST_TTL, "NX", NULL);
 }
 
 void fb_ledger_restored(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,

@@ -89,9 +89,9 @@ static void parse_groups(struct fb_pol_reader *r, const struct fb_pol_scope *roo
 static void parse_security(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                            struct fb_policy_security *security, size_t index)
 {
-    static const char *const keys[] = {"name",          "access",        "download",
-                                       "expires_after", "password",      "proof",
-                                       "watermark",     "max_downloads", NULL};
+    static const char *const keys[] = {"name",          "access",   "download", "expires_after",
+                                       "purge_after",   "password", "proof",    "watermark",
+                                       "max_downloads", NULL};
     static const char *const accesses[] = {"recipients", "company", "anyone", NULL};
     static const char *const passwords[] = {"none", "generated", NULL};
     static const char *const proofs[] = {"link", "code", "totp", NULL};
@@ -106,6 +106,7 @@ static void parse_security(struct fb_pol_reader *r, const struct fb_pol_scope *s
     fb_pol_enum(r, scope, "access", accesses, &access);
     fb_pol_bool(r, scope, "download", &security->can_download);
     fb_pol_duration(r, scope, "expires_after", TEN_YEARS_S, &security->expires_after_s);
+    fb_pol_duration(r, scope, "purge_after", TEN_YEARS_S, &security->purge_after_s);
     fb_pol_enum(r, scope, "password", passwords, &password);
     fb_pol_enum(r, scope, "proof", proofs, &proof);
     fb_pol_bool(r, scope, "watermark", &security->is_watermarked);
@@ -113,6 +114,13 @@ static void parse_security(struct fb_pol_reader *r, const struct fb_pol_scope *s
     security->access = (enum fb_access)access;
     security->is_password_generated = password == 1;
     security->proof = (enum fb_proof)proof;
+    if (security->purge_after_s > 0 && security->expires_after_s == 0) {
+        const struct fb_yaml *node = fb_yaml_get(scope->map, "purge_after");
+        fb_pol_error(r, node != NULL ? node->line : security->line,
+                     "%s.purge_after: counts from the end of access and needs expires_after; set "
+                     "expires_after, or remove purge_after to keep the content",
+                     scope->path);
+    }
     if (!security->can_download && security->max_downloads > 0) {
         fb_pol_warning(r, security->line, "%s: max_downloads has no effect with download: false",
                        scope->path);

@@ -14,6 +14,7 @@
 
 #define RULE_PATH_MAX_BYTES 512
 #define REMIND_MAX_DAYS     3650
+#define DAY_S               INT64_C(86400)
 
 static int line_of(const struct fb_pol_scope *scope, const char *key)
 {
@@ -311,6 +312,20 @@ static bool has_tag(const struct fb_policy_rule *rule)
     return false;
 }
 
+/* What nobody can open any more is not asked about. */
+static void check_reminder(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
+                           const struct fb_policy_rule *rule)
+{
+    const struct fb_policy_security *s = rule->security;
+    if (s != NULL && s->expires_after_s > 0 && rule->remind_after_days > 0 &&
+        rule->remind_after_days * DAY_S >= s->expires_after_s) {
+        fb_pol_warning(r, line_of(scope, "remind_after"),
+                       "%s.remind_after: has no effect, access ends before (expires_after of "
+                       "\"%.60s\"); take fewer days",
+                       scope->path, s->name);
+    }
+}
+
 static void check_effects(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                           const struct fb_policy_rule *rule)
 {
@@ -333,6 +348,7 @@ static void check_effects(struct fb_pol_reader *r, const struct fb_pol_scope *sc
                 "%s.strip_tag: no subject condition is a [tag], so there is nothing to remove",
                 scope->path);
         }
+        check_reminder(r, scope, rule);
     }
 }
 

@@ -49,6 +49,7 @@ struct fb_policy_security {
     enum fb_access access;
     bool can_download;
     int64_t expires_after_s; /* 0 = never */
+    int64_t purge_after_s;   /* after the expiry, until the content is deleted; 0 = it is kept */
     bool is_password_generated;
     enum fb_proof proof;
     bool is_watermarked;

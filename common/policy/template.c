@@ -15,13 +15,19 @@ static const char *const notice_names[] = {"link",    "files",    "file_count", 
                                            "expires", "download", "recipients", "proof",
                                            "storage", NULL};
 static const char *const password_names[] = {"password", "link", "expires", NULL};
-static const char *const receipt_names[] = {"recall_link", "recipients", "files",
-                                            "file_count",  "rule",       "security",
-                                            "expires",     "storage",    NULL};
+static const char *const receipt_names[] = {
+    "recipients",  "pending",     "account_help", "files", "file_count", "size",
+    "access",      "download",    "expires",      "rule",  "security",   "storage",
+    "recall_link", "recall_help", "postmaster",   NULL};
 static const char *const code_names[] = {"code", "valid_minutes", NULL};
-static const char *const reminder_names[] = {"recipients", "days", "recall_link", "expires", NULL};
-static const char *const held_names[] = {"recipients", "reason", "postmaster", NULL};
-static const char *const recalled_names[] = {"recipients", "opened", "unopened", "reason", NULL};
+static const char *const reminder_names[] = {
+    "recipients", "pending",     "account_help", "since",      "days", "log",
+    "expires",    "recall_link", "recall_help",  "postmaster", NULL};
+static const char *const held_names[] = {"recipients", "reason",     "next",
+                                         "until",      "postmaster", NULL};
+static const char *const recalled_names[] = {"result",      "recipients", "opened", "unopened",
+                                             "recalled_at", "actor",      "reason", "recall_link",
+                                             "recall_help", "postmaster", NULL};
 
 static const struct fb_policy_template_kind kinds[] = {
     {"notice", "link", notice_names},         /* to the recipient, in place of the content */

@@ -178,12 +178,18 @@ enum fb_status fb_call_ops(struct fb_call *c, int shard, const struct fb_ops *op
     return s;
 }
 
+const char *fb_script_stage(const struct fb_job *job)
+{
+    return fb_job_is_side(job) && job->stage != FB_STAGE_REVOKE ? "letter"
+                                                                : fb_stage_name(job->stage);
+}
+
 void fb_call_claim(struct fb_call *c, const char *consumer, const struct fb_claim *claim)
 {
     fb_call_arg_str(c, FB_GROUP);
     fb_call_arg_str(c, consumer);
     fb_call_arg_str(c, claim->id);
-    fb_call_arg_str(c, fb_stage_name(claim->stage));
+    fb_call_arg_str(c, fb_script_stage(&claim->job));
     fb_call_arg_int(c, claim->job.branch);
 }
 

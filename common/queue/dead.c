@@ -178,7 +178,7 @@ static enum fb_status take_out(struct fb_redis *r, const struct fb_dead *dead,
     fb_call_key(&c, shard, "open");
     fb_call_key(&c, shard, "%s", fb_stage_name(job != NULL ? job->stage : dead->job.stage));
     fb_call_arg_str(&c, stream_id);
-    fb_call_arg_str(&c, fb_stage_name(dead->job.stage));
+    fb_call_arg_str(&c, fb_script_stage(&dead->job));
     fb_call_arg_int(&c, dead->job.branch);
     fb_call_arg_str(&c, dead->job.msg_id);
     enum fb_status s = FB_OK;
@@ -209,6 +209,9 @@ enum fb_status fb_dead_retry(struct fb_redis *r, const char *id, struct fb_error
     if (s == FB_OK) {
         struct fb_job job = dead->job;
         job.attempt = 0;
+        if (job.letter != FB_LETTER_NONE) {
+            job.first_ms = fb_now_ms(); /* or it would be given up at once */
+        }
         s = take_out(r, dead, &job, NULL, err);
     }
     free(dead);

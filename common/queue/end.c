@@ -66,7 +66,7 @@ enum fb_status fb_queue_advance(struct fb_redis *r, const char *consumer,
     s = fb_call_ops(&c, claim->shard, ops, err);
     fb_call_arg_int(&c, (int64_t)next_count);
     for (size_t i = 0; s == FB_OK && i < next_count; i++) {
-        fb_call_arg_str(&c, fb_stage_name(next[i].stage));
+        fb_call_arg_str(&c, fb_script_stage(&next[i]));
         fb_call_arg_int(&c, next[i].branch);
         s = fb_call_arg_job(&c, &next[i], err);
         fb_call_arg_int(&c, next[i].first_ms);
@@ -106,8 +106,9 @@ enum fb_status fb_queue_finish(struct fb_redis *r, const char *consumer,
 enum fb_status fb_queue_restart(struct fb_redis *r, const char *consumer,
                                 const struct fb_claim *claim, struct fb_error *err)
 {
-    if (claim->stage != FB_STAGE_UPLOAD && claim->stage != FB_STAGE_REWRITE) {
-        return fb_error_set(err, FB_BUG, "restart of %s", fb_stage_name(claim->stage));
+    if ((claim->stage != FB_STAGE_UPLOAD && claim->stage != FB_STAGE_REWRITE) ||
+        fb_job_is_side(&claim->job)) {
+        return fb_error_set(err, FB_BUG, "restart of %s", fb_script_stage(&claim->job));
     }
     struct fb_job render;
     fb_job_follow(claim, FB_STAGE_RENDER, 0, &render);
@@ -143,9 +144,9 @@ static enum fb_status put_off(struct fb_redis *r, const char *consumer,
     fb_call_arg_int(&c, delay_ms > 0 ? delay_ms : 0);
     enum fb_status s = fb_call_arg_job(&c, &job, err);
     fb_call_arg_int(&c, job.first_ms);
-    /* For the operator, beside the message.  Revoke has no message of its own to write to. */
+    /* For the operator, beside the message.  What is no part of it has nothing to write there. */
     char text[FB_ERROR_MAX + 64] = "";
-    if (reason != NULL && claim->stage != FB_STAGE_REVOKE) {
+    if (reason != NULL && !fb_job_is_side(&claim->job)) {
         (void)snprintf(text, sizeof(text), "%" PRIu32 "|%s|%s", attempt,
                        fb_status_name(reason->status), reason->text);
     }
@@ -177,6 +178,22 @@ enum fb_status fb_queue_defer(struct fb_redis *r, const char *consumer,
     return put_off(r, consumer, claim, claim->job.attempt, delay_ms, reason, ops, err);
 }
 
+/* The sender is told that his mail is held; about what is no mail there is nothing to tell. */
+static enum fb_status held_letter(struct fb_call *c, const struct fb_claim *claim,
+                                  struct fb_error *err)
+{
+    if (fb_job_is_side(&claim->job)) {
+        fb_call_arg_str(c, "");
+        fb_call_arg_str(c, "");
+        return FB_OK;
+    }
+    struct fb_job letter;
+    fb_job_letter(FB_LETTER_HELD, &claim->job, claim->job.branch, &letter);
+    enum fb_status s = fb_call_arg_job(c, &letter, err);
+    fb_call_arg_int(c, letter.first_ms);
+    return s;
+}
+
 enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
                              const struct fb_error *reason, const struct fb_ops *ops,
                              struct fb_error *err)
@@ -187,6 +204,7 @@ enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer, const str
     fb_call_key(&c, claim->shard, "dead");
     fb_call_key(&c, claim->shard, "dead:count");
     fb_call_key(&c, claim->shard, "m:%s", claim->job.msg_id);
+    fb_call_key(&c, claim->shard, "%s", fb_stage_name(FB_STAGE_REWRITE));
     fb_call_claim(&c, consumer, claim);
     enum fb_status s = fb_call_arg_job(&c, &claim->job, err);
     fb_call_arg_int(&c, claim->job.first_ms);
@@ -194,6 +212,9 @@ enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer, const str
     fb_call_arg_str(&c, reason->text);
     if (s == FB_OK) {
         s = fb_call_ops(&c, claim->shard, ops, err);
+    }
+    if (s == FB_OK) {
+        s = held_letter(&c, claim, err);
     }
     if (s == FB_OK) {
         s = fb_call_run(r, FB_SCRIPT_BURY, &c, NULL, err);
@@ -224,4 +245,20 @@ void fb_job_follow(const struct fb_claim *claim, enum fb_stage stage, uint32_t b
     memcpy(job_r->msg_id, claim->job.msg_id, sizeof(job_r->msg_id));
     memcpy(job_r->spool_ref, claim->job.spool_ref, sizeof(job_r->spool_ref));
     memcpy(job_r->trace, claim->job.trace, sizeof(job_r->trace));
+}
+
+void fb_job_letter(enum fb_letter letter, const struct fb_job *about, uint32_t branch,
+                   struct fb_job *job_r)
+{
+    memset(job_r, 0, sizeof(*job_r));
+    job_r->stage = FB_STAGE_REWRITE;
+    job_r->letter = letter;
+    job_r->branch = branch;
+    job_r->first_ms = fb_now_ms();
+    memcpy(job_r->msg_id, about->msg_id, sizeof(job_r->msg_id));
+    memcpy(job_r->spool_ref, about->spool_ref, sizeof(job_r->spool_ref));
+    memcpy(job_r->trace, about->trace, sizeof(job_r->trace));
+    if (letter == FB_LETTER_RECALL) {
+        memcpy(job_r->recall_id, about->recall_id, sizeof(job_r->recall_id));
+    }
 }

@@ -53,6 +53,9 @@ FB_MUST_USE enum fb_status fb_call_run(struct fb_redis *r, enum fb_script_id id,
 FB_MUST_USE enum fb_status fb_call_raw(struct fb_redis *r, enum fb_script_id id,
                                        const struct fb_call *c, redisReply **reply_r,
                                        struct fb_error *err);
+/* What the scripts call the stage of a job: its name, or "letter" for a letter, which lies in the
+ * stream of rewrite and has no part in a branch. */
+const char *fb_script_stage(const struct fb_job *job);
 /* group, consumer, id, stage, branch: how all calls that end a claim begin. */
 void fb_call_claim(struct fb_call *c, const char *consumer, const struct fb_claim *claim);
 

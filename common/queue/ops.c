@@ -31,12 +31,12 @@ static const struct {
     const char *name;
     bool is_split; /* more than CHUNK_ARGS arguments become several commands */
 } allowed[] = {
-    {"HSET", true},     {"HDEL", true},  {"HINCRBY", false},
-    {"HSETNX", false},  {"ZADD", true},  {"ZREM", true},
-    {"SADD", true},     {"SREM", true},  {"RPUSH", true},
-    {"LTRIM", false},   {"XADD", false}, {"EXPIRE", false},
-    {"PERSIST", false}, {"DEL", false},  {"ZREMRANGEBYSCORE", false},
-    {"LISTIN", false},
+    {"HSET", true},     {"HDEL", true},    {"HINCRBY", false},
+    {"HSETNX", false},  {"ZADD", true},    {"ZREM", true},
+    {"SADD", true},     {"SREM", true},    {"RPUSH", true},
+    {"LTRIM", false},   {"XADD", false},   {"EXPIRE", false},
+    {"PERSIST", false}, {"DEL", false},    {"ZREMRANGEBYSCORE", false},
+    {"LISTIN", false},  {"UNCLAIM", true},
 };
 
 struct fb_ops *fb_ops_new(void)
@@ -199,6 +199,13 @@ void fb_ops_add(struct fb_ops *ops, const char *command, const char *key, ...)
         return;
     }
     fb_ops_add_slices(ops, command, key, args, count);
+}
+
+void fb_ops_fail(struct fb_ops *ops, const struct fb_error *why)
+{
+    if (ops->error.status == FB_OK) {
+        ops->error = *why;
+    }
 }
 
 size_t fb_ops_count(const struct fb_ops *ops)

@@ -3,9 +3,10 @@
  * Ledger changes that ride in the same script as a queue step, so that queue and ledger cannot disagree: a list of
  * Redis write commands on keys of one shard.  Only HSET HDEL HINCRBY HSETNX ZADD ZREM SADD SREM RPUSH LTRIM XADD
  * EXPIRE PERSIST DEL ZREMRANGEBYSCORE are allowed, on keys that begin with "fb:{s".  HSET, HDEL, ZADD, ZREM, SADD,
- * SREM and RPUSH take any number of arguments: long ones are cut into several commands.  One more is ours: LISTIN key
- * at member old ttl adds a member to a listing (ZADD); a listing without a time to live, or once a day, gets ttl (in
- * seconds) and loses what is older than old.
+ * SREM, UNCLAIM and RPUSH take any number of arguments: long ones are cut into several commands.  Two more are ours:
+ * LISTIN key at member old ttl adds a member to a listing (ZADD); a listing without a time to live, or once a day, gets
+ * ttl (in seconds) and loses what is older than old.  UNCLAIM key index ... takes back that these recipients of a
+ * message may be sent (ledger.h, fb_ledger_release_sending).
  */
 #ifndef FB_COMMON_QUEUE_OPS_H
 #define FB_COMMON_QUEUE_OPS_H
@@ -21,6 +22,8 @@ void fb_ops_add(struct fb_ops *ops, const char *command, const char *key, ...)
     __attribute__((sentinel));
 void fb_ops_add_slices(struct fb_ops *ops, const char *command, const char *key,
                        const struct fb_slice *args, size_t count);
+/* The list is spoiled: the call that uses it fails with this.  The first error stays. */
+void fb_ops_fail(struct fb_ops *ops, const struct fb_error *why);
 size_t fb_ops_count(const struct fb_ops *ops);
 /* The encoded list (msgpack array of arrays, for cmsgpack.unpack in the script) and its distinct keys; lent. */
 FB_MUST_USE enum fb_status fb_ops_encode(const struct fb_ops *ops, struct fb_buf *out,

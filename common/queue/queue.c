@@ -38,13 +38,21 @@
  *     wait for an upgraded worker counts as neither.
  *  8. A branch restarts at most FB_MAX_RESTARTS times; then FB_CORRUPT, and the claim is still the caller's (bury).
  *  9. After FLUSHALL all claims are LOST; groups are made again from id 0, so that jobs added before are seen.
- * 10. Revoke jobs have no marks: recall, restore and expiry may come several times for one branch.
+ * 10. Jobs beside the pipeline (fb_job_is_side: revoke jobs; letters to senders, which lie in the stream of rewrite)
+ *     have no marks and are in no count: recall, restore and expiry may come several times for one branch, and a letter
+ *     is sent however far its branch is, at least once.
+ * 11. What is held is told: bury, and reap for a crash-loop, add the letter in the step that makes the dead letter.
  */
 /* clang-format on */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/queue/internal.h"
+#include "proto/limits.h"
+
+#define MAX_ADD 1000 /* jobs in one step: a recall of 10,000 recipients has fewer */
 
 enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
 {
@@ -73,18 +81,80 @@ enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
 enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job, const struct fb_ops *ops,
                             struct fb_error *err)
 {
-    int shard = fb_redis_shard(r, job->msg_id);
+    return fb_queue_add_many(r, job, 1, ops, err);
+}
+
+enum fb_status fb_queue_add_many(struct fb_redis *r, const struct fb_job *jobs, size_t count,
+                                 const struct fb_ops *ops, struct fb_error *err)
+{
+    if (count == 0 || count > MAX_ADD) {
+        return fb_error_set(err, FB_BUG, "add: %zu jobs in one step", count);
+    }
+    int shard = fb_redis_shard(r, jobs[0].msg_id);
     struct fb_call c;
     fb_call_init(&c);
-    fb_call_key(&c, shard, "%s", fb_stage_name(job->stage));
-    enum fb_status s = fb_call_arg_job(&c, job, err);
-    fb_call_arg_int(&c, job->first_ms);
-    if (s == FB_OK) {
-        s = fb_call_ops(&c, shard, ops, err);
+    for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
+        fb_call_key(&c, shard, "%s", fb_stage_name((enum fb_stage)stage));
+    }
+    enum fb_status s = fb_call_ops(&c, shard, ops, err);
+    for (size_t i = 0; s == FB_OK && i < count; i++) {
+        if (fb_redis_shard(r, jobs[i].msg_id) != shard) {
+            s = fb_error_set(err, FB_BUG, "add: jobs of different shards");
+            break;
+        }
+        fb_call_arg_int(&c, (int64_t)jobs[i].stage + 1); /* the place of its stream in KEYS */
+        s = fb_call_arg_job(&c, &jobs[i], err);
+        fb_call_arg_int(&c, jobs[i].first_ms);
     }
     if (s == FB_OK) {
         s = fb_call_run(r, FB_SCRIPT_ADD, &c, NULL, err);
     }
     fb_call_deinit(&c);
     return s;
+}
+
+enum fb_status fb_queue_change(struct fb_redis *r, int shard, const struct fb_ops *ops,
+                               struct fb_error *err)
+{
+    struct fb_call c;
+    fb_call_init(&c);
+    for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
+        fb_call_key(&c, shard, "%s", fb_stage_name((enum fb_stage)stage));
+    }
+    enum fb_status s = fb_call_ops(&c, shard, ops, err);
+    if (s == FB_OK) {
+        s = fb_call_run(r, FB_SCRIPT_ADD, &c, NULL, err);
+    }
+    fb_call_deinit(&c);
+    return s;
+}
+
+void fb_ops_add_job(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job)
+{
+    struct fb_error err = {.status = FB_OK};
+    struct fb_error why = {.status = FB_OK};
+    struct fb_job ignored;
+    struct fb_buf bytes;
+    fb_buf_init(&bytes, FB_MAX_JOB);
+    if (!fb_job_is_side(job)) { /* others are counted by the scripts: an advance adds them */
+        (void)fb_error_set(&err, FB_BUG, "a job of stage %s as a ledger change",
+                           fb_stage_name(job->stage));
+    } else if (fb_job_encode(job, &bytes) != FB_OK ||
+               fb_job_decode(fb_slice_buf(&bytes), &ignored, &why) != FB_OK) {
+        (void)fb_error_set(&err, FB_BUG, "job of %s is not fit for the queue: %s",
+                           fb_stage_name(job->stage), why.text);
+    }
+    if (err.status == FB_OK) {
+        char key[FB_KEY_SIZE];
+        char first[24];
+        fb_key(key, fb_redis_shard(r, job->msg_id), "%s", fb_stage_name(job->stage));
+        (void)snprintf(first, sizeof(first), "%" PRId64, job->first_ms);
+        const struct fb_slice args[] = {FB_SLICE_LITERAL("*"), FB_SLICE_LITERAL("j"),
+                                        fb_slice_buf(&bytes), FB_SLICE_LITERAL("f"),
+                                        fb_slice_str(first)};
+        fb_ops_add_slices(ops, "XADD", key, args, sizeof(args) / sizeof(args[0]));
+    } else {
+        fb_ops_fail(ops, &err);
+    }
+    fb_buf_deinit(&bytes);
 }

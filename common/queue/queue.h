@@ -22,6 +22,8 @@
 
 #define FB_GROUP        "workers"
 #define FB_MAX_RESTARTS 3
+/* A letter that cannot be sent for so long is given up: it speaks of a state that has passed. */
+#define FB_LETTER_LIFE_MS (INT64_C(24) * 3600 * 1000)
 
 #define FB_CLAIM_ID_SIZE 40
 
@@ -48,6 +50,22 @@ FB_MUST_USE enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_
 /* Adds one job outside the pipeline (revoke). */
 FB_MUST_USE enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job,
                                         const struct fb_ops *ops, struct fb_error *err);
+/* Adds several jobs outside the pipeline (revoke jobs, letters), all of one shard, together with the ops, in one
+ * step.  FB_BUG for jobs of different shards and for none. */
+FB_MUST_USE enum fb_status fb_queue_add_many(struct fb_redis *r, const struct fb_job *jobs,
+                                             size_t count, const struct fb_ops *ops,
+                                             struct fb_error *err);
+/* The ops alone, of one shard, in one step. */
+FB_MUST_USE enum fb_status fb_queue_change(struct fb_redis *r, int shard, const struct fb_ops *ops,
+                                           struct fb_error *err);
+/* The letter about what `about` did or met (message, spooled mail, trace and, for a recall's, the recall carried over).
+ * Its first_ms is now: FB_LETTER_LIFE_MS later it is given up. */
+void fb_job_letter(enum fb_letter letter, const struct fb_job *about, uint32_t branch,
+                   struct fb_job *job_r);
+/* fb_queue_add as a change in a list: the job goes into its stage's stream in the step that carries the ops out.  What
+ * is wrong with the job (it cannot be encoded, it is none beside the pipeline) is kept and comes out of the call that
+ * uses the list. */
+void fb_ops_add_job(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job);
 
 /* Takes up to max jobs of one shard's stage, waiting block_ms at most (0 = do not wait).  A job that cannot be
  * decoded is buried at once (newer version: put off by 30 s, so that an upgraded worker may take it).  A queue that was
@@ -64,7 +82,8 @@ FB_MUST_USE enum fb_status fb_queue_history(struct fb_redis *r, enum fb_stage st
                                             size_t max, struct fb_claim *claims_r, size_t *count_r,
                                             struct fb_error *err);
 /* Claims jobs idle longer than min_idle_ms; jobs delivered more than max_deliveries times are buried
- * ("crash-loop").  */
+ * ("crash-loop"),
+ * and the sender of a mail among them gets a letter. */
 FB_MUST_USE enum fb_status fb_queue_reap(struct fb_redis *r, enum fb_stage stage, int shard,
                                          const char *consumer, int min_idle_ms,
                                          uint32_t max_deliveries, size_t max,
@@ -123,7 +142,8 @@ FB_MUST_USE enum fb_status fb_queue_defer(struct fb_redis *r, const char *consum
                                           const struct fb_claim *claim, int64_t delay_ms,
                                           const struct fb_error *reason, const struct fb_ops *ops,
                                           struct fb_error *err);
-/* Held: to the dead stream with job, stage, reason, attempts, times. */
+/* Held: to the dead stream with job, stage, reason, attempts, times.  For a job of the pipeline a letter to the sender
+ * (FB_LETTER_HELD) is added in the same step, once a stage of the branch. */
 FB_MUST_USE enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer,
                                          const struct fb_claim *claim,
                                          const struct fb_error *reason, const struct fb_ops *ops,
@@ -159,7 +179,7 @@ FB_MUST_USE enum fb_status fb_dead_list(struct fb_redis *r,
 /* FB_NOT_FOUND (also for an id that is none). */
 FB_MUST_USE enum fb_status fb_dead_get(struct fb_redis *r, const char *id, struct fb_dead *dead_r,
                                        struct fb_error *err);
-/* Back into its stage with attempt 0. FB_NOT_FOUND. */
+/* Back into its stage with attempt 0 (a letter: with its whole life). FB_NOT_FOUND. */
 FB_MUST_USE enum fb_status fb_dead_retry(struct fb_redis *r, const char *id, struct fb_error *err);
 /* Replaces it by another job (release: a rewrite job that sends untouched; reject: one that reports), in one step
  * with ops. */

@@ -55,6 +55,9 @@ static enum fb_status refuse_call(struct fb_redis *r, const char *consumer,
         fb_call_key(&c, claim->shard, "dead:count");
     }
     fb_call_key(&c, claim->shard, "m:-");
+    if (script == FB_SCRIPT_BURY) {
+        fb_call_key(&c, claim->shard, "%s", fb_stage_name(FB_STAGE_REWRITE));
+    }
     fb_call_arg_str(&c, FB_GROUP);
     fb_call_arg_str(&c, consumer);
     fb_call_arg_str(&c, claim->id);
@@ -71,7 +74,11 @@ static enum fb_status refuse_call(struct fb_redis *r, const char *consumer,
         fb_call_arg_str(&c, fb_status_name(reason->status));
         fb_call_arg_str(&c, reason->text);
     }
-    fb_call_arg_str(&c, "");
+    fb_call_arg_str(&c, ""); /* no changes */
+    if (script == FB_SCRIPT_BURY) {
+        fb_call_arg_str(&c, ""); /* no letter: whose mail it was cannot be read */
+        fb_call_arg_str(&c, "");
+    }
     enum fb_status s = fb_call_run(r, script, &c, NULL, err);
     fb_call_deinit(&c);
     return s;
@@ -243,6 +250,7 @@ enum fb_status fb_queue_reap(struct fb_redis *r, enum fb_stage stage, int shard,
         fb_call_key(&c, shard, "%s", fb_stage_name(stage));
         fb_call_key(&c, shard, "dead");
         fb_call_key(&c, shard, "dead:count");
+        fb_call_key(&c, shard, "%s", fb_stage_name(FB_STAGE_REWRITE));
         fb_call_arg_str(&c, FB_GROUP);
         fb_call_arg_str(&c, consumer);
         fb_call_arg_int(&c, min_idle_ms);

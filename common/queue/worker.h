@@ -35,7 +35,8 @@ struct fb_worker_config {
     int heartbeat_ms;        /* 10 s; a job is abandoned after three */
     uint32_t max_deliveries; /* crashes before a job is buried: 3 */
     uint32_t max_attempts;   /* failures before a job is buried; 0 = until lifetime_ms */
-    int64_t lifetime_ms; /* since acceptance; a job that would retry past it is buried; 0 = none */
+    int64_t lifetime_ms; /* since acceptance; a job that would retry past it is buried; 0 = none.
+                            Letters have neither: they are given up after FB_LETTER_LIFE_MS. */
     void *ctx;
     /* thread_init makes what one thread needs (its own connections); may be NULL. */
     enum fb_status (*thread_init)(void *ctx, void **thread_r, struct fb_error *err);
@@ -47,7 +48,7 @@ struct fb_worker_config {
     /* Called when FINISH ended the message's last branch; may be NULL. */
     void (*message_done)(void *ctx, void *thread, const struct fb_claim *claim);
     /* Called before a bury, by the retry rules or the outcome: may change *out (e.g. to ADVANCE a bounce, or add
-     * ledger ops).  May be NULL. */
+     * ledger ops).  Not for letters.  May be NULL. */
     void (*before_bury)(void *ctx, void *thread, struct fb_redis *redis,
                         const struct fb_claim *claim, struct fb_outcome *out);
 };

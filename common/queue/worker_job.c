@@ -29,12 +29,37 @@ struct job_run {
     const struct fb_claim *claim;
     struct fb_outcome out;
     bool is_deferred; /* retry without counting an attempt */
+    bool is_given_up; /* a letter that could not be sent in time */
     bool is_last;
 };
 
 static const char *stage_of(const struct job_run *j)
 {
     return fb_stage_name(j->claim->stage);
+}
+
+static bool is_letter(const struct fb_job *job)
+{
+    return job->letter != FB_LETTER_NONE;
+}
+
+/* A letter that cannot be sent in time is no mail that got lost: it is dropped with a word in the
+ * log.  It is retried as if it were new until then, whatever the stage's own limits are. */
+static void decide_letter(struct job_run *j)
+{
+    const struct fb_job *job = &j->claim->job;
+    struct fb_outcome *out = &j->out;
+    if (fb_now_ms() + out->delay_ms <= job->first_ms + FB_LETTER_LIFE_MS) {
+        return;
+    }
+    j->is_given_up = true;
+    out->kind = FB_OUTCOME_FINISH;
+    out->delay_ms = 0;
+    fb_ops_free(&out->ops);
+    fb_log(FB_ERROR,
+           "a letter to the sender (%s) could not be sent for 24 hours and is given up; state and "
+           "evidence: fumibako message show %s.  Last try: %s",
+           fb_letter_name(job->letter), job->msg_id, out->reason.text);
 }
 
 /* The retry rules (worker.h). */
@@ -69,12 +94,16 @@ static void decide(struct job_run *j)
         out->delay_ms = out->delay_ms > delay ? out->delay_ms : delay;
     } else {
         out->delay_ms = out->delay_ms > 0 ? out->delay_ms : fb_queue_backoff_ms(job->attempt);
-        if (w->max_attempts > 0 && job->attempt + 1 >= w->max_attempts) {
+        if (w->max_attempts > 0 && job->attempt + 1 >= w->max_attempts && !is_letter(job)) {
             out->kind = FB_OUTCOME_BURY;
             (void)fb_error_prefix(&out->reason, "gave up after %" PRIu32 " attempts",
                                   job->attempt + 1);
             return;
         }
+    }
+    if (is_letter(job)) {
+        decide_letter(j);
+        return;
     }
     if (w->lifetime_ms > 0 && fb_now_ms() + out->delay_ms > job->first_ms + w->lifetime_ms) {
         out->kind = FB_OUTCOME_BURY;
@@ -147,11 +176,11 @@ static void before_bury(struct job_run *j)
 {
     const struct fb_worker_config *w = j->t->worker->w;
     struct fb_outcome *out = &j->out;
-    if (w->before_bury != NULL) {
+    if (w->before_bury != NULL && !is_letter(&j->claim->job)) { /* it decides over branches */
         w->before_bury(w->ctx, j->t->thread, j->t->redis, j->claim, out);
     }
-    if (out->kind == FB_OUTCOME_BURY && out->ops == NULL && j->claim->stage != FB_STAGE_REVOKE) {
-        out->ops = fb_ops_new();
+    if (out->kind == FB_OUTCOME_BURY && !fb_job_is_side(&j->claim->job)) {
+        out->ops = out->ops == NULL ? fb_ops_new() : out->ops;
         fb_ledger_held(j->t->redis, out->ops, j->claim->job.msg_id, j->claim->job.branch,
                        &out->reason);
     }
@@ -192,6 +221,9 @@ static const char *label_of(const struct job_run *j, enum fb_status ended)
         return "dup";
     }
     if (ended != FB_OK) {
+        return "lost";
+    }
+    if (j->is_given_up) {
         return "lost";
     }
     switch (j->out.kind) {

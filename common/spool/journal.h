@@ -12,13 +12,16 @@
 #include "common/spool/spool.h"
 
 /* FB_SENT_NOTICE and FB_SENT_PASS: this recipient has the mail.  FB_SENT_REPORT: the sender was
- * told about this recipient (delivery report).  Recipients are indices of the envelope. */
+ * told about this recipient (delivery report).  FB_SENT_RECALLED: this recipient was recalled
+ * (written by revoke, whether or not a mail was out); after a loss of Redis the replay says so
+ * again, so that what was not sent yet never is.  Recipients are indices of the envelope. */
 enum fb_sent_kind {
     FB_SENT_NOTICE = 1,
     FB_SENT_PASS = 2,
     FB_SENT_REPORT = 3,
     FB_SENT_RECEIPT = 4,
-    FB_SENT_PASSWORD = 5
+    FB_SENT_PASSWORD = 5,
+    FB_SENT_RECALLED = 6
 };
 
 struct fb_journal;

@@ -8,7 +8,7 @@
 
 #include "common/spool/journal.h"
 
-#define FB_JOURNAL_KINDS ((unsigned)FB_SENT_PASSWORD) /* fb_sent_kind counts from 1 */
+#define FB_JOURNAL_KINDS ((unsigned)FB_SENT_RECALLED) /* fb_sent_kind counts from 1 */
 
 struct fb_journal_index;
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/ledger/evidence.h"
 #include "common/redis.h"
 #include "common/service.h"
 #include "common/spool/spool.h"
@@ -24,7 +25,7 @@ struct ctl {
     struct fb_spool *spool;
     bool is_json;
     /* options of subcommands; NULL or 0 when not given */
-    const char *from, *state, *sender, *recipient, *since, *until, *comment;
+    const char *from, *state, *sender, *recipient, *since, *until, *comment, *reason, *language;
     const char *to[CTL_MAX_RECIPIENTS];
     size_t to_count;
     int64_t limit;
@@ -76,6 +77,10 @@ json_t *ctl_json_time(int64_t ms); /* RFC 3339, or null */
 /* Text from outside; what is not UTF-8 has ? for its bytes above ASCII. */
 json_t *ctl_json_text(const char *text);
 
+/* What is known of one recipient, in words; language NULL = English. */
+void ctl_print_evidence(const struct fb_evidence *e, const char *language, const char *indent);
+json_t *ctl_json_evidence(const struct fb_evidence *e);
+
 int ctl_policy_check(struct ctl *c);
 int ctl_policy_show(struct ctl *c);
 int ctl_policy_apply(struct ctl *c);
@@ -84,6 +89,8 @@ int ctl_policy_test(struct ctl *c);
 int ctl_message_list(struct ctl *c);
 int ctl_message_show(struct ctl *c);
 int ctl_message_recall(struct ctl *c);
+int ctl_message_restore(struct ctl *c);
+int ctl_message_report(struct ctl *c);
 int ctl_queue(struct ctl *c);
 int ctl_dead_list(struct ctl *c);
 int ctl_dead_show(struct ctl *c);

@@ -26,6 +26,8 @@ enum {
     OPT_CONTENT,
     OPT_PENDING,
     OPT_COMMENT,
+    OPT_REASON,
+    OPT_LANGUAGE,
     OPT_VERSION,
     OPT_HELP,
 };
@@ -43,6 +45,8 @@ static const struct option options[] = {{"config", required_argument, NULL, OPT_
                                         {"content", no_argument, NULL, OPT_CONTENT},
                                         {"pending", no_argument, NULL, OPT_PENDING},
                                         {"comment", required_argument, NULL, OPT_COMMENT},
+                                        {"reason", required_argument, NULL, OPT_REASON},
+                                        {"language", required_argument, NULL, OPT_LANGUAGE},
                                         {"version", no_argument, NULL, OPT_VERSION},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {NULL, 0, NULL, 0}};
@@ -107,6 +111,12 @@ static bool take_option(struct ctl *c, int o)
         return true;
     case OPT_COMMENT:
         c->comment = optarg;
+        return true;
+    case OPT_REASON:
+        c->reason = optarg;
+        return true;
+    case OPT_LANGUAGE:
+        c->language = optarg;
         return true;
     case OPT_LIMIT:
         return fb_parse_int(optarg, &c->limit) && c->limit > 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako message list|show|recall */
+ * fumibako message list|show (recall, restore, report: recall.c) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,7 +214,7 @@ static bool tell_history(void *ctx, const char *line)
     return true;
 }
 
-static void print_recipient(const struct fb_ledger_recipient *r)
+static void print_recipient(const struct fb_ledger_recipient *r, const struct fb_evidence *e)
 {
     (void)printf("    %-40s %s%s%s", r->address, r->state,
                  r->grant_state[0] != '\0' ? ", access " : "", r->grant_state);
@@ -223,9 +223,11 @@ static void print_recipient(const struct fb_ledger_recipient *r)
                      (unsigned long long)r->downloads);
     }
     (void)printf("%s%s\n", r->two_step[0] != '\0' ? ", two-step login " : "", r->two_step);
+    ctl_print_evidence(e, NULL, "      ");
 }
 
-static void print_branch(const struct fb_ledger_message *m, uint32_t number)
+static void print_branch(const struct fb_ledger_message *m, uint32_t number,
+                         const struct fb_evidence *evidence)
 {
     const struct fb_ledger_branch *branch = &m->branches[number];
     char when[32];
@@ -245,7 +247,7 @@ static void print_branch(const struct fb_ledger_message *m, uint32_t number)
     (void)printf("\n");
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].branch == number) {
-            print_recipient(&m->recipients[i]);
+            print_recipient(&m->recipients[i], &evidence[i]);
         }
     }
 }
@@ -254,16 +256,20 @@ static enum fb_status print_message(struct ctl *c, const struct fb_ledger_messag
                                     struct fb_error *err)
 {
     char when[32];
-    enum fb_status s = FB_OK;
+    struct fb_evidence *evidence = NULL;
+    enum fb_status s = fb_ledger_evidence(c->redis, m, c->config->revoke.settle_ms, &evidence, err);
+    if (s != FB_OK) {
+        return s;
+    }
     ctl_time(m->accepted_ms, when);
     (void)printf("%s  accepted %s, %llu bytes, from %s: %s\n", m->msg_id, when,
                  (unsigned long long)m->size, m->from[0] != '\0' ? m->from : "<>", m->state);
     for (size_t i = 0; i < m->recipient_count && m->branch_count == 0; i++) {
-        print_recipient(&m->recipients[i]); /* nothing is decided yet */
+        print_recipient(&m->recipients[i], &evidence[i]); /* nothing is decided yet */
     }
     for (uint32_t b = 0; b < m->branch_count && s == FB_OK; b++) {
         struct history h = {.m = m};
-        print_branch(m, b);
+        print_branch(m, b, evidence);
         if (m->branches[b].parcel_id[0] != '\0') {
             s = fb_ledger_history(c->redis, m->branches[b].parcel_id, MAX_HISTORY, tell_history, &h,
                                   err);
@@ -272,14 +278,24 @@ static enum fb_status print_message(struct ctl *c, const struct fb_ledger_messag
     if (s == FB_OK && strcmp(m->state, "held") == 0) {
         (void)printf("next: `fumibako dead list` has the id for dead retry, release or reject\n");
     }
+    free(evidence);
     return s;
 }
 
 static enum fb_status show_json(struct ctl *c, const struct fb_ledger_message *m,
                                 struct fb_error *err)
 {
+    struct fb_evidence *evidence = NULL;
+    enum fb_status s = fb_ledger_evidence(c->redis, m, c->config->revoke.settle_ms, &evidence, err);
+    if (s != FB_OK) {
+        return s;
+    }
     json_t *message = message_json(m);
-    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        (void)json_object_set_new(json_array_get(json_object_get(message, "recipients"), i),
+                                  "evidence", ctl_json_evidence(&evidence[i]));
+    }
+    free(evidence);
     for (size_t b = 0; b < m->branch_count && s == FB_OK; b++) {
         struct history h = {.m = m, .list = json_array()};
         if (m->branches[b].parcel_id[0] != '\0') {
@@ -311,102 +327,4 @@ int ctl_message_show(struct ctl *c)
     enum fb_status s = c->is_json ? show_json(c, &m, &err) : print_message(c, &m, &err);
     fb_ledger_message_deinit(&m);
     return s == FB_OK ? 0 : ctl_fail(c, &err);
-}
-
-/* ---- recall ---- */
-
-static bool find_recipient(const struct fb_ledger_message *m, const char *address,
-                           uint32_t *index_r)
-{
-    for (size_t i = 0; i < m->recipient_count; i++) {
-        if (strcasecmp(m->recipients[i].address, address) == 0) {
-            *index_r = (uint32_t)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void report_recall(const struct ctl *c, const struct fb_ledger_message *m,
-                          const uint32_t *only, size_t only_count, const bool *was_out)
-{
-    json_t *list = json_array();
-    size_t count = only_count > 0 ? only_count : m->recipient_count;
-    for (size_t i = 0; i < count; i++) {
-        const struct fb_ledger_recipient *r = &m->recipients[only_count > 0 ? only[i] : i];
-        if (r->address[0] == '\0') {
-            continue; /* a rebuilt ledger does not know who was outside the parcels */
-        }
-        bool is_plain =
-            r->branch < m->branch_count && strcmp(m->branches[r->branch].kind, "pass") == 0;
-        const char *what =
-            !was_out[i] ? "stopped before anything was sent"
-            : is_plain  ? "the mail itself was sent, it was not secured: it cannot be taken back"
-                        : "the notice was out; access is being taken away";
-        if (c->is_json) {
-            (void)json_array_append_new(list, json_pack("{s:o,s:b,s:b}", "address",
-                                                        ctl_json_text(r->address), "was_out",
-                                                        was_out[i], "was_secured", !is_plain));
-        } else {
-            (void)printf("%-40s %s\n", r->address, what);
-        }
-    }
-    if (c->is_json) {
-        ctl_print_json(json_pack("{s:s,s:o}", "id", m->msg_id, "recipients", list));
-    } else {
-        json_decref(list);
-    }
-}
-
-/* Access by one link cannot be taken from one person; said before anything is marked. */
-static bool may_recall_alone(const struct fb_ledger_message *m, const struct fb_ledger_recipient *r,
-                             struct fb_error *err)
-{
-    const char *access = r->branch < m->branch_count ? m->branches[r->branch].access : "";
-    if (access[0] != '\0' && strcmp(access, "recipients") != 0) {
-        (void)fb_error_set(err, FB_DENIED,
-                           "the parcel of %s is open by one link (access: %s): recall the whole "
-                           "message, without --recipient",
-                           r->address, access);
-        return false;
-    }
-    return true;
-}
-
-static bool find_wanted(const struct ctl *c, const struct fb_ledger_message *m, uint32_t *index_r,
-                        struct fb_error *err)
-{
-    if (!find_recipient(m, c->recipient, index_r)) {
-        (void)fb_error_set(err, FB_NOT_FOUND, "%s is no recipient of message %s", c->recipient,
-                           m->msg_id);
-        return false;
-    }
-    return may_recall_alone(m, &m->recipients[*index_r], err);
-}
-
-int ctl_message_recall(struct ctl *c)
-{
-    int code = 0;
-    struct fb_error err = {0};
-    struct fb_ledger_message m = {0};
-    uint32_t only[1] = {0};
-    size_t only_count = c->recipient != NULL ? 1 : 0;
-    if (!ctl_need_redis(c, &code)) {
-        return code;
-    }
-    if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
-        return ctl_fail(c, &err);
-    }
-    bool *was_out = fb_xcalloc(m.recipient_count + 1, sizeof *was_out);
-    if (only_count > 0 && !find_wanted(c, &m, &only[0], &err)) {
-        code = ctl_fail(c, &err);
-    } else if (fb_ledger_recall(c->redis, m.msg_id, only, only_count, c->takes_content, "operator",
-                                was_out, &err) != FB_OK) {
-        code = ctl_fail(c, &err);
-    } else {
-        report_recall(c, &m, only, only_count, was_out);
-    }
-    free(was_out);
-    fb_ledger_message_deinit(&m);
-    return code;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/ledger/ledger.h"
+#include "common/spool/spool.h"
 #include "services/ctl/ctl.h"
 
 int ctl_queue(struct ctl *c)
@@ -40,20 +41,33 @@ int ctl_queue(struct ctl *c)
                          (double)q.oldest_age_ms / 1000);
         }
     }
+    uint64_t due = 0; /* before the revoke stage: what fell due and has no job yet */
+    if (fb_ledger_due_count(c->redis, fb_now_ms(), &due, &err) != FB_OK) {
+        json_decref(stages);
+        return ctl_fail(c, &err);
+    }
     if (c->is_json) {
+        (void)json_object_set_new(stages, "due", json_integer((json_int_t)due));
         ctl_print_json(stages);
     } else {
         json_decref(stages);
+        (void)printf("due and not taken yet (expiry, purge, reminders, reports): %llu\n",
+                     (unsigned long long)due);
     }
     return 0;
 }
 
 static json_t *dead_json(const struct fb_dead *d)
 {
-    return json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id,
-                     "branch", (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts",
-                     (int)d->job.attempt, "held_at", ctl_json_time(d->died_ms), "status", d->status,
-                     "reason", ctl_json_text(d->reason));
+    json_t *o =
+        json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id,
+                  "branch", (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts",
+                  (int)d->job.attempt, "held_at", ctl_json_time(d->died_ms), "status", d->status,
+                  "reason", ctl_json_text(d->reason));
+    if (o != NULL && d->job.letter != FB_LETTER_NONE) { /* not a mail: a letter to its sender */
+        (void)json_object_set_new(o, "letter", json_string(fb_letter_name(d->job.letter)));
+    }
+    return o;
 }
 
 /* Reasons are ours and hold no content; what a relay or a storage said may be in them. */
@@ -61,9 +75,17 @@ static void print_dead(const struct fb_dead *d)
 {
     char when[32];
     ctl_time(d->died_ms, when);
-    (void)printf("%s  %s  %s  %s branch %u, attempt %u: %s: ", d->id, when,
-                 d->job.msg_id[0] != '\0' ? d->job.msg_id : "(unreadable job)",
-                 fb_stage_name(d->job.stage), d->job.branch, d->job.attempt, d->status);
+    char what[64];
+    if (d->job.letter != FB_LETTER_NONE) {
+        (void)snprintf(what, sizeof what, "letter to the sender (%s)",
+                       fb_letter_name(d->job.letter));
+    } else {
+        (void)snprintf(what, sizeof what, "%s branch %u", fb_stage_name(d->job.stage),
+                       d->job.branch);
+    }
+    (void)printf("%s  %s  %s  %s, attempt %u: %s: ", d->id, when,
+                 d->job.msg_id[0] != '\0' ? d->job.msg_id : "(unreadable job)", what,
+                 d->job.attempt, d->status);
     ctl_print_clean(d->reason);
     (void)printf("\n");
 }
@@ -138,7 +160,10 @@ int ctl_dead_show(struct ctl *c)
             (void)printf("next: fumibako message show %s for its recipients; then\n"
                          "  fumibako dead retry %s     when the cause is gone\n",
                          d.job.msg_id, d.id);
-            if (d.job.stage != FB_STAGE_REVOKE) {
+            if (d.job.letter != FB_LETTER_NONE) {
+                (void)printf("  the mail itself is not concerned; untouched, this letter is "
+                             "dropped after retention.dead\n");
+            } else if (d.job.stage != FB_STAGE_REVOKE) {
                 (void)printf("  fumibako dead release %s   to send it on UNPROTECTED, as it came\n"
                              "  fumibako dead reject %s    to give it up; its sender gets a "
                              "delivery report\n",
@@ -196,6 +221,31 @@ int ctl_dead_retry(struct ctl *c)
     return tell_done(c, &d, "retry", text);
 }
 
+/* Whether there is a mail to send.  A delivered one may leave a dead letter behind (its branch came
+ * to its end by another way), and a spool may have been exchanged: the release would end without a
+ * mail, and nobody would hear of it. */
+static bool is_spooled(struct ctl *c, const struct fb_dead *d, int *code_r)
+{
+    struct fb_error err = {0};
+    struct fb_spool_msg *msg = NULL;
+    if (!ctl_need_spool(c, code_r)) {
+        return false;
+    }
+    enum fb_status s = fb_spool_msg_open(c->spool, d->job.spool_ref, &msg, &err);
+    fb_spool_msg_close(&msg);
+    if (s == FB_NOT_FOUND) {
+        (void)fb_error_set(
+            &err, FB_NOT_FOUND,
+            "message %s is not in the spool any more, so nothing can be sent: it was "
+            "delivered or given up before, or the spool was replaced. Look at "
+            "`fumibako message show %s`; `fumibako dead retry %s` ends this dead "
+            "letter",
+            d->job.msg_id, d->job.msg_id, d->id);
+    }
+    *code_r = s == FB_OK ? *code_r : ctl_fail(c, &err);
+    return s == FB_OK;
+}
+
 /* Release and reject hand the branch (or, held before there was a plan, the whole message) to
  * rewrite with a mark that says what to do; mark and job go in one step. */
 static int decide(struct ctl *c, const char *mark, const char *action, const char *text)
@@ -208,6 +258,10 @@ static int decide(struct ctl *c, const char *mark, const char *action, const cha
     }
     if (!is_readable(c, &d)) {
         return FB_EXIT_FAILED;
+    }
+    bool is_mail = !fb_job_is_side(&d.job); /* else the ledger says what it is */
+    if (is_mail && !is_spooled(c, &d, &code)) {
+        return code;
     }
     enum fb_status s = fb_ledger_decide_held(c->redis, &d, mark, &err);
     return s == FB_OK ? tell_done(c, &d, action, text) : ctl_fail(c, &err);

@@ -66,6 +66,7 @@ int ctl_spool_list(struct ctl *c)
 static bool replay(struct ctl *c, struct fb_replay_result *r, int *code_r)
 {
     struct fb_error err = {0};
+    struct fb_journal *journal = NULL;
     int64_t now = 0;
     if (!ctl_need_spool(c, code_r) || !ctl_need_redis(c, code_r)) {
         return false;
@@ -75,10 +76,17 @@ static bool replay(struct ctl *c, struct fb_replay_result *r, int *code_r)
         *code_r = ctl_fail(c, &err);
         return false;
     }
-    if (fb_replay(c->spool, c->redis, c->config->retention.ledger_ms, r, &err) != FB_OK) {
+    const struct fb_replay replay = {.spool = c->spool,
+                                     .redis = c->redis,
+                                     .ledger_ttl_ms = c->config->retention.ledger_ms,
+                                     .journal = &journal};
+    enum fb_status s = fb_replay(&replay, r, &err);
+    fb_journal_close(&journal);
+    if (s != FB_OK) {
         *code_r = ctl_fail(c, &err);
         return false;
     }
+    r->damaged += r->failed; /* either way not enqueued, and named in the log */
     return true;
 }
 
@@ -121,7 +129,8 @@ int ctl_ledger_rebuild(struct ctl *c)
     if (!replay(c, &first, &code)) {
         return code;
     }
-    if (fb_ledger_rebuild(c->spool, c->redis, c->config->retention.ledger_ms, &r, &err) != FB_OK) {
+    if (fb_ledger_rebuild(c->spool, c->redis, c->config->retention.ledger_ms,
+                          c->config->rewrite.key, &r, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
     if (c->is_json) {

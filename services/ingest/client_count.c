@@ -11,7 +11,7 @@
 
 struct client {
     struct client *next;
-    struct net_address address;
+    struct fb_net_address address;
     uint32_t count;
 };
 
@@ -20,7 +20,7 @@ struct client_count {
     struct client *buckets[BUCKETS];
 };
 
-static struct client **find(struct client_count *c, const struct net_address *address)
+static struct client **find(struct client_count *c, const struct fb_net_address *address)
 {
     uint64_t h = c->seed;
     for (size_t i = 0; i < sizeof address->bytes; i++) {
@@ -56,13 +56,13 @@ void client_count_free(struct client_count **c)
     *c = NULL;
 }
 
-uint32_t client_count_get(struct client_count *c, const struct net_address *address)
+uint32_t client_count_get(struct client_count *c, const struct fb_net_address *address)
 {
     struct client **at = find(c, address);
     return *at == NULL ? 0 : (*at)->count;
 }
 
-uint32_t client_count_add(struct client_count *c, const struct net_address *address)
+uint32_t client_count_add(struct client_count *c, const struct fb_net_address *address)
 {
     struct client **at = find(c, address);
     if (*at == NULL) {
@@ -72,7 +72,7 @@ uint32_t client_count_add(struct client_count *c, const struct net_address *addr
     return ++(*at)->count;
 }
 
-uint32_t client_count_sub(struct client_count *c, const struct net_address *address)
+uint32_t client_count_sub(struct client_count *c, const struct fb_net_address *address)
 {
     struct client **at = find(c, address);
     FB_ASSERT(*at != NULL);

@@ -13,10 +13,11 @@
 #include <unistd.h>
 
 #include "common/ledger/ledger.h"
+#include "common/ledger/replay.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "replay.h"
 
+#define ENQUEUE_BATCH    128
 #define MAX_BACKLOG      200000U  /* messages in memory while Redis is away */
 #define MAX_RECIPIENTS   1000000U /* of them all: bounds the memory of envelopes */
 #define REDIS_TIMEOUT_MS 5000
@@ -32,6 +33,7 @@
 struct enqueuer {
     struct fb_spool *spool;
     struct fb_redis *redis;
+    struct fb_journal *journal; /* of the replays; opened by the first that needs it */
     int64_t ttl_ms;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -60,22 +62,19 @@ void pending_free(struct pending *p)
 
 /* ---- telling Redis ---- */
 
-enum fb_status enqueue_send(struct fb_redis *redis, struct pending *const *items, size_t count,
-                            int64_t ttl_ms, enum fb_status *status_r, struct fb_error *err)
+/* Up to ENQUEUE_BATCH messages: status_r[i] is FB_OK or FB_EXISTS where Redis knows them now.  The
+ * call's status is that of the connection. */
+static enum fb_status send_items(struct fb_redis *redis, struct pending *const *items, size_t count,
+                                 int64_t ttl_ms, enum fb_status *status_r, struct fb_error *err)
 {
     FB_ASSERT(count <= ENQUEUE_BATCH);
     struct fb_job *jobs = fb_xcalloc(count + 1, sizeof *jobs);
     struct fb_ops *ops[ENQUEUE_BATCH] = {NULL};
     for (size_t i = 0; i < count; i++) {
         const struct pending *p = items[i];
-        struct fb_job *job = &jobs[i];
-        job->stage = FB_STAGE_RENDER;
-        job->first_ms = p->envelope.received_ms;
-        memcpy(job->msg_id, p->msg_id, sizeof job->msg_id);
-        memcpy(job->spool_ref, p->ref, sizeof job->spool_ref);
-        memcpy(job->trace, p->envelope.trace, sizeof job->trace);
         ops[i] = fb_ops_new();
-        fb_ledger_accepted(redis, ops[i], job, &p->envelope, p->size, ttl_ms);
+        fb_replay_first_job(redis, ops[i], p->msg_id, p->ref, &p->envelope, p->size, ttl_ms,
+                            &jobs[i]);
     }
     enum fb_status s =
         fb_queue_enqueue(redis, jobs, (const struct fb_ops *const *)ops, count, status_r, err);
@@ -153,7 +152,7 @@ static bool send_batch(struct enqueuer *e, size_t *sent_r)
     if (n == 0) {
         return true;
     }
-    enum fb_status s = enqueue_send(e->redis, items, n, e->ttl_ms, status, &err);
+    enum fb_status s = send_items(e->redis, items, n, e->ttl_ms, status, &err);
     for (size_t i = 0; i < n; i++) {
         if (status[i] == FB_OK || status[i] == FB_EXISTS) {
             done++;
@@ -223,17 +222,23 @@ static bool on_replay_pause(void *ctx)
     return !atomic_load(&e->is_stopping);
 }
 
-static void replay(struct enqueuer *e, bool is_sweep)
+static void run_replay(struct enqueuer *e, bool is_sweep)
 {
     struct fb_error err = {0};
-    struct replay_result result = {0};
+    struct fb_replay_result result = {0};
+    const struct fb_replay replay = {.spool = e->spool,
+                                     .redis = e->redis,
+                                     .ledger_ttl_ms = e->ttl_ms,
+                                     .journal = &e->journal,
+                                     .pause = on_replay_pause,
+                                     .pause_ctx = e};
     int64_t begun = fb_mono_ms();
     /* Cleared before: what is dropped from the backlog while the scan runs needs another one. */
     (void)pthread_mutex_lock(&e->lock);
     e->needs_replay = false;
     (void)pthread_mutex_unlock(&e->lock);
     e->connections = fb_redis_connections(e->redis);
-    enum fb_status s = replay_run(e->spool, e->redis, e->ttl_ms, on_replay_pause, e, &result, &err);
+    enum fb_status s = fb_replay(&replay, &result, &err);
     int64_t took = fb_mono_ms() - begun;
     int64_t pause = took * SWEEP_SHARE > SWEEP_EVERY_MS ? took * SWEEP_SHARE : SWEEP_EVERY_MS;
     e->sweep_next_ms = fb_mono_ms() + pause;
@@ -245,7 +250,9 @@ static void replay(struct enqueuer *e, bool is_sweep)
             owe_replay(e);
         }
         if (!atomic_load(&e->is_stopping)) {
-            note_redis(e, s, &err);
+            if (s == FB_NETWORK || s == FB_AGAIN) { /* else it is the spool */
+                note_redis(e, s, &err);
+            }
             fb_log(FB_WARN, "replay of the spool was interrupted: %s", err.text);
         }
         return;
@@ -284,7 +291,7 @@ static void look_after(struct enqueuer *e)
     }
     bool is_sweep = !is_owed(e);
     if (!is_sweep || now >= e->sweep_next_ms) {
-        replay(e, is_sweep);
+        run_replay(e, is_sweep);
     }
 }
 
@@ -440,6 +447,7 @@ void enqueuer_free(struct enqueuer **enqueuer)
         e->first = p->next;
         pending_free(p);
     }
+    fb_journal_close(&e->journal);
     fb_redis_free(&e->redis);
     free(e->epochs);
     (void)pthread_cond_destroy(&e->wake);

@@ -3,7 +3,7 @@
  * Behind the 250: a thread that tells Redis about committed messages (the `render` jobs), in
  * pipelined batches. Nobody waits for it.  What it could not tell, because Redis is away or the
  * backlog is full, it tells later: the backlog first, and whatever it lacks is found by a replay
- * scan of the spool (replay.h).
+ * scan of the spool (common/ledger/replay.h).
  *
  *  - at start, and when a shard's epoch is missing or changed (Redis was wiped): replay at once;
  *  - every minute or so: a sweep, the same scan, for what a fail-over of Redis lost without a
@@ -26,13 +26,6 @@ struct pending {
     struct fb_envelope envelope;
 };
 void pending_free(struct pending *p);
-
-/* Tells Redis about up to ENQUEUE_BATCH messages: status_r[i] is FB_OK or FB_EXISTS where it knows
- * them now.  The call's status is that of the connection.  Shared with replay.c. */
-#define ENQUEUE_BATCH 128
-FB_MUST_USE enum fb_status enqueue_send(struct fb_redis *redis, struct pending *const *items,
-                                        size_t count, int64_t ttl_ms, enum fb_status *status_r,
-                                        struct fb_error *err);
 
 struct enqueuer;
 

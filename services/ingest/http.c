@@ -35,7 +35,7 @@
 struct http_server {
     struct MHD_Daemon *daemon;
     struct acceptor *acceptor;
-    const struct netlist *allow;
+    const struct fb_netlist *allow;
     uint64_t max_message;
     size_t max_recipients;
     char *token;
@@ -220,10 +220,11 @@ static void read_client(struct request *r)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct net_address address;
+    struct fb_net_address address;
     char text[46];
-    if (info != NULL && info->client_addr != NULL && net_address_of(info->client_addr, &address)) {
-        net_address_text(&address, text, sizeof text);
+    if (info != NULL && info->client_addr != NULL &&
+        fb_net_address_of(info->client_addr, &address)) {
+        fb_net_address_text(&address, text, sizeof text);
         r->envelope.client_address = fb_xstrdup(text);
     }
     r->envelope.protocol = fb_xstrdup("HTTP");
@@ -398,9 +399,9 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **re
 static enum MHD_Result may_connect(void *ctx, const struct sockaddr *sa, socklen_t len)
 {
     const struct http_server *s = ctx;
-    struct net_address address;
+    struct fb_net_address address;
     (void)len;
-    return net_address_of(sa, &address) && netlist_has(s->allow, &address) ? MHD_YES : MHD_NO;
+    return fb_net_address_of(sa, &address) && fb_netlist_has(s->allow, &address) ? MHD_YES : MHD_NO;
 }
 
 /* ---- life ---- */
@@ -442,7 +443,7 @@ static enum fb_status start(struct http_server *s, const struct fb_config *confi
 }
 
 enum fb_status http_server_new(const struct fb_config *config, struct acceptor *acceptor,
-                               const struct netlist *allow, struct http_server **server_r,
+                               const struct fb_netlist *allow, struct http_server **server_r,
                                struct fb_error *err)
 {
     *server_r = NULL;

@@ -13,14 +13,15 @@
 
 #include "accept.h"
 #include "common/config.h"
-#include "netlist.h"
+#include "common/netlist.h"
 
 struct http_server;
 
 /* *server_r is NULL when HTTP is off (no address or no token).  FB_CONFIG when it cannot listen.
  * Lent: all. */
 FB_MUST_USE enum fb_status http_server_new(const struct fb_config *config,
-                                           struct acceptor *acceptor, const struct netlist *allow,
+                                           struct acceptor *acceptor,
+                                           const struct fb_netlist *allow,
                                            struct http_server **server_r, struct fb_error *err);
 /* Takes no new connections and no new messages (503). */
 void http_server_drain(struct http_server *server);

@@ -20,7 +20,7 @@
 #include "common/service.h"
 #include "enqueue.h"
 #include "http.h"
-#include "netlist.h"
+#include "common/netlist.h"
 #include "smtp_server.h"
 #include "sweeper.h"
 #include "tls.h"
@@ -34,7 +34,7 @@
 
 struct ingest {
     const struct fb_config *config;
-    struct netlist *allow, *xforward;
+    struct fb_netlist *allow, *xforward;
     struct tls *tls;
     struct fb_spool *spool;
     struct enqueuer *enqueuer;
@@ -107,11 +107,11 @@ static void *keep_house(void *arg)
 
 enum fb_status ingest_check(const struct fb_config *config, struct fb_error *err)
 {
-    struct netlist *allow = NULL, *xforward = NULL;
+    struct fb_netlist *allow = NULL, *xforward = NULL;
     struct tls *tls = NULL;
-    enum fb_status s = netlist_new(&config->ingest.allow, "ingest.allow", &allow, err);
+    enum fb_status s = fb_netlist_new(&config->ingest.allow, "ingest.allow", &allow, err);
     if (s == FB_OK) {
-        s = netlist_new(&config->ingest.xforward, "ingest.xforward", &xforward, err);
+        s = fb_netlist_new(&config->ingest.xforward, "ingest.xforward", &xforward, err);
     }
     if (s == FB_OK) {
         s = tls_new(config, &tls, err);
@@ -120,17 +120,17 @@ enum fb_status ingest_check(const struct fb_config *config, struct fb_error *err
         s = fb_error_errno(err, FB_CONFIG, errno, "spool.key_file: %s", config->spool.key_file);
     }
     tls_free(&tls);
-    netlist_free(&xforward);
-    netlist_free(&allow);
+    fb_netlist_free(&xforward);
+    fb_netlist_free(&allow);
     return s;
 }
 
 static enum fb_status start(struct ingest *in, struct fb_error *err)
 {
     const struct fb_config *config = in->config;
-    enum fb_status s = netlist_new(&config->ingest.allow, "ingest.allow", &in->allow, err);
+    enum fb_status s = fb_netlist_new(&config->ingest.allow, "ingest.allow", &in->allow, err);
     if (s == FB_OK) {
-        s = netlist_new(&config->ingest.xforward, "ingest.xforward", &in->xforward, err);
+        s = fb_netlist_new(&config->ingest.xforward, "ingest.xforward", &in->xforward, err);
     }
     if (s == FB_OK) {
         s = tls_new(config, &in->tls, err);
@@ -216,7 +216,7 @@ void ingest_deinit(void *ctx)
     enqueuer_free(&in->enqueuer);
     fb_spool_close(&in->spool);
     tls_free(&in->tls);
-    netlist_free(&in->xforward);
-    netlist_free(&in->allow);
+    fb_netlist_free(&in->xforward);
+    fb_netlist_free(&in->allow);
     free(in);
 }

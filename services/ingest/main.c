@@ -6,7 +6,7 @@
  *   smtp_conn.c     one connection                    smtp_verbs.c     its commands
  *   http.c          POST /v1/messages                 smtp_command.c   their arguments
  *   accept.c        one message: id, spool, answer    smtp_data.c      the content's bytes
- *   enqueue.c       telling Redis, behind the answer  replay.c         what Redis does not know
+ *   enqueue.c       telling Redis, behind the answer, and finding what it does not know
  *   ingest.c        start and end of all these
  */
 #include "common/service.h"

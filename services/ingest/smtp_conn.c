@@ -22,7 +22,7 @@
 struct smtp_conn {
     struct smtp_shared *shared;
     struct smtp_conn *next, *prev; /* ring of all; next alone in the spare list */
-    struct net_address address;
+    struct fb_net_address address;
     struct transport transport;
     struct smtp_session session;
     struct acceptance *acceptance; /* the message under way */
@@ -329,7 +329,8 @@ static void on_secured(void *ctx)
 
 static const struct transport_events events = {on_input, on_sent, on_secured};
 
-void smtp_conn_open(struct smtp_shared *sh, int fd, const struct net_address *address, bool is_lmtp)
+void smtp_conn_open(struct smtp_shared *sh, int fd, const struct fb_net_address *address,
+                    bool is_lmtp)
 {
     struct smtp_conn *c = sh->spare;
     if (c != NULL) {
@@ -351,9 +352,9 @@ void smtp_conn_open(struct smtp_shared *sh, int fd, const struct net_address *ad
     (void)client_count_add(sh->clients, address);
     link_in(c);
     char client[46];
-    net_address_text(address, client, sizeof client);
+    fb_net_address_text(address, client, sizeof client);
     smtp_session_init(&c->session, &sh->settings[is_lmtp], &host, c, client,
-                      netlist_has(sh->xforward, address));
+                      fb_netlist_has(sh->xforward, address));
     (void)flush(c);
     if (c->transport.state == TRANSPORT_ENDED) {
         conn_close(c);

@@ -10,7 +10,7 @@
 
 #include "accept.h"
 #include "client_count.h"
-#include "netlist.h"
+#include "common/netlist.h"
 #include "smtp_session.h"
 #include "smtp_transport.h"
 #include "tls.h"
@@ -22,7 +22,7 @@ struct smtp_shared {
     struct event_base *base;
     struct acceptor *acceptor;
     struct tls *tls; /* NULL = none */
-    const struct netlist *xforward;
+    const struct fb_netlist *xforward;
     struct smtp_settings settings[2]; /* SMTP, LMTP */
     int64_t command_timeout_ms;
     int64_t now_ms; /* monotonic, as of this turn of the loop */
@@ -42,7 +42,7 @@ struct smtp_shared {
 };
 
 /* Takes fd. */
-void smtp_conn_open(struct smtp_shared *shared, int fd, const struct net_address *address,
+void smtp_conn_open(struct smtp_shared *shared, int fd, const struct fb_net_address *address,
                     bool is_lmtp);
 /* Answers what the committer has done; called when done_fd is readable. */
 void smtp_conn_answer_done(struct smtp_shared *shared);

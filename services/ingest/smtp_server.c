@@ -36,7 +36,7 @@ struct listener {
 
 struct smtp_server {
     struct smtp_shared shared;
-    const struct netlist *allow;
+    const struct fb_netlist *allow;
     struct tls *tls;
     char hostname[256];
     size_t max_connections, max_per_client;
@@ -69,8 +69,8 @@ static void turn_away(struct smtp_server *s, int fd, int code, const char *enhan
 static void admit(struct smtp_server *s, const struct listener *l, int fd,
                   const struct sockaddr *sa)
 {
-    struct net_address address;
-    if (!net_address_of(sa, &address) || !netlist_has(s->allow, &address)) {
+    struct fb_net_address address;
+    if (!fb_net_address_of(sa, &address) || !fb_netlist_has(s->allow, &address)) {
         turn_away(s, fd, 554, "5.7.1", "your network may not connect");
     } else if (s->shared.conn_count >= s->max_connections) {
         turn_away(s, fd, 421, "4.3.2", "too many connections");
@@ -306,8 +306,8 @@ static enum fb_status set_up(struct smtp_server *s, const struct fb_config *conf
 }
 
 enum fb_status smtp_server_new(const struct fb_config *config, struct acceptor *acceptor,
-                               struct tls *tls, const struct netlist *allow,
-                               const struct netlist *xforward, struct smtp_server **server_r,
+                               struct tls *tls, const struct fb_netlist *allow,
+                               const struct fb_netlist *xforward, struct smtp_server **server_r,
                                struct fb_error *err)
 {
     struct smtp_server *s = fb_xcalloc(1, sizeof *s);

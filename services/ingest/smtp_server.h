@@ -9,7 +9,7 @@
 
 #include "accept.h"
 #include "common/config.h"
-#include "netlist.h"
+#include "common/netlist.h"
 #include "tls.h"
 
 struct smtp_server;
@@ -18,8 +18,8 @@ struct smtp_server;
  * All pointers are lent. FB_CONFIG for an address that cannot be bound. */
 FB_MUST_USE enum fb_status smtp_server_new(const struct fb_config *config,
                                            struct acceptor *acceptor, struct tls *tls,
-                                           const struct netlist *allow,
-                                           const struct netlist *xforward,
+                                           const struct fb_netlist *allow,
+                                           const struct fb_netlist *xforward,
                                            struct smtp_server **server_r, struct fb_error *err);
 /* Serves until stop_fd becomes readable, then drains: listens on for a moment (load balancers take
  * that long), answers 421 4.3.2 to idle sessions, lets open transactions end, and returns when all

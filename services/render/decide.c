@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MAX_PATH 2048
+#define DAY_MS   INT64_C(86400000)
 
 /* One branch in the making; slot 0 = untouched, slot 1 + i = the policy's rule i. */
 struct slot {
@@ -86,6 +87,14 @@ static enum fb_status fill_secure(struct fb_branch *b, const struct slot *slot,
         b->expires_ms = rule->security->expires_after_s > 0
                             ? first_ms + rule->security->expires_after_s * 1000
                             : 0;
+        b->purge_ms = b->expires_ms > 0 && rule->security->purge_after_s > 0
+                          ? b->expires_ms + rule->security->purge_after_s * 1000
+                          : 0;
+        b->remind_ms =
+            rule->remind_after_days > 0 ? first_ms + rule->remind_after_days * DAY_MS : 0;
+        if (b->expires_ms > 0 && b->remind_ms >= b->expires_ms) {
+            b->remind_ms = 0; /* nobody can open it any more: there is nothing to remind of */
+        }
         b->sends_receipt = rule->sends_receipt;
         b->on_failure = (uint8_t)rule->on_failure;
     }

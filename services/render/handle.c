@@ -14,7 +14,9 @@
 #define MAX_POLICY (4U << 20)
 
 /* The policy that a first try used is kept beside the message: a second one must come to the same
- * branches, or a recipient could get the mail twice, or in a parcel and in the clear. */
+ * branches, or a recipient could get the mail twice, or in a parcel and in the clear, or not at all.
+ * Durable as the plan: a crash that takes parcels brings the mail back here, under whatever policy
+ * is in force by then. */
 static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool_msg *msg,
                                         struct fb_buf *document, char version[65],
                                         struct fb_error *err)
@@ -42,7 +44,7 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
     (void)snprintf(version, 65, "%s", policy->version);
     fb_policy_unref(&policy);
     if (s == FB_OK) {
-        s = fb_spool_object_put(msg, "policy", fb_slice_buf(document), false, err);
+        s = fb_spool_object_put(msg, "policy", fb_slice_buf(document), true, err);
     }
     if (s != FB_OK) {
         fb_buf_deinit(document);
@@ -97,8 +99,9 @@ static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg,
     return s;
 }
 
-static void hand_over(struct fb_redis *redis, const struct fb_claim *claim,
-                      const struct fb_plan *plan, struct fb_outcome *out)
+static void hand_over(const struct render_worker *w, struct fb_redis *redis,
+                      const struct fb_claim *claim, const struct fb_plan *plan,
+                      struct fb_outcome *out)
 {
     out->kind = FB_OUTCOME_ADVANCE;
     out->next = fb_xcalloc(plan->branch_count, sizeof *out->next);
@@ -109,7 +112,7 @@ static void hand_over(struct fb_redis *redis, const struct fb_claim *claim,
         fb_job_follow(claim, stage, i, &out->next[i]);
     }
     out->ops = fb_ops_new();
-    fb_ledger_planned(redis, out->ops, plan);
+    fb_ledger_planned(redis, out->ops, plan, w->service.config->rewrite.key);
 }
 
 static void count_painter(const struct fb_plan *plan)
@@ -144,7 +147,7 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     }
     if (s == FB_OK) {
         count_painter(&plan);
-        hand_over(redis, claim, &plan, out);
+        hand_over(w, redis, claim, &plan, out);
         fb_plan_deinit(&plan);
     } else if (render_zygote_is_dead(w->service.zygote)) {
         out->kind = FB_OUTCOME_RELEASE; /* not this mail's fault: the next process takes it */

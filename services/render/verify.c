@@ -9,6 +9,9 @@
 
 static bool is_in_branch(const struct fb_ledger_message *m, uint32_t branch, const char *address)
 {
+    if (branch == FB_TRACE_LETTER) {
+        return m->from[0] != '\0' && strcasecmp(m->from, address) == 0;
+    }
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].branch == branch &&
             strcasecmp(m->recipients[i].address, address) == 0) {

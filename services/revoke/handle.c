@@ -1,24 +1,31 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One revoke job from claim to outcome:
+ *
+ *   sent journal (recall of a mail that may not be out yet) -> turn of the parcel -> manifest -> is the storage away?
+ *     -> close.c | restore.c -> ledger, due list, end of the turn: one step with the end of the claim
+ *
+ * Invariants
+ *  1. A recall is durable outside Redis before anything else is done for it: after a loss of Redis the replay sends
+ *     nothing to whom it named.
+ *  2. However the claim ends, what the storage confirmed by then is in the ops that end it, and so is the turn.
+ */
 #include "services/revoke/handle.h"
 
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ledger/ledger.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/service.h"
 #include "proto/limits.h"
-#include "services/upload/sessions.h"
+#include "services/revoke/turn.h"
+#include "services/revoke/work.h"
 
-struct work {
-    struct revoke_service *service;
-    struct storage_sessions *sessions;
-    struct fb_redis *redis;
-    const struct fb_job *job;
-    struct fb_parcel parcel;
-    struct fb_policy *policy;
-    char parcel_id[FB_PARCEL_ID_SIZE];
-};
+#define TURN_WAIT_MS 500
+#define HISTORY_MAX  "-10000"
 
 enum fb_status revoke_thread_init(void *ctx, void **thread_r, struct fb_error *err)
 {
@@ -35,155 +42,328 @@ void revoke_thread_deinit(void *ctx, void *thread)
     storage_sessions_free(&sessions);
 }
 
-/* FB_NOT_FOUND: there is no parcel (yet); upload looks for recalls itself before and after it makes one. */
-static enum fb_status load(struct work *w, struct fb_error *err)
+/* ---- what the parts share (work.h) ---- */
+
+bool revoke_is_concerned(const struct revoke_work *w, uint32_t recipient)
+{
+    for (uint32_t i = 0; i < w->job->recipient_count; i++) {
+        if (w->job->recipients[i] == recipient) {
+            return true;
+        }
+    }
+    return w->job->recipient_count == 0;
+}
+
+bool revoke_is_recalled(const struct revoke_work *w, uint32_t recipient)
+{
+    return !w->is_known || recipient >= w->m.recipient_count ||
+           w->m.recipients[recipient].is_recalled;
+}
+
+const char *revoke_ledger_state(const struct revoke_work *w, uint32_t recipient)
+{
+    return recipient < w->m.recipient_count ? w->m.recipients[recipient].grant_state : "";
+}
+
+enum fb_status revoke_save(struct revoke_work *w, struct fb_error *err)
+{
+    struct fb_buf bytes;
+    if (!w->has_manifest) {
+        return FB_OK; /* the ledger alone knows this parcel */
+    }
+    fb_buf_init(&bytes, FB_MAX_MANIFEST);
+    enum fb_status s = fb_parcel_encode(&w->parcel, &bytes);
+    if (s != FB_OK) {
+        s = fb_error_set(err, s, "the manifest cannot be written down");
+    } else {
+        s = fb_spool_manifest_put(w->service->spool, w->parcel_id, fb_slice_buf(&bytes), err);
+    }
+    fb_buf_deinit(&bytes);
+    return s;
+}
+
+void revoke_history(struct revoke_work *w, const char *event, const char *to)
+{
+    char key[80];
+    (void)snprintf(key, sizeof key, "fb:{s%d}:h:%s", w->claim->shard, w->parcel_id);
+    json_t *line =
+        json_pack("{s:I,s:n,s:s,s:s,s:s,s:s,s:s}", "at", (json_int_t)fb_now_ms(), "recipient",
+                  "from", "", "to", to, "event", event, "actor", w->actor, "source", w->source);
+    char *text = line != NULL ? json_dumps(line, JSON_COMPACT) : NULL;
+    if (text != NULL) {
+        fb_ops_add(w->ops, "RPUSH", key, text, NULL);
+        fb_ops_add(w->ops, "LTRIM", key, HISTORY_MAX, "-1", NULL);
+    }
+    free(text);
+    json_decref(line);
+}
+
+/* ---- what is known ---- */
+
+static enum fb_status load_manifest(struct revoke_work *w, struct fb_error *err)
 {
     struct fb_buf bytes;
     enum fb_status s = fb_spool_manifest_get(w->service->spool, w->parcel_id, &bytes, err);
+    if (s == FB_NOT_FOUND) {
+        return FB_OK;
+    }
     if (s != FB_OK) {
         return s;
     }
     s = fb_parcel_decode(fb_slice_buf(&bytes), &w->parcel, err);
     fb_buf_deinit(&bytes);
+    if (s == FB_AGAIN) {
+        return s; /* newer than this program */
+    }
     if (s != FB_OK) {
         return fb_error_set(err, FB_CORRUPT, "the manifest of parcel %s cannot be read",
                             w->parcel_id);
     }
+    w->has_parcel = true;
+    w->has_manifest = true;
     return FB_OK;
 }
 
-static bool is_concerned(const struct fb_job *job, uint32_t recipient)
+/* Without a manifest (it went with the content and the ledger's step did not follow, or somebody lost it) the ledger
+ * names folder and grants: that is enough to take away. */
+static void load_from_ledger(struct revoke_work *w)
 {
-    for (uint32_t i = 0; i < job->recipient_count; i++) {
-        if (job->recipients[i] == recipient) {
-            return true;
-        }
+    if (w->job->branch >= w->m.branch_count || w->m.branches[w->job->branch].folder_id[0] == '\0') {
+        return; /* no parcel yet: nothing is open.  Upload looks for recalls itself, before and after it makes one */
     }
-    return job->recipient_count == 0;
-}
-
-static bool takes_content(const struct fb_job *job)
-{
-    return (job->takes_content || job->op == FB_REVOKE_PURGE) && job->recipient_count == 0;
-}
-
-/* What was recalled before an expiry stays recalled: the ledger tells who took access away first. */
-static bool is_closed(const struct fb_ledger_message *m, uint32_t recipient)
-{
-    const char *state = recipient < m->recipient_count ? m->recipients[recipient].grant_state : "";
-    return strcmp(state, "recalled") == 0 || strcmp(state, "purged") == 0 ||
-           strcmp(state, "expired") == 0;
-}
-
-static void close_grant(const struct work *w, const struct fb_ledger_message *m, uint32_t recipient,
-                        const char *old_state, const char *grant_id, struct fb_ops *ops)
-{
-    bool is_expiry = w->job->op == FB_REVOKE_EXPIRE;
-    const char *state = takes_content(w->job) ? "purged" : is_expiry ? "expired" : "recalled";
-    if (is_concerned(w->job, recipient) && !(is_expiry && is_closed(m, recipient))) {
-        fb_ledger_grant(w->redis, ops, w->parcel_id, recipient, old_state, state, grant_id,
-                        is_expiry ? "schedule" : "operator", "revoke");
-    }
-}
-
-/* By the manifest; once that went with the content (a second try behind a crash), by the ledger. */
-static enum fb_status ledger_ops(const struct work *w, bool has_parcel, struct fb_ops **ops_r,
-                                 struct fb_error *err)
-{
-    struct fb_ledger_message m = {0};
-    enum fb_status s = fb_ledger_get(w->redis, w->job->msg_id, &m, err);
-    if (s != FB_OK && s != FB_NOT_FOUND) {
-        return s;
-    }
-    struct fb_ops *ops = fb_ops_new();
-    for (uint32_t i = 0; i < w->parcel.grant_count; i++) {
-        const struct fb_parcel_grant *g = &w->parcel.grants[i];
-        close_grant(w, &m, g->recipient, g->state, g->grant_id, ops);
-    }
-    for (size_t i = 0; i < m.recipient_count && !has_parcel; i++) {
-        const struct fb_ledger_recipient *r = &m.recipients[i];
+    const struct fb_ledger_branch *b = &w->m.branches[w->job->branch];
+    struct fb_parcel *p = &w->parcel;
+    memcpy(p->parcel_id, w->parcel_id, sizeof p->parcel_id);
+    p->version = FB_PARCEL_VERSION;
+    p->storage = fb_xstrdup(b->storage);
+    p->user = fb_xstrdup(b->user);
+    p->folder_id = fb_xstrdup(b->folder_id);
+    p->link = fb_xstrdup("");
+    p->password = fb_xstrdup("");
+    p->access = fb_xstrdup(b->access[0] != '\0' ? b->access : "recipients");
+    p->expires_ms = b->expires_ms;
+    p->grants = fb_xcalloc(w->m.recipient_count + 1, sizeof *p->grants);
+    for (size_t i = 0; i < w->m.recipient_count; i++) {
+        const struct fb_ledger_recipient *r = &w->m.recipients[i];
         if (r->branch == w->job->branch && r->grant_state[0] != '\0') {
-            close_grant(w, &m, (uint32_t)i, r->grant_state, r->grant_id, ops);
+            p->grants[p->grant_count++] =
+                (struct fb_parcel_grant){.recipient = (uint32_t)i,
+                                         .address = fb_xstrdup(r->address),
+                                         .grant_id = fb_xstrdup(r->grant_id),
+                                         .state = fb_xstrdup(r->grant_state)};
         }
     }
-    if (w->job->recipient_count == 0) {
-        fb_ledger_due_set(w->redis, ops, w->parcel_id, 0);
-    }
-    fb_ledger_message_deinit(&m);
-    *ops_r = ops;
-    return FB_OK;
+    w->has_parcel = true;
 }
 
-static enum fb_status revoke(struct work *w, struct fb_error *err)
+static enum fb_status load_ledger(struct revoke_work *w, struct fb_error *err)
 {
-    const struct storage *storage = NULL;
-    struct storage_session *session = NULL;
+    enum fb_status s = fb_ledger_get(w->redis, w->job->msg_id, &w->m, err);
+    w->is_known = s == FB_OK;
+    return s == FB_NOT_FOUND ? FB_OK : s;
+}
+
+/* Who asked, as the recall's record says. */
+static enum fb_status find_actor(struct revoke_work *w, struct fb_error *err)
+{
+    bool is_asked = w->job->op == FB_REVOKE_RECALL || w->job->op == FB_REVOKE_RESTORE;
+    (void)snprintf(w->actor, sizeof w->actor, "%s", is_asked ? "operator" : "schedule");
+    (void)snprintf(w->source, sizeof w->source, "%s", is_asked ? "fumibako" : "revoke");
+    if (w->job->recall_id[0] == '\0') {
+        return FB_OK;
+    }
+    struct fb_recall *list = NULL;
+    size_t count = 0;
+    enum fb_status s = fb_ledger_recalls(w->redis, w->job->msg_id, &list, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].id, w->job->recall_id) == 0) {
+            (void)snprintf(w->actor, sizeof w->actor, "%s", list[i].actor);
+            (void)snprintf(w->source, sizeof w->source, "%s", list[i].source);
+        }
+    }
+    fb_recalls_free(list, count);
+    return s;
+}
+
+/* ---- the steps ---- */
+
+static enum fb_status commit_recall(struct revoke_work *w, struct fb_error *err)
+{
+    const struct fb_ledger_message *m = &w->m;
+    if (w->job->op != FB_REVOKE_RECALL || !w->is_known || strcmp(m->state, "done") == 0) {
+        return FB_OK; /* everything that there was to send is in the journal */
+    }
+    uint32_t *list = fb_xcalloc(m->recipient_count + 1, sizeof *list);
+    bool *has = fb_xcalloc(m->recipient_count + 1, sizeof *has);
+    size_t count = 0;
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        if (m->recipients[i].is_recalled) {
+            list[count++] = (uint32_t)i;
+        }
+    }
+    enum fb_status s = count > 0 ? fb_journal_lookup(w->service->journal, m->msg_id,
+                                                     FB_SENT_RECALLED, list, count, has, err)
+                                 : FB_OK;
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!has[i]) {
+            list[left++] = list[i];
+        }
+    }
+    if (s == FB_OK && left > 0) {
+        s = fb_journal_commit(w->service->journal, m->msg_id, w->job->branch, FB_SENT_RECALLED,
+                              list, left, err);
+    }
+    free(list);
+    free(has);
+    return s;
+}
+
+static enum fb_status open_storage(struct revoke_work *w, struct fb_error *err)
+{
     w->policy = fb_policy_follow_get(w->service->policy);
     if (w->policy == NULL) {
         return fb_error_set(err, FB_CONFIG,
                             "no policy is known: the storage's credentials are in it");
     }
-    bool is_by_link =
-        strcmp(w->parcel.access, "company") == 0 || strcmp(w->parcel.access, "anyone") == 0;
-    if (w->job->op == FB_REVOKE_RESTORE) {
-        return fb_error_set(
-            err, FB_INVALID,
-            "parcel %s: this version takes access away and cannot give it back; send the "
-            "mail again",
-            w->parcel_id);
+    return storage_sessions_get(w->sessions, w->policy, w->parcel.storage, w->redis, &w->storage,
+                                &w->session, err);
+}
+
+/* Whether it failed in a way that others of the same storage will, too. */
+static void tell_away(struct revoke_work *w, enum fb_status s)
+{
+    bool is_passing = s == FB_AGAIN || s == FB_NETWORK;
+    if (w->storage != NULL && (w->has_answered || !is_passing)) {
+        revoke_away_tell(w->service->away, w->parcel.storage, true);
+    } else if (w->storage != NULL && !fb_service_stopping()) {
+        revoke_away_tell(w->service->away, w->parcel.storage, false);
     }
-    if (w->job->recipient_count > 0 && is_by_link) {
-        return fb_error_set(
-            err, FB_DENIED,
-            "parcel %s is open by one link for everybody: it can only be recalled as a "
-            "whole",
-            w->parcel_id);
+}
+
+static enum fb_status work_on_parcel(struct revoke_work *w, int64_t *wait_ms_r,
+                                     struct fb_error *err)
+{
+    enum fb_status s = load_manifest(w, err);
+    if (s == FB_OK && !w->has_parcel && w->is_known) {
+        load_from_ledger(w);
     }
-    enum fb_status s = storage_sessions_get(w->sessions, w->policy, w->parcel.storage, w->redis,
-                                            &storage, &session, err);
+    if (s == FB_OK && w->job->op == FB_REVOKE_RESTORE && !w->has_manifest) {
+        return revoke_reopen(w, err); /* says why not */
+    }
+    if (s != FB_OK || !w->has_parcel) {
+        return s;
+    }
+    *wait_ms_r = revoke_away_wait(w->service->away, w->parcel.storage);
+    if (*wait_ms_r > 0) {
+        return FB_OK;
+    }
+    s = find_actor(w, err);
     if (s == FB_OK) {
-        s = storage->revoke(session, &w->parcel, w->job->recipients, w->job->recipient_count, err);
+        s = open_storage(w, err);
     }
-    if (s == FB_OK && takes_content(w->job)) {
-        s = storage->purge(session, &w->parcel, err);
+    if (s == FB_OK) {
+        s = w->job->op == FB_REVOKE_RESTORE ? revoke_reopen(w, err) : revoke_close(w, err);
+        tell_away(w, s);
+    } else {
+        revoke_away_tell(w->service->away, w->parcel.storage, true); /* not the storage's fault */
     }
     return s;
+}
+
+static const char *metric_of(enum fb_outcome_kind kind)
+{
+    return kind == FB_OUTCOME_ADVANCE ? "outcome=\"revoked\""
+           : kind == FB_OUTCOME_RETRY ? "outcome=\"retry\""
+                                      : "outcome=\"failed\"";
+}
+
+static void conclude(struct revoke_work *w, enum fb_status s, int64_t wait_ms,
+                     const struct fb_error *err, struct fb_outcome *out)
+{
+    if (wait_ms > 0) {
+        out->kind = FB_OUTCOME_RELEASE;
+        out->delay_ms = wait_ms;
+        return;
+    }
+    if (s == FB_OK) {
+        out->kind = FB_OUTCOME_ADVANCE;
+        fb_ledger_recall_job_done(w->redis, w->ops, w->job);
+        if (!w->has_parcel && w->job->op != FB_REVOKE_RECALL && w->job->op != FB_REVOKE_RESTORE) {
+            /* Nothing is left of the parcel: it does not fall due any more. */
+            for (int kind = 0; kind < FB_DUE_REPORT; kind++) {
+                fb_ledger_due_add(w->redis, w->ops, (enum fb_due)kind, w->parcel_id, 0);
+            }
+        }
+    } else {
+        out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
+        out->reason = *err;
+        if (out->kind == FB_OUTCOME_BURY && w->job->op == FB_REVOKE_RESTORE) {
+            char words[FB_ERROR_MAX + 64];
+            (void)snprintf(words, sizeof words, "not given back: %s", err->text);
+            revoke_history(w, words, "refused");
+        }
+    }
+    fb_metric_add("fumibako_recalls_total", metric_of(out->kind), 1);
 }
 
 void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                    struct fb_outcome *out)
 {
     struct fb_error err = {0};
-    struct work w = {.service = ctx, .sessions = thread, .redis = redis, .job = &claim->job};
+    struct revoke_work w = {.service = ctx,
+                            .sessions = thread,
+                            .redis = redis,
+                            .claim = claim,
+                            .job = &claim->job,
+                            .ops = fb_ops_new()};
+    int64_t wait_ms = 0;
+    bool has_turn = false;
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
     fb_log_context(claim->job.msg_id, w.parcel_id, "revoke", claim->job.trace, claim->job.attempt);
-    enum fb_status s = load(&w, &err);
-    bool has_parcel = s == FB_OK;
-    if (has_parcel) {
-        s = revoke(&w, &err);
-    } else if (s == FB_NOT_FOUND) {
-        s = FB_OK; /* no parcel yet, or none any more: nothing is open */
+    enum fb_status s = revoke_turn_take(redis, claim, w.parcel_id, &err);
+    has_turn = s == FB_OK;
+    if (s == FB_EXISTS) {
+        wait_ms = TURN_WAIT_MS / 2 + (int64_t)fb_random_below(TURN_WAIT_MS);
+        s = FB_OK;
     }
-    if (s == FB_OK) {
-        s = ledger_ops(&w, has_parcel, &out->ops, &err);
+    /* Behind the turn: what another job of the parcel changed is seen. */
+    if (s == FB_OK && wait_ms == 0) {
+        s = load_ledger(&w, &err);
     }
-    if (s == FB_OK && has_parcel && takes_content(w.job)) {
-        /* With the content gone there is nothing left that anybody could ask the manifest for. */
-        s = fb_spool_manifest_remove(w.service->spool, w.parcel_id, &err);
+    if (s == FB_OK && wait_ms == 0) {
+        s = commit_recall(&w, &err);
     }
-    if (s == FB_OK) {
-        out->kind = FB_OUTCOME_ADVANCE;
-        fb_metric_add("fumibako_recalls_total", "outcome=\"revoked\"", 1);
-    } else {
-        out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
-        out->reason = err;
-        fb_metric_add("fumibako_recalls_total",
-                      out->kind == FB_OUTCOME_RETRY ? "outcome=\"retry\"" : "outcome=\"failed\"",
-                      1);
+    if (s == FB_OK && wait_ms == 0) {
+        s = work_on_parcel(&w, &wait_ms, &err);
+    }
+    conclude(&w, s, wait_ms, &err, out);
+    if (has_turn) {
+        revoke_turn_end(w.ops, claim, w.parcel_id);
     }
     if (s == FB_CONFIG) {
         storage_sessions_forget(w.sessions);
     }
+    out->ops = w.ops;
+    fb_ledger_message_deinit(&w.m);
     fb_parcel_deinit(&w.parcel);
     fb_policy_unref(&w.policy);
+}
+
+void revoke_before_bury(void *ctx, void *thread, struct fb_redis *redis,
+                        const struct fb_claim *claim, struct fb_outcome *out)
+{
+    (void)ctx;
+    (void)thread;
+    struct fb_error err = {0};
+    char parcel_id[FB_PARCEL_ID_SIZE];
+    if (out->ops == NULL) { /* a job that ended its worker, again and again */
+        bool has_turn = false;
+        out->ops = fb_ops_new();
+        fb_parcel_id_make(claim->job.msg_id, claim->job.branch, parcel_id);
+        if (revoke_turn_has(redis, claim, parcel_id, &has_turn, &err) == FB_OK && has_turn) {
+            revoke_turn_end(out->ops, claim, parcel_id);
+        }
+    }
+    fb_ledger_recall_job_failed(redis, out->ops, &claim->job, &out->reason);
 }

@@ -1,19 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako-revoke: takes access away: recall of a message or of one recipient, and expiry. */
+ * fumibako-revoke: takes access away, or gives it back: recall of a message or of one recipient,
+ * restore, expiry, purge. */
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/service.h"
 #include "services/revoke/handle.h"
 
 #define METRICS_PORT 9105
 
+/* Each process writes a journal file of its own. */
+static void writer_name(char *name, size_t size)
+{
+    char host[200] = "host";
+    (void)gethostname(host, sizeof host - 1);
+    for (char *p = host; *p != '\0'; p++) {
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-')) {
+            *p = '-';
+        }
+    }
+    (void)snprintf(name, size, "revoke-%.40s-%d", host, (int)getpid());
+}
+
 static enum fb_status init(const struct fb_config *config, void **ctx_r, struct fb_error *err)
 {
     struct revoke_service *s = fb_xcalloc(1, sizeof *s);
+    char name[80];
     s->config = config;
+    s->away = revoke_away_new();
+    writer_name(name, sizeof name);
     enum fb_status st = fb_spool_open(config->spool.url, config->spool.key_file, &s->spool, err);
+    if (st == FB_OK) {
+        st = fb_journal_open(s->spool, name, &s->journal, err);
+    }
     if (st == FB_OK && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         st = fb_error_set(err, FB_BUG, "libcurl cannot be initialised");
     }
@@ -25,7 +47,9 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
     }
     if (st != FB_OK) {
         fb_policy_follow_free(&s->policy);
+        fb_journal_close(&s->journal);
         fb_spool_close(&s->spool);
+        revoke_away_free(&s->away);
         free(s);
         return st;
     }
@@ -45,6 +69,7 @@ static enum fb_status run(void *ctx, struct fb_error *err)
         .thread_init = revoke_thread_init,
         .thread_deinit = revoke_thread_deinit,
         .handle = revoke_handle,
+        .before_bury = revoke_before_bury,
     };
     return fb_worker_run(s->config, &worker, err);
 }
@@ -54,7 +79,9 @@ static void deinit(void *ctx)
     struct revoke_service *s = ctx;
     revoke_schedule_free(&s->schedule);
     fb_policy_follow_free(&s->policy);
+    fb_journal_close(&s->journal);
     fb_spool_close(&s->spool);
+    revoke_away_free(&s->away);
     curl_global_cleanup();
     free(s);
 }

@@ -8,11 +8,17 @@
 
 #include "common/ledger/ledger.h"
 #include "common/log.h"
+#include "common/metrics.h"
+#include "services/revoke/report.h"
 
-#define LOOK_EVERY_S     5
+#define LOOK_MS          1000
+#define LOOK_BUSY_MS     50 /* while there is more than a batch */
 #define DEAD_EVERY_MS    (10 * 60 * 1000)
 #define REDIS_TIMEOUT_MS 5000
-#define BATCH            200
+#define BATCH_MIN        32
+#define BATCH_MAX        1000
+/* What is taken comes up again after this, should this process end before it has made jobs of it. */
+#define TAKEN_MS 15000
 /* A parcel whose job was added comes up again after this.  Job and date are one step in Redis and are lost together:
  * this is for jobs that were buried.  Much sooner, and jobs would pile up as long as a setting is wrong. */
 #define AGAIN_MS ((int64_t)24 * 60 * 60 * 1000)
@@ -25,46 +31,172 @@ struct revoke_schedule {
     pthread_cond_t wake;
     bool is_stopping;
     int64_t dead_next_ms; /* monotonic */
+    size_t batch;
+    struct fb_due_item *items; /* BATCH_MAX */
+    struct fb_job *jobs;       /* BATCH_MAX */
 };
 
-struct due_list {
-    char parcel_ids[BATCH][FB_PARCEL_ID_SIZE];
-    size_t count;
-};
+/* ---- what is due ---- */
 
-static bool take_due(void *ctx, const char *parcel_id)
+static void put_off(struct revoke_schedule *s, struct fb_ops *ops, const struct fb_due_item *item,
+                    int64_t at_ms)
 {
-    struct due_list *list = ctx;
-    if (strlen(parcel_id) < FB_PARCEL_ID_SIZE) {
-        memcpy(list->parcel_ids[list->count++], parcel_id, strlen(parcel_id) + 1);
-    }
-    return list->count < BATCH;
+    fb_ledger_due_add(s->redis, ops, item->kind, item->id, at_ms);
 }
 
-static enum fb_status expire_parcel(struct revoke_schedule *s, const char *parcel_id,
-                                    struct fb_error *err)
+static void make_job(struct fb_job *job, const struct fb_due_item *item)
 {
-    struct fb_job job = {.stage = FB_STAGE_REVOKE, .op = FB_REVOKE_EXPIRE, .first_ms = fb_now_ms()};
-    if (!fb_parcel_id_split(parcel_id, job.msg_id, &job.branch)) {
-        fb_log(FB_WARN, "an entry of the due list is no parcel id; it is left alone");
-        return FB_OK;
+    *job = (struct fb_job){.stage = FB_STAGE_REVOKE,
+                           .op = item->kind == FB_DUE_PURGE ? FB_REVOKE_PURGE : FB_REVOKE_EXPIRE,
+                           .first_ms = fb_now_ms()};
+    fb_trace_new(job->trace);
+    (void)fb_parcel_id_split(item->id, job->msg_id, &job->branch); /* due_take gives good ids */
+}
+
+/* Somebody has access and did not use it, as far as the storage told. */
+static bool has_unopened(const struct fb_ledger_message *m, uint32_t branch)
+{
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        const struct fb_ledger_recipient *r = &m->recipients[i];
+        bool is_open =
+            strcmp(r->grant_state, "active") == 0 || strcmp(r->grant_state, "pending") == 0;
+        if (r->branch == branch && is_open && r->previews == 0 && r->downloads == 0) {
+            return true;
+        }
     }
-    fb_trace_new(job.trace);
+    return false;
+}
+
+static enum fb_status remind(struct revoke_schedule *s, const struct fb_due_item *item,
+                             struct fb_ops *ops, size_t *count, struct fb_error *err)
+{
+    struct fb_ledger_message m = {0};
+    struct fb_job about = {.stage = FB_STAGE_REVOKE};
+    (void)fb_parcel_id_split(item->id, about.msg_id, &about.branch);
+    fb_trace_new(about.trace);
+    enum fb_status st = fb_ledger_get(s->redis, about.msg_id, &m, err);
+    if (st == FB_OK && m.from[0] != '\0' && has_unopened(&m, about.branch)) {
+        fb_job_letter(FB_LETTER_UNOPENED, &about, about.branch, &s->jobs[(*count)++]);
+    }
+    if (st == FB_OK || st == FB_NOT_FOUND) {
+        put_off(s, ops, item, 0);
+    }
+    fb_ledger_message_deinit(&m);
+    return st == FB_NOT_FOUND ? FB_OK : st;
+}
+
+static enum fb_status report(struct revoke_schedule *s, const struct fb_due_item *item,
+                             struct fb_ops *ops, size_t *count, struct fb_error *err)
+{
+    enum revoke_report what = REVOKE_REPORT_NONE;
+    int64_t next_ms = 0;
+    struct fb_job about = {.stage = FB_STAGE_REVOKE, .op = FB_REVOKE_RECALL};
+    memcpy(about.msg_id, item->id, FB_ID_SIZE - 1); /* "<message>/<recall>" */
+    memcpy(about.recall_id, item->id + FB_ID_SIZE, FB_ID_SIZE - 1);
+    fb_trace_new(about.trace);
+    enum fb_status st = revoke_report_decide(s->redis, s->config, about.msg_id, about.recall_id,
+                                             &what, &next_ms, err);
+    if (st != FB_OK) {
+        return st;
+    }
+    put_off(s, ops, item,
+            what == REVOKE_REPORT_LATER || what == REVOKE_REPORT_INTERIM ? next_ms : 0);
+    if (what == REVOKE_REPORT_INTERIM || what == REVOKE_REPORT_FINAL) {
+        fb_job_letter(FB_LETTER_RECALL, &about, 0, &s->jobs[(*count)++]);
+        fb_ledger_recall_told(s->redis, ops, about.msg_id, about.recall_id,
+                              what == REVOKE_REPORT_FINAL ? "final" : "interim");
+    }
+    return FB_OK;
+}
+
+/* One item; what it needs goes into ops and jobs.  An item that cannot be looked at comes again by itself. */
+static void handle_item(struct revoke_schedule *s, const struct fb_due_item *item,
+                        struct fb_ops *ops, size_t *count)
+{
+    struct fb_error err = {0};
+    enum fb_status st = FB_OK;
+    if (item->kind == FB_DUE_EXPIRE || item->kind == FB_DUE_PURGE) {
+        make_job(&s->jobs[(*count)++], item);
+        put_off(s, ops, item, fb_now_ms() + AGAIN_MS);
+    } else if (item->kind == FB_DUE_UNOPENED) {
+        st = remind(s, item, ops, count, &err);
+    } else {
+        st = report(s, item, ops, count, &err);
+    }
+    if (st != FB_OK) {
+        fb_log(FB_WARN, "%s is due and cannot be looked at, it is tried again: %s", item->id,
+               err.text);
+    }
+}
+
+static enum fb_status take_shard(struct revoke_schedule *s, int shard, size_t max, int64_t *lag_ms,
+                                 size_t *taken_r, struct fb_error *err)
+{
+    size_t count = 0;
+    size_t job_count = 0;
+    int64_t now = fb_now_ms();
+    *taken_r = 0;
+    enum fb_status st =
+        fb_ledger_due_take(s->redis, shard, now, TAKEN_MS, max, s->items, &count, err);
+    if (st != FB_OK || count == 0) {
+        return st;
+    }
     struct fb_ops *ops = fb_ops_new();
-    fb_ledger_due_set(s->redis, ops, parcel_id, fb_now_ms() + AGAIN_MS);
-    enum fb_status st = fb_queue_add(s->redis, &job, ops, err);
+    for (size_t i = 0; i < count; i++) {
+        *lag_ms = now - s->items[i].at_ms > *lag_ms ? now - s->items[i].at_ms : *lag_ms;
+        handle_item(s, &s->items[i], ops, &job_count);
+    }
+    /* Jobs and dates in one step: what is taken is neither lost nor done twice. */
+    if (job_count > 0) {
+        st = fb_queue_add_many(s->redis, s->jobs, job_count, ops, err);
+    } else if (fb_ops_count(ops) > 0) {
+        st = fb_queue_change(s->redis, shard, ops, err);
+    }
     fb_ops_free(&ops);
+    *taken_r = count;
     return st;
 }
 
-static enum fb_status expire_parcels(struct revoke_schedule *s, struct fb_error *err)
+/* As many as the workers get done between two looks, so that a recall never waits behind thousands of expiries; what
+ * is not taken waits in the due list, in order. */
+static void adapt(struct revoke_schedule *s, int64_t waiting)
 {
-    struct due_list *list = fb_xcalloc(1, sizeof *list);
-    enum fb_status st = fb_ledger_due(s->redis, fb_now_ms(), BATCH, take_due, list, err);
-    for (size_t i = 0; i < list->count && st == FB_OK; i++) {
-        st = expire_parcel(s, list->parcel_ids[i], err);
+    if (waiting == 0) {
+        s->batch = s->batch * 2 < BATCH_MAX ? s->batch * 2 : BATCH_MAX;
+    } else if ((size_t)waiting > s->batch / 2) {
+        s->batch = s->batch / 2 > BATCH_MIN ? s->batch / 2 : BATCH_MIN;
     }
-    free(list);
+}
+
+static enum fb_status take_due(struct revoke_schedule *s, bool *has_more_r, struct fb_error *err)
+{
+    struct fb_queue_stats q = {0};
+    uint64_t backlog = 0;
+    int64_t lag_ms = 0;
+    *has_more_r = false;
+    enum fb_status st = fb_ledger_due_count(s->redis, fb_now_ms(), &backlog, err);
+    if (st == FB_OK) {
+        fb_metric_set("fumibako_due_backlog", NULL, (double)backlog);
+    }
+    if (st == FB_OK && backlog > 0) {
+        st = fb_queue_stats(s->redis, FB_STAGE_REVOKE, &q, err);
+    }
+    if (st != FB_OK || backlog == 0) {
+        fb_metric_set("fumibako_due_lag_seconds", NULL, 0);
+        return st;
+    }
+    adapt(s, q.waiting);
+    size_t room = (size_t)q.waiting < s->batch ? s->batch - (size_t)q.waiting : 0;
+    for (int shard = 0; shard < fb_redis_shard_count(s->redis) && st == FB_OK && room > 0;
+         shard++) {
+        size_t taken = 0;
+        st = take_shard(s, shard, room, &lag_ms, &taken, err);
+        room -= taken;
+    }
+    if (lag_ms > 0) {
+        fb_metric_set("fumibako_due_lag_seconds", NULL, (double)lag_ms / 1000);
+    }
+    *has_more_r = true;
     return st;
 }
 
@@ -79,7 +211,7 @@ static bool give_up(void *ctx, const struct fb_dead *dead)
 {
     struct dead_walk *w = ctx;
     if (dead->died_ms >= w->before_ms || dead->job.msg_id[0] == '\0' ||
-        dead->job.stage == FB_STAGE_REVOKE) {
+        fb_job_is_side(&dead->job)) { /* no mail: recalls that failed, letters to senders */
         return true;
     }
     enum fb_status st = fb_ledger_decide_held(w->schedule->redis, dead, "reject", w->err);
@@ -102,10 +234,12 @@ static enum fb_status give_up_dead(struct revoke_schedule *s, struct fb_error *e
     return st == FB_OK ? fb_dead_expire(s->redis, s->config->retention.dead_ms, err) : st;
 }
 
-static void look(struct revoke_schedule *s)
+/* How long to the next look. */
+static int64_t look(struct revoke_schedule *s)
 {
     struct fb_error err = {0};
-    enum fb_status st = expire_parcels(s, &err);
+    bool has_more = false;
+    enum fb_status st = take_due(s, &has_more, &err);
     if (st == FB_OK && fb_mono_ms() >= s->dead_next_ms) {
         st = give_up_dead(s, &err);
         s->dead_next_ms = st == FB_OK ? fb_mono_ms() + DEAD_EVERY_MS : s->dead_next_ms;
@@ -113,6 +247,7 @@ static void look(struct revoke_schedule *s)
     if (st != FB_OK) {
         fb_log(FB_WARN, "what is due cannot be looked up, it is tried again: %s", err.text);
     }
+    return st == FB_OK && has_more ? LOOK_BUSY_MS : LOOK_MS;
 }
 
 static void *keep_time(void *arg)
@@ -121,11 +256,16 @@ static void *keep_time(void *arg)
     (void)pthread_mutex_lock(&s->lock);
     while (!s->is_stopping) {
         (void)pthread_mutex_unlock(&s->lock);
-        look(s);
+        int64_t pause_ms = look(s);
         (void)pthread_mutex_lock(&s->lock);
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOOK_EVERY_S;
+        until.tv_sec += pause_ms / 1000;
+        until.tv_nsec += (pause_ms % 1000) * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
         for (int rc = 0; !s->is_stopping && rc == 0;) {
             rc = pthread_cond_timedwait(&s->wake, &s->lock, &until);
         }
@@ -134,15 +274,26 @@ static void *keep_time(void *arg)
     return NULL;
 }
 
+static void free_schedule(struct revoke_schedule *s)
+{
+    fb_redis_free(&s->redis);
+    free(s->items);
+    free(s->jobs);
+    free(s);
+}
+
 enum fb_status revoke_schedule_new(const struct fb_config *config,
                                    struct revoke_schedule **schedule_r, struct fb_error *err)
 {
     struct revoke_schedule *s = fb_xcalloc(1, sizeof *s);
     pthread_condattr_t attr;
     s->config = config;
+    s->batch = BATCH_MIN;
+    s->items = fb_xcalloc(BATCH_MAX, sizeof *s->items);
+    s->jobs = fb_xcalloc(BATCH_MAX, sizeof *s->jobs);
     enum fb_status st = fb_redis_new(config, REDIS_TIMEOUT_MS, &s->redis, err);
     if (st != FB_OK) {
-        free(s);
+        free_schedule(s);
         return st;
     }
     bool is_made = pthread_condattr_init(&attr) == 0 &&
@@ -152,8 +303,7 @@ enum fb_status revoke_schedule_new(const struct fb_config *config,
     FB_ASSERT(is_made); /* these cannot fail on Linux with such attributes */
     (void)pthread_condattr_destroy(&attr);
     if (pthread_create(&s->thread, NULL, keep_time, s) != 0) {
-        fb_redis_free(&s->redis);
-        free(s);
+        free_schedule(s);
         return fb_error_set(err, FB_AGAIN, "a thread for the schedule cannot be started");
     }
     *schedule_r = s;
@@ -173,7 +323,6 @@ void revoke_schedule_free(struct revoke_schedule **schedule)
     (void)pthread_join(s->thread, NULL);
     (void)pthread_cond_destroy(&s->wake);
     (void)pthread_mutex_destroy(&s->lock);
-    fb_redis_free(&s->redis);
-    free(s);
+    free_schedule(s);
     *schedule = NULL;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What falls due: parcels past their expiry are closed, mail held for longer than retention.dead is given up and its
- * sender told.  A thread in every fumibako-revoke looks; two of them at once do no harm, since a job that runs twice
- * has one effect.
+ * What falls due: parcels past their expiry are closed, those past their purge deleted, senders are
+ * reminded of what is not opened and told what became of a recall; mail held for longer than
+ * retention.dead is given up and its sender told.
+ * A thread in every fumibako-revoke looks; what one of them takes no other takes (common/ledger/due.h).
  */
 #ifndef FB_REVOKE_SCHEDULE_H
 #define FB_REVOKE_SCHEDULE_H

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The mails that rewrite sends, as content: the notice, the untouched mail, the password, the
- * delivery report.  Composed from what render prepared; the spooled content itself is only copied
- * by ranges.
+ * delivery report, the letter to the sender.  Composed from what render prepared; the spooled
+ * content itself is only copied by ranges.
  */
 #ifndef FB_REWRITE_COMPOSE_H
 #define FB_REWRITE_COMPOSE_H
 
 #include "services/rewrite/content.h"
+#include "services/rewrite/letter_text.h"
 #include "services/rewrite/notice_text.h"
 
 /* The untouched mail: the spooled bytes behind one trace header; trace headers that came with it
@@ -40,6 +41,11 @@ FB_MUST_USE enum fb_status compose_report(struct fb_spool_msg *msg, const char *
                                           const struct fb_plan *plan, uint32_t branch,
                                           const char *postmaster, const char *reporting_mta,
                                           const struct report_line *lines, size_t count,
+                                          struct content *out, struct fb_error *err);
+
+/* A letter to the sender (letter.h). */
+FB_MUST_USE enum fb_status compose_letter(const struct letter_facts *facts,
+                                          const struct fb_job *job, const char *key,
                                           struct content *out, struct fb_error *err);
 
 /* Puts the trace header in front of composed content: hashes its body (everything behind the first

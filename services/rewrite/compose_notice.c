@@ -6,33 +6,16 @@
  *   body secured, attachments not   mixed(alternative(text, html), attachments...)
  *   attachments secured only        alternative(kept text, related(kept html, inline images...))
  * with our block in both
- *
- * Where the policy has a logo, html is related(html, logo).
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "proto/limits.h"
 #include "services/rewrite/compose.h"
-#include "services/rewrite/logo.h"
 #include "services/rewrite/mime_write.h"
+#include "services/rewrite/parts.h"
 
 #define MAX_TEXT (24U << 20)
-
-static enum fb_status add_boundary(struct content *out, const char *boundary, bool is_last)
-{
-    return fb_buf_printf(content_tail(out), is_last ? "--%s--\r\n" : "--%s\r\n", boundary);
-}
-
-static enum fb_status open_multipart(struct content *out, const char *subtype, const char *extra,
-                                     char boundary[48])
-{
-    mime_boundary(boundary);
-    return fb_buf_printf(content_tail(out),
-                         "Content-Type: multipart/%s%s;\r\n boundary=\"%s\"\r\n\r\n", subtype,
-                         extra, boundary);
-}
 
 /* ---- header ---- */
 
@@ -84,82 +67,25 @@ static enum fb_status add_head(struct fb_spool_msg *msg, const struct notice_fac
 
 /* ---- leaves ---- */
 
-static enum fb_status add_words(const struct notice_facts *f, const char *kind,
-                                enum notice_form form, struct content *out)
+struct writing {
+    const struct notice_facts *f;
+    const char *kind;
+};
+
+static enum fb_status write_notice(const void *ctx, enum notice_form form, bool has_logo,
+                                   struct fb_buf *out)
 {
-    struct fb_buf text;
-    fb_buf_init(&text, MAX_TEXT);
-    enum fb_status s = notice_write(f, kind, form, &text);
-    if (s == FB_OK) {
-        s = mime_write_text(content_tail(out), form == NOTICE_TEXT ? "plain" : "html",
-                            fb_slice_buf(&text));
-    }
-    fb_buf_deinit(&text);
-    return s;
+    const struct writing *w = ctx;
+    struct notice_facts f = *w->f;
+    f.has_logo = has_logo;
+    return notice_write(&f, w->kind, form, out);
 }
 
-static enum fb_status add_logo(const struct logo *logo, struct content *out)
-{
-    struct fb_buf *to = content_tail(out);
-    enum fb_status s = fb_buf_printf(
-        to,
-        "Content-Type: %s; name=\"%s\"\r\nContent-Transfer-Encoding: base64\r\n"
-        "Content-Disposition: inline; filename=\"%s\"\r\nContent-ID: <" LOGO_CID ">\r\n\r\n",
-        logo->type, logo->name, logo->name);
-    return s == FB_OK ? mime_write_base64(to, fb_slice_buf(&logo->bytes)) : s;
-}
-
-static enum fb_status add_html(const struct notice_facts *f, const char *kind,
-                               const struct logo *logo, struct content *out)
-{
-    char boundary[48];
-    if (logo->bytes.len == 0) {
-        return add_words(f, kind, NOTICE_HTML, out);
-    }
-    enum fb_status s = open_multipart(out, "related", "; type=\"text/html\"", boundary);
-    if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
-    }
-    if (s == FB_OK) {
-        s = add_words(f, kind, NOTICE_HTML, out);
-    }
-    if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
-    }
-    if (s == FB_OK) {
-        s = add_logo(logo, out);
-    }
-    return s == FB_OK ? add_boundary(out, boundary, true) : s;
-}
-
-static enum fb_status add_alternative(const struct notice_facts *facts, const char *kind,
+static enum fb_status add_alternative(const struct notice_facts *f, const char *kind,
                                       struct content *out)
 {
-    char boundary[48];
-    struct notice_facts f = *facts;
-    struct logo logo = {0};
-    if (f.policy->notices.logo != NULL && f.policy->notices.logo[0] != '\0') {
-        struct fb_error err = {0};
-        if (logo_load(f.policy->notices.logo, &logo, &err) != FB_OK) {
-            fb_log(FB_WARN, "the notice goes without its logo: %s", err.text);
-        }
-    }
-    f.has_logo = logo.bytes.len > 0;
-    enum fb_status s = open_multipart(out, "alternative", "", boundary);
-    if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
-    }
-    if (s == FB_OK) {
-        s = add_words(&f, kind, NOTICE_TEXT, out);
-    }
-    if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
-    }
-    if (s == FB_OK) {
-        s = add_html(&f, kind, &logo, out);
-    }
-    logo_deinit(&logo);
-    return s == FB_OK ? add_boundary(out, boundary, true) : s;
+    const struct writing w = {.f = f, .kind = kind};
+    return parts_alternative(out, f->policy->notices.logo, write_notice, &w);
 }
 
 static const char *encoding_name(enum fb_encoding encoding)
@@ -277,7 +203,7 @@ static enum fb_status add_inline_parts(const struct notice_facts *f, struct cont
     enum fb_status s = FB_OK;
     for (uint32_t i = 0; i < f->plan->part_count && s == FB_OK; i++) {
         if (f->plan->parts[i].is_inline) {
-            s = add_boundary(out, boundary, false);
+            s = parts_boundary(out, boundary, false);
             if (s == FB_OK) {
                 s = add_part(&f->plan->parts[i], out, err);
             }
@@ -290,9 +216,9 @@ static enum fb_status add_related(struct fb_spool_msg *msg, const struct notice_
                                   struct content *out, struct fb_error *err)
 {
     char boundary[48];
-    enum fb_status s = open_multipart(out, "related", "; type=\"text/html\"", boundary);
+    enum fb_status s = parts_open(out, "related", "; type=\"text/html\"", boundary);
     if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
+        s = parts_boundary(out, boundary, false);
     }
     if (s == FB_OK) {
         s = add_kept_html(msg, f, out, err);
@@ -300,27 +226,27 @@ static enum fb_status add_related(struct fb_spool_msg *msg, const struct notice_
     if (s == FB_OK) {
         s = add_inline_parts(f, out, boundary, err);
     }
-    return s == FB_OK ? add_boundary(out, boundary, true) : s;
+    return s == FB_OK ? parts_boundary(out, boundary, true) : s;
 }
 
 static enum fb_status add_kept_alternative(struct fb_spool_msg *msg, const struct notice_facts *f,
                                            struct content *out, struct fb_error *err)
 {
     char boundary[48];
-    enum fb_status s = open_multipart(out, "alternative", "", boundary);
+    enum fb_status s = parts_open(out, "alternative", "", boundary);
     if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
+        s = parts_boundary(out, boundary, false);
     }
     if (s == FB_OK) {
         s = add_kept_text(msg, f, out, err);
     }
     if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
+        s = parts_boundary(out, boundary, false);
     }
     if (s == FB_OK) {
         s = add_related(msg, f, out, err);
     }
-    return s == FB_OK ? add_boundary(out, boundary, true) : s;
+    return s == FB_OK ? parts_boundary(out, boundary, true) : s;
 }
 
 /* Inline files of a body that has no HTML to show them stand behind it. */
@@ -328,9 +254,9 @@ static enum fb_status add_kept_mixed(struct fb_spool_msg *msg, const struct noti
                                      struct content *out, struct fb_error *err)
 {
     char boundary[48];
-    enum fb_status s = open_multipart(out, "mixed", "", boundary);
+    enum fb_status s = parts_open(out, "mixed", "", boundary);
     if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
+        s = parts_boundary(out, boundary, false);
     }
     if (s == FB_OK) {
         s = add_kept_text(msg, f, out, err);
@@ -338,7 +264,7 @@ static enum fb_status add_kept_mixed(struct fb_spool_msg *msg, const struct noti
     if (s == FB_OK) {
         s = add_inline_parts(f, out, boundary, err);
     }
-    return s == FB_OK ? add_boundary(out, boundary, true) : s;
+    return s == FB_OK ? parts_boundary(out, boundary, true) : s;
 }
 
 static enum fb_status add_kept_body(struct fb_spool_msg *msg, const struct notice_facts *f,
@@ -378,22 +304,22 @@ static enum fb_status add_with_attachments(const struct notice_facts *f, struct 
                                            struct fb_error *err)
 {
     char boundary[48];
-    enum fb_status s = open_multipart(out, "mixed", "", boundary);
+    enum fb_status s = parts_open(out, "mixed", "", boundary);
     if (s == FB_OK) {
-        s = add_boundary(out, boundary, false);
+        s = parts_boundary(out, boundary, false);
     }
     if (s == FB_OK) {
         s = add_alternative(f, "notice", out);
     }
     for (uint32_t i = 0; i < f->plan->part_count && s == FB_OK; i++) {
         if (is_kept_attachment(f, i)) {
-            s = add_boundary(out, boundary, false);
+            s = parts_boundary(out, boundary, false);
             if (s == FB_OK) {
                 s = add_part(&f->plan->parts[i], out, err);
             }
         }
     }
-    return s == FB_OK ? add_boundary(out, boundary, true) : s;
+    return s == FB_OK ? parts_boundary(out, boundary, true) : s;
 }
 
 enum fb_status compose_notice(struct fb_spool_msg *msg, const char *key,

@@ -26,11 +26,11 @@ static bool is_ascii(struct fb_slice s)
 
 /* ---- words ---- */
 
-struct words {
+struct report_words {
     const char *failed, *relayed, *subject, *what_now, *what_now_relayed;
 };
 
-static const struct words ja = {
+static const struct report_words ja = {
     .failed = "お送りになったメールは、次の宛先には届けられませんでした。\n",
     .relayed = "お送りになったメールは、次の宛先のメールシステムへ引き渡されました。\n"
                "このシステムは配送通知に対応していないため、この先の通知は届きません。\n",
@@ -39,7 +39,7 @@ static const struct words ja = {
                 "それでも届かない場合は、この通知を添えて管理者へお知らせください。\n",
     .what_now_relayed = "操作は必要ありません。\n",
 };
-static const struct words en = {
+static const struct report_words en = {
     .failed = "Your mail could not be delivered to these recipients:\n",
     .relayed = "Your mail was passed on to the mail system of these recipients.  That system does\n"
                "not report on delivery, so no further report will come.\n",
@@ -49,8 +49,9 @@ static const struct words en = {
     .what_now_relayed = "There is nothing to do.\n",
 };
 
-static enum fb_status add_language(struct fb_buf *text, const struct words *w, const char *subject,
-                                   const struct report_line *lines, size_t count)
+static enum fb_status add_language(struct fb_buf *text, const struct report_words *w,
+                                   const char *subject, const struct report_line *lines,
+                                   size_t count)
 {
     bool is_relayed = lines[0].is_relayed;
     enum fb_status s = fb_buf_printf(text, "%s\n", is_relayed ? w->relayed : w->failed);

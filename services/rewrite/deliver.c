@@ -35,6 +35,7 @@ static enum fb_status read_journal(struct delivery *d, const uint32_t *indices, 
         for (size_t i = 0; i < d->target_count && s == FB_OK; i++) {
             if (flags[i]) {
                 d->targets[i].state = journaled[k].state;
+                d->targets[i].is_out |= journaled[k].state == TARGET_SENT;
             }
         }
     }
@@ -59,8 +60,9 @@ enum fb_status deliver_claim(struct delivery *d, struct fb_error *err)
         s = fb_ledger_claim_sending(d->redis, fb_worker_consumer(), d->claim, indices, open, flags,
                                     err);
         for (size_t i = 0, n = 0; i < d->target_count && s == FB_OK; i++) {
-            if (d->targets[i].state == TARGET_OPEN && !flags[n++]) {
-                d->targets[i].state = TARGET_RECALLED;
+            if (d->targets[i].state == TARGET_OPEN) {
+                d->targets[i].is_claimed = flags[n++];
+                d->targets[i].state = d->targets[i].is_claimed ? TARGET_OPEN : TARGET_RECALLED;
             }
         }
     }
@@ -69,12 +71,45 @@ enum fb_status deliver_claim(struct delivery *d, struct fb_error *err)
     return s;
 }
 
+/* What an earlier try may have sent keeps its claim: the ledger knows that it was claimed twice. */
+void deliver_release(const struct delivery *d, struct fb_ops *ops)
+{
+    uint32_t *indices = fb_xcalloc(d->target_count + 1, sizeof *indices);
+    size_t count = 0;
+    for (size_t i = 0; i < d->target_count; i++) {
+        if (d->targets[i].is_claimed && !d->targets[i].is_out) {
+            indices[count++] = d->targets[i].index;
+        }
+    }
+    if (count > 0) {
+        fb_ledger_release_sending(d->redis, ops, d->claim->job.msg_id, indices, count);
+    }
+    free(indices);
+}
+
+void deliver_refused(const struct delivery *d, struct fb_ops *ops)
+{
+    uint32_t *indices = fb_xcalloc(d->target_count + 1, sizeof *indices);
+    size_t count = 0;
+    for (size_t i = 0; i < d->target_count; i++) {
+        const struct target *t = &d->targets[i];
+        if ((t->state == TARGET_REFUSED || t->state == TARGET_REPORTED) && !t->is_out) {
+            indices[count++] = t->index;
+        }
+    }
+    if (count > 0) {
+        fb_ledger_refused(d->redis, ops, d->claim->job.msg_id, indices, count);
+    }
+    free(indices);
+}
+
 /* The relay's code for one recipient becomes its state. */
 static void judge(struct target *t, const struct smtp_recipient *r)
 {
     bool is_soft = r->code / 100 == 4;
     if (r->code / 100 == 2) {
         t->state = TARGET_SENT;
+        t->is_out = true;
         return;
     }
     t->state = is_soft ? TARGET_PUT_OFF : TARGET_REFUSED;
@@ -114,17 +149,16 @@ static void count_send(const struct smtp_recipient *recipients, size_t count)
 }
 
 static enum fb_status hand_over(struct delivery *d, struct content *content, struct smtp_mail *mail,
-                                struct fb_error *err)
+                                bool *is_unknown_r, struct fb_error *err)
 {
-    bool is_unknown = false;
     mail->content = (struct smtp_content){.ctx = content,
                                           .read = content_read,
                                           .size = content_size(content),
                                           .has_8bit = content->has_8bit};
-    enum fb_status s = smtp_client_send(d->client, mail, &is_unknown, err);
+    enum fb_status s = smtp_client_send(d->client, mail, is_unknown_r, err);
     if (s == FB_OK) {
         count_send(mail->recipients, mail->recipient_count);
-    } else if (is_unknown) {
+    } else if (*is_unknown_r) {
         fb_log(FB_WARN, "the connection was lost between the end of the mail and the relay's "
                         "reply: it may arrive twice");
     }
@@ -148,6 +182,18 @@ static bool wants_success(const struct smtp_recipient *r)
 static bool is_overflow(const struct smtp_recipient *r)
 {
     return r->code == 452 && (r->enhanced[0] == '\0' || strcmp(r->enhanced, "4.5.3") == 0);
+}
+
+/* The answer to the whole mail was lost: those that were refused before have their answer all the
+ * same. */
+static void note_unknown(struct delivery *d, const bool *wants,
+                         const struct smtp_recipient *recipients)
+{
+    for (size_t i = 0, n = 0; i < d->target_count; i++) {
+        if (wants[i] && recipients[n++].code / 100 == 2) {
+            d->targets[i].is_out = true;
+        }
+    }
 }
 
 /* One transaction for those that wants says; leaves wants to those that another one may take, and
@@ -174,7 +220,11 @@ static enum fb_status deliver_round(struct delivery *d, struct content *content,
         .recipients = recipients,
         .recipient_count = count,
     };
-    enum fb_status s = count > 0 ? hand_over(d, content, &mail, err) : FB_OK;
+    bool is_unknown = false;
+    enum fb_status s = count > 0 ? hand_over(d, content, &mail, &is_unknown, err) : FB_OK;
+    if (is_unknown) {
+        note_unknown(d, wants, recipients);
+    }
     for (size_t i = 0, n = 0; i < d->target_count && s == FB_OK; i++) {
         if (wants[i]) {
             const struct smtp_recipient *r = &recipients[n++];
@@ -211,8 +261,9 @@ enum fb_status deliver_password(struct delivery *d, struct content *content, siz
     struct smtp_recipient r = recipient_of(d, target);
     struct smtp_mail mail = {
         .reverse_path = d->envelope.reverse_path, .recipients = &r, .recipient_count = 1};
-    r.orcpt = NULL; /* not the mail that it was given for */
-    enum fb_status s = hand_over(d, content, &mail, err);
+    r.orcpt = NULL;          /* not the mail that it was given for */
+    bool is_unknown = false; /* the notice is out in any case */
+    enum fb_status s = hand_over(d, content, &mail, &is_unknown, err);
     if (s == FB_OK) {
         judge(&d->targets[target], &r);
         if (d->targets[target].state == TARGET_SENT) {
@@ -241,7 +292,8 @@ static enum fb_status send_report(struct delivery *d, const struct report_line *
                                       lines, count, &content, err);
     if (s == FB_OK) {
         struct smtp_mail mail = {.reverse_path = "", .recipients = &sender, .recipient_count = 1};
-        s = hand_over(d, &content, &mail, err);
+        bool is_unknown = false;
+        s = hand_over(d, &content, &mail, &is_unknown, err);
     }
     if (s == FB_OK && sender.code / 100 == 4) {
         s = fb_error_set(err, FB_AGAIN, "the relay puts the delivery report off: %d %s",

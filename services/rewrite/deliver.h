@@ -22,6 +22,8 @@ struct target {
         TARGET_REPORTED, /* refused in an earlier try, and the sender knows */
     } state;
     bool is_visible; /* in To or Cc */
+    bool is_claimed; /* by this try, which may send to it */
+    bool is_out; /* the relay has taken the mail, or may have in this try: its answer was lost */
     bool is_relayed; /* sent just now to a relay without DSN, though its success was to be reported
                       */
     char status[12]; /* RFC 3463 */
@@ -39,6 +41,8 @@ struct delivery {
     bool has_plan;
     const struct fb_branch *branch; /* NULL without a plan */
     uint32_t branch_number;
+    struct fb_parcel parcel; /* of a secured branch that is sent as planned */
+    bool has_parcel;
     struct target *targets;
     size_t target_count;
 };
@@ -54,6 +58,11 @@ FB_MUST_USE enum fb_status deliver_password(struct delivery *d, struct content *
                                             size_t target, struct fb_error *err);
 /* Leaves out who has the mail already (journal) and who was recalled (claim). */
 FB_MUST_USE enum fb_status deliver_claim(struct delivery *d, struct fb_error *err);
+/* With the retry or the bury: takes the claims of this try back where it is certain that nothing
+ * went out, so that a recall can still stop those recipients. */
+void deliver_release(const struct delivery *d, struct fb_ops *ops);
+/* With the branch's end, where others were sent: the ledger shows who was refused and has nothing. */
+void deliver_refused(const struct delivery *d, struct fb_ops *ops);
 /* Tells the sender about the refused targets, and about those that were passed on to where nobody
  * reports; each once. */
 FB_MUST_USE enum fb_status deliver_report(struct delivery *d, struct fb_error *err);

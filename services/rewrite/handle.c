@@ -11,6 +11,7 @@
 #include "common/metrics.h"
 #include "common/spool/records.h"
 #include "services/rewrite/deliver.h"
+#include "services/rewrite/letter.h"
 
 enum fb_status rewrite_thread_init(void *ctx, void **thread_r, struct fb_error *err)
 {
@@ -174,13 +175,25 @@ static enum fb_status send_password_to(struct delivery *d, struct notice_facts *
     return s;
 }
 
-/* Who has the notice and not yet the password. */
+static enum fb_status ask_recalled(struct delivery *d, bool *is_recalled, struct fb_error *err)
+{
+    uint32_t *indices = fb_xcalloc(d->target_count + 1, sizeof *indices);
+    for (size_t i = 0; i < d->target_count; i++) {
+        indices[i] = d->targets[i].index;
+    }
+    enum fb_status s = fb_ledger_recalled(d->redis, d->claim->job.msg_id, indices, d->target_count,
+                                          is_recalled, err);
+    free(indices);
+    return s;
+}
+
+/* Who has the notice and not yet the password; whoever was recalled since needs none. */
 static enum fb_status find_waiting(struct delivery *d, bool *waits, struct fb_error *err)
 {
-    enum fb_status s = FB_OK;
+    enum fb_status s = ask_recalled(d, waits, err);
     for (size_t i = 0; i < d->target_count && s == FB_OK; i++) {
         bool has_it = true;
-        if (d->targets[i].state == TARGET_SENT) {
+        if (d->targets[i].state == TARGET_SENT && !waits[i]) {
             s = fb_journal_lookup(d->service->journal, d->claim->job.msg_id, FB_SENT_PASSWORD,
                                   &d->targets[i].index, 1, &has_it, err);
         }
@@ -209,36 +222,62 @@ static enum fb_status send_passwords(struct delivery *d, struct notice_facts *fa
 
 static enum fb_status send_secured(struct delivery *d, struct fb_error *err)
 {
-    struct fb_parcel parcel = {0};
     struct fb_policy *policy = fb_policy_follow_get(d->service->policy);
-    enum fb_status s = FB_OK;
-    if (count_state(d, TARGET_OPEN) + count_state(d, TARGET_SENT) == 0) {
+    bool is_any = count_state(d, TARGET_OPEN) > 0;
+    if (!is_any && (!d->has_parcel || count_state(d, TARGET_SENT) == 0)) {
         fb_policy_unref(&policy);
-        return FB_OK; /* all recalled: there may be no parcel at all */
+        return FB_OK; /* all recalled */
+    }
+    if (!d->has_parcel) { /* restored since we looked */
+        fb_policy_unref(&policy);
+        return fb_error_set(err, FB_CORRUPT, "the parcel was not made");
     }
     if (policy == NULL) {
         return fb_error_set(err, FB_CONFIG,
                             "no policy is known; apply one with `fumibako policy apply`");
     }
-    s = fb_spool_parcel_load(d->msg, d->branch_number, &parcel, err);
-    if (s == FB_OK && (parcel.link == NULL || parcel.link[0] == '\0')) {
+    struct notice_facts facts = {.policy = policy,
+                                 .plan = &d->plan,
+                                 .branch = d->branch,
+                                 .parcel = &d->parcel,
+                                 .envelope = &d->envelope};
+    enum fb_status s = send_notices(d, &facts, err);
+    if (s == FB_OK && d->parcel.password != NULL && d->parcel.password[0] != '\0') {
+        s = send_passwords(d, &facts, err);
+    }
+    fb_policy_unref(&policy);
+    return s;
+}
+
+/* Before anybody is claimed: a lost parcel sends the job back to render, and meanwhile a recall must
+ * be able to stop everybody.  Where all are recalled there may be no parcel at all. */
+static enum fb_status load_parcel(struct delivery *d, const char *forced, struct fb_error *err)
+{
+    if (forced[0] != '\0' || d->branch == NULL || d->branch->kind != FB_BRANCH_SECURE) {
+        return FB_OK;
+    }
+    enum fb_status s = fb_spool_parcel_load(d->msg, d->branch_number, &d->parcel, err);
+    if (s == FB_OK && (d->parcel.link == NULL || d->parcel.link[0] == '\0')) {
         s = fb_error_set(err, FB_CORRUPT,
                          "the parcel has no link yet"); /* upload's last word was lost */
     }
-    if (s == FB_OK) {
-        struct notice_facts facts = {.policy = policy,
-                                     .plan = &d->plan,
-                                     .branch = d->branch,
-                                     .parcel = &parcel,
-                                     .envelope = &d->envelope};
-        s = send_notices(d, &facts, err);
-        if (s == FB_OK && parcel.password != NULL && parcel.password[0] != '\0') {
-            s = send_passwords(d, &facts, err);
-        }
+    d->has_parcel = s == FB_OK;
+    if (s != FB_NOT_FOUND && s != FB_CORRUPT) {
+        return s;
     }
-    fb_parcel_deinit(&parcel);
-    fb_policy_unref(&policy);
-    return s;
+    bool *is_recalled = fb_xcalloc(d->target_count + 1, sizeof *is_recalled);
+    struct fb_error own = {0};
+    enum fb_status asked = ask_recalled(d, is_recalled, &own);
+    bool is_all = asked == FB_OK;
+    for (size_t i = 0; i < d->target_count; i++) {
+        is_all = is_all && is_recalled[i];
+    }
+    free(is_recalled);
+    if (asked != FB_OK) {
+        *err = own;
+        return asked;
+    }
+    return is_all ? FB_OK : s;
 }
 
 /* ---- the job ---- */
@@ -334,11 +373,31 @@ static void give_up_late(struct delivery *d)
     }
 }
 
+static void release(const struct delivery *d, struct fb_outcome *out)
+{
+    out->ops = fb_ops_new();
+    deliver_release(d, out->ops);
+}
+
+/* In the step that ends the branch: there is one for each, or none. */
+static void add_receipt(const struct delivery *d, struct fb_outcome *out)
+{
+    bool is_secured = d->has_parcel && count_state(d, TARGET_SENT) > 0;
+    if (!is_secured || !d->branch->sends_receipt || d->envelope.reverse_path[0] == '\0') {
+        return;
+    }
+    struct fb_job *letter = fb_xcalloc(1, sizeof *letter);
+    fb_job_letter(FB_LETTER_RECEIPT, &d->claim->job, d->branch_number, letter);
+    fb_ops_add_job(d->redis, out->ops, letter);
+    free(letter);
+}
+
 static void conclude(struct delivery *d, struct fb_outcome *out)
 {
     for (size_t i = 0; i < d->target_count; i++) {
         if (d->targets[i].state == TARGET_PUT_OFF) {
             out->kind = FB_OUTCOME_RETRY;
+            release(d, out);
             /* without the relay's words: they name addresses, and this is logged */
             (void)fb_error_set(&out->reason, FB_AGAIN,
                                "the relay puts %zu of %zu recipients off: %.3s %s",
@@ -357,22 +416,29 @@ static void conclude(struct delivery *d, struct fb_outcome *out)
     out->kind = FB_OUTCOME_FINISH;
     out->ops = fb_ops_new();
     fb_ledger_sent(d->redis, out->ops, d->claim->job.msg_id, d->claim->job.branch, state);
+    if (strcmp(state, "sent") == 0) {
+        deliver_refused(d, out->ops);
+    }
+    add_receipt(d, out);
 }
 
 static void work(struct delivery *d, struct fb_outcome *out, struct fb_error *err)
 {
     char forced[16] = "";
     enum fb_status s = load(d, forced, err);
-    bool is_loaded = s == FB_OK;
     if (s == FB_OK) {
         list_targets(d);
+        s = load_parcel(d, forced, err);
+    }
+    if (s == FB_OK) {
         s = deliver_claim(d, err);
     }
+    bool is_claimed = s == FB_OK; /* before it nobody knows who has the mail or was recalled */
     if (s == FB_OK) {
         s = send_branch(d, forced, err);
     }
     int64_t lifetime = d->service->config->rewrite.lifetime_ms;
-    bool is_late = fb_status_class(s) == FB_CLASS_RETRY && is_loaded && is_past(d, lifetime);
+    bool is_late = fb_status_class(s) == FB_CLASS_RETRY && is_claimed && is_past(d, lifetime);
     if (s == FB_OK || is_late) {
         give_up_late(d);
         s = deliver_report(d, err);
@@ -389,6 +455,7 @@ static void work(struct delivery *d, struct fb_outcome *out, struct fb_error *er
         bool is_hopeless = fb_status_class(s) != FB_CLASS_RETRY || is_past(d, 2 * lifetime);
         out->kind = is_hopeless ? FB_OUTCOME_BURY : FB_OUTCOME_RETRY;
         out->reason = *err;
+        release(d, out);
     }
 }
 
@@ -402,6 +469,10 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
                          .claim = claim,
                          .branch_number = claim->job.branch};
     fb_log_context(claim->job.msg_id, NULL, "rewrite", claim->job.trace, claim->job.attempt);
+    if (claim->job.letter != FB_LETTER_NONE) {
+        letter_handle(ctx, thread, redis, claim, out);
+        return;
+    }
     enum fb_status s = fb_spool_msg_open(d.service->spool, claim->job.spool_ref, &d.msg, &err);
     if (s == FB_OK) {
         work(&d, out, &err);
@@ -412,6 +483,7 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
         out->reason = err;
     }
     free(d.targets);
+    fb_parcel_deinit(&d.parcel);
     fb_plan_deinit(&d.plan);
     fb_envelope_deinit(&d.envelope);
     fb_spool_msg_close(&d.msg);
@@ -441,7 +513,7 @@ void rewrite_before_bury(void *ctx, void *thread, struct fb_redis *redis,
         out->next = fb_xcalloc(1, sizeof *out->next);
         out->next_count = 1;
         fb_job_follow(claim, FB_STAGE_REWRITE, claim->job.branch, &out->next[0]);
-        out->ops = fb_ops_new();
+        out->ops = out->ops == NULL ? fb_ops_new() : out->ops;
         fb_ledger_force(redis, out->ops, claim->job.msg_id, claim->job.branch,
                         is_deliver ? "deliver" : "reject");
     }

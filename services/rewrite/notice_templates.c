@@ -8,36 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#define TABLE "<table role=\"presentation\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\""
-#define FONT                                                                                       \
-    "font-family:'Hiragino Kaku Gothic ProN','Yu Gothic',Meiryo,'Noto Sans CJK JP','Segoe "        \
-    "UI',Arial,sans-serif;"
+#include "services/rewrite/template_html.h"
 
-#define BUTTON(label)                                                                              \
-    TABLE " style=\"margin:22px 0 24px\"><tr><td align=\"center\" bgcolor=\"#1d4f91\" "            \
-          "style=\"background:#1d4f91;"                                                            \
-          "border-radius:6px\"><a href=\"{{link}}\" style=\"display:inline-block;padding:13px "    \
-          "32px;font-size:16px;"                                                                   \
-          "line-height:1.3;font-weight:bold;color:#ffffff;text-decoration:none\">" label           \
-          "</a></td></tr></table>"
-#define ROWS_OPEN                                                                                  \
-    TABLE " width=\"100%\" style=\"border-top:1px solid #d5dae1;border-bottom:1px solid "          \
-          "#d5dae1\">"
-/* Label above value: nothing to squeeze on a phone, whatever the length of a name. */
-#define ROW(label, value)                                                                          \
-    "<tr><td style=\"padding:8px "                                                                 \
-    "0;font-size:14px;line-height:1.6;color:#1f2530;word-break:break-word;"                        \
-    "overflow-wrap:anywhere\"><span style=\"font-size:12px;color:#5b6472\">" label                 \
-    "</span><br>" value "</td></tr>"
-#define ROWS_CLOSE "</table>"
-#define TEXT(text) "<p style=\"margin:0;font-size:15px;line-height:1.7;color:#1f2530\">" text "</p>"
-#define NOTE(text)                                                                                 \
-    "<p style=\"margin:16px 0 0;font-size:13px;line-height:1.7;color:#3d4653\">" text "</p>"
-#define SMALL(text)                                                                                \
-    "<p style=\"margin:14px 0 "                                                                    \
-    "0;font-size:12px;line-height:1.6;color:#5b6472;word-break:break-word;"                        \
-    "overflow-wrap:anywhere\">" text "</p>"
-#define LINK "<a href=\"{{link}}\" style=\"color:#1d4f91;word-break:break-all\">{{link}}</a>"
 #define PASSWORD                                                                                   \
     TABLE " style=\"margin:20px 0\"><tr><td bgcolor=\"#f2f4f7\" "                                  \
           "style=\"background:#f2f4f7;border:1px solid #d5dae1;"                                   \
@@ -109,21 +81,23 @@ static const struct {
     {"notice.ja.html",
      "<div lang=\"ja\">" TEXT(
          "このメールの内容は、安全な保管場所に置かれています。<br>"
-         "次のボタンから開いてご覧ください。") BUTTON("メールを開く") ROWS_OPEN ROW("差出人",
-                                                                                    "{{sender}}")
+         "次のボタンから開いてご覧ください。") BUTTON_TO("{{link}}",
+                                                         "メールを開く") ROWS_OPEN ROW("差出人",
+                                                                                       "{{sender}}")
          ROW("件名", "{{subject}}") ROW("内容", "{{files}}") ROW("開ける方", "{{recipients}}") ROW(
              "期限", "{{expires}}") ROW("保存", "{{download}}") ROWS_CLOSE NOTE("{{proof}}")
-             SMALL("ボタンが使えない場合: " LINK) SMALL(
+             SMALL("ボタンが使えない場合: " LINK_TO("{{link}}")) SMALL(
                  "お心当たりのない場合は、リンクを開かずに差出人へお確かめください。") "</div>"},
     {"notice.en.html",
      "<div lang=\"en\">" TEXT(
          "The content of this mail is kept in a secure place.<br>Please open it with this button.")
-         BUTTON("Open the mail") ROWS_OPEN ROW("From", "{{sender}}") ROW("Subject", "{{subject}}")
-             ROW("Inside", "{{files}}") ROW("Can be opened by", "{{recipients}}")
-                 ROW("Until", "{{expires}}") ROW("Saving", "{{download}}")
-                     ROWS_CLOSE NOTE("{{proof}}") SMALL("If the button does not work: " LINK)
-                         SMALL("If you did not expect this mail, do not open the link; ask the "
-                               "sender first.") "</div>"},
+         BUTTON_TO("{{link}}", "Open the mail") ROWS_OPEN ROW("From", "{{sender}}")
+             ROW("Subject", "{{subject}}") ROW("Inside", "{{files}}")
+                 ROW("Can be opened by", "{{recipients}}") ROW("Until", "{{expires}}")
+                     ROW("Saving", "{{download}}") ROWS_CLOSE NOTE("{{proof}}")
+                         SMALL("If the button does not work: " LINK_TO("{{link}}"))
+                             SMALL("If you did not expect this mail, do not open the link; ask the "
+                                   "sender first.") "</div>"},
     {"password.ja.text", "別のメールでお送りしたリンクを開くためのパスワードです。\n"
                          "\n"
                          "{{password}}\n"

@@ -6,9 +6,8 @@
 #ifndef FB_REWRITE_NOTICE_TEXT_H
 #define FB_REWRITE_NOTICE_TEXT_H
 
-#include "common/policy/policy.h"
 #include "proto/envelope.h"
-#include "proto/plan.h"
+#include "services/rewrite/words.h"
 
 struct notice_facts {
     const struct fb_policy *policy;
@@ -21,8 +20,6 @@ struct notice_facts {
     size_t reader_count;
     bool has_logo; /* the mail carries it (logo.h); set by compose */
 };
-
-enum notice_form { NOTICE_TEXT, NOTICE_HTML };
 
 /* Appends the subject of the password mail. */
 FB_MUST_USE enum fb_status notice_write_password_subject(const struct notice_facts *f,

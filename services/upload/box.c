@@ -82,6 +82,7 @@ const struct storage box_storage = {
     .put = box_put,
     .share = box_share,
     .revoke = box_revoke,
+    .reopen = box_reopen,
     .purge = box_purge,
     .safe_name = box_safe_name,
     .events = box_events,

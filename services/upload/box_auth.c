@@ -21,7 +21,7 @@
 #define AUDIENCE      "https://api.box.com/oauth2/token" /* constant, whatever the URL is */
 #define ASSERTION_S   45                                 /* Box allows 60 */
 #define RENEW_EARLY_S 120
-#define MAX_TOKENS    128
+#define MAX_TOKENS    512
 #define MAX_FILE      65536
 
 struct box_auth {

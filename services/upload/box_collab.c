@@ -437,3 +437,69 @@ enum fb_status box_collaborate(struct storage_session *s,
     json_decref(direct);
     return st;
 }
+
+/* ---- letting back in ---- */
+
+static struct fb_parcel_grant *find_grant(const struct fb_parcel *parcel, uint32_t recipient)
+{
+    for (uint32_t i = 0; i < parcel->grant_count; i++) {
+        if (parcel->grants[i].recipient == recipient) {
+            return &parcel->grants[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_in(const struct fb_parcel_grant *g)
+{
+    return g->state != NULL && strcmp(g->state, "recalled") != 0;
+}
+
+/* The new grant takes the place of the one that was taken back. */
+static void replace_grant(struct fb_parcel *parcel, struct fb_parcel_grant *fresh)
+{
+    struct fb_parcel_grant *g = find_grant(parcel, fresh->recipient);
+    if (g != NULL) {
+        free(g->address);
+        free(g->grant_id);
+        free(g->state);
+        *g = *fresh;
+        return;
+    }
+    struct fb_parcel_grant *more = fb_xcalloc((size_t)parcel->grant_count + 1, sizeof *more);
+    if (parcel->grant_count > 0) {
+        memcpy(more, parcel->grants, parcel->grant_count * sizeof *more);
+    }
+    free(parcel->grants);
+    parcel->grants = more;
+    parcel->grants[parcel->grant_count++] = *fresh;
+}
+
+enum fb_status box_let_back_in(struct storage_session *s,
+                               const struct storage_grant_request *requests, size_t count,
+                               const char *role, struct fb_parcel *parcel, struct fb_error *err)
+{
+    json_t *direct = NULL;
+    enum fb_status st = box_collaborations(s, parcel, &direct, NULL, err);
+    /* What is collected: lent grants of those who are in, then what is made here. */
+    struct fb_parcel now = *parcel;
+    now.grants = fb_xcalloc(parcel->grant_count + count + 1, sizeof *now.grants);
+    now.grant_count = 0;
+    for (uint32_t i = 0; i < parcel->grant_count; i++) {
+        if (is_in(&parcel->grants[i])) {
+            now.grants[now.grant_count++] = parcel->grants[i];
+        }
+    }
+    uint32_t lent = now.grant_count;
+    for (size_t i = 0; i < count && st == FB_OK; i++) {
+        const struct entry e = {.s = s, .parcel = &now, .role = role, .request = &requests[i]};
+        st = let_in(&e, direct, err);
+    }
+    uint32_t made = now.grant_count;
+    for (uint32_t i = lent; i < made; i++) {
+        replace_grant(parcel, &now.grants[i]);
+    }
+    free(now.grants);
+    json_decref(direct);
+    return st;
+}

@@ -158,7 +158,10 @@ enum fb_status box_share(struct storage_session *s, const struct fb_policy_secur
                          const struct storage_grant_request *requests, size_t count,
                          struct fb_parcel *parcel, struct fb_error *err);
 enum fb_status box_revoke(struct storage_session *s, const struct fb_parcel *parcel,
-                          const uint32_t *recipients, size_t count, struct fb_error *err);
+                          const uint32_t *recipients, size_t count, enum storage_end end,
+                          bool *closed_r, struct fb_error *err);
+enum fb_status box_reopen(struct storage_session *s, const struct storage_grant_request *requests,
+                          size_t count, struct fb_parcel *parcel, struct fb_error *err);
 enum fb_status box_purge(struct storage_session *s, const struct fb_parcel *parcel,
                          struct fb_error *err);
 enum fb_status box_events(struct storage_session *s, const char *user, const char *position,

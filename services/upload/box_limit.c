@@ -35,7 +35,7 @@
 #define MAX_WAIT_MS  30000
 #define MAX_PAUSE_MS 600000
 #define SLICE_MS     200
-#define MAX_USERS    128
+#define MAX_USERS    512
 
 /* KEYS[1]: the user's bucket.  ARGV: kind (0 calls, 1 uploads), most ms to wait, calls size, calls
  * rate, uploads size,

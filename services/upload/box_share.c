@@ -155,32 +155,6 @@ static enum fb_status check_link(const struct storage_session *s, const struct w
     return FB_OK;
 }
 
-enum fb_status box_remove_link(struct storage_session *s, const struct fb_parcel *parcel,
-                               struct fb_error *err)
-{
-    char url[512];
-    struct box_reply r = {0};
-    (void)snprintf(url, sizeof url, "%s/folders/%s?fields=shared_link", s->api_url,
-                   parcel->folder_id);
-    json_t *body = json_pack("{s:n}", "shared_link");
-    const struct box_request q = {.method = "PUT",
-                                  .url = url,
-                                  .user = parcel->user,
-                                  .call = "folders.unlink",
-                                  .body = body,
-                                  .is_safe = true};
-    enum fb_status st =
-        body != NULL ? box_call(s, &q, &r, err) : fb_error_set(err, FB_NO_SPACE, "memory");
-    if (st == FB_OK && r.status == 200 && json_is_object(json_object_get(r.json, "shared_link"))) {
-        st = fb_error_set(err, FB_AGAIN, "Box folders.unlink: the link is still there");
-    } else if (st == FB_OK && r.status != 200 && r.status != 404) {
-        st = box_unexpected(&q, &r, err);
-    }
-    box_reply_deinit(&r);
-    json_decref(body);
-    return st;
-}
-
 static enum fb_status set_link(struct storage_session *s, const struct wanted *w,
                                struct fb_parcel *parcel, struct fb_error *err)
 {
@@ -219,7 +193,7 @@ static enum fb_status set_link(struct storage_session *s, const struct wanted *w
     }
     if (is_made && st != FB_OK) {
         struct fb_error own = {0};
-        if (box_remove_link(s, parcel, &own) != FB_OK) {
+        if (box_end_link(s, parcel, STORAGE_FOR_GOOD, NULL, &own) != FB_OK) {
             fb_log(FB_ERROR, "a link that is not as promised could not be taken back: %s",
                    own.text);
         }
@@ -316,6 +290,69 @@ enum fb_status box_share(struct storage_session *s, const struct fb_policy_secur
         parcel->access = fb_xstrdup(w.name);
         free(s->fresh_folder);
         s->fresh_folder = NULL; /* from now on somebody is in it */
+    }
+    return st;
+}
+
+/* ---- opening it again ---- */
+
+static struct wanted wanted_again(const struct fb_parcel *parcel)
+{
+    bool is_anyone = strcmp(parcel->access, "anyone") == 0;
+    bool is_company = strcmp(parcel->access, "company") == 0;
+    bool has_password = parcel->password != NULL && parcel->password[0] != '\0';
+    return (struct wanted){.level = is_anyone    ? "open"
+                                    : is_company ? "company"
+                                                 : "collaborators",
+                           .name = parcel->access,
+                           .is_open = is_anyone || is_company,
+                           .can_download = parcel->can_download,
+                           .password = has_password ? parcel->password : NULL,
+                           .expires_ms = parcel->expires_ms};
+}
+
+/* The notice has one link; a parcel that would need another one stays closed. */
+static enum fb_status set_same_link(struct storage_session *s, const struct wanted *w,
+                                    struct fb_parcel *parcel, struct fb_error *err)
+{
+    char *old = fb_xstrdup(parcel->link != NULL ? parcel->link : "");
+    enum fb_status st = set_link(s, w, parcel, err);
+    if (st == FB_OK && strcmp(old, parcel->link) != 0) {
+        struct fb_error own = {0};
+        free(parcel->link);
+        parcel->link = fb_xstrdup(old);
+        st = box_end_link(s, parcel, STORAGE_FOR_GOOD, NULL, &own);
+        st = st == FB_OK
+                 ? fb_error_set(err, FB_DENIED,
+                                "the link in the notice is gone, and Box would make another "
+                                "one: the parcel stays closed; send the mail again")
+                 : fb_error_set(err, st,
+                                "a link that nobody asked for could not be taken "
+                                "back: %s",
+                                own.text);
+    }
+    free(old);
+    return st;
+}
+
+enum fb_status box_reopen(struct storage_session *s, const struct storage_grant_request *requests,
+                          size_t count, struct fb_parcel *parcel, struct fb_error *err)
+{
+    if (parcel->access == NULL || parcel->folder_id == NULL || parcel->folder_id[0] == '\0') {
+        return fb_error_set(err, FB_DENIED, "the parcel was never opened to anybody");
+    }
+    const struct wanted w = wanted_again(parcel);
+    if (w.expires_ms > 0 && w.expires_ms <= fb_now_ms() + 1000) {
+        return fb_error_set(err, FB_DENIED, "the parcel's time is over: send the mail again");
+    }
+    enum fb_status st = set_same_link(s, &w, parcel, err);
+    if (st == FB_OK && !w.is_open) {
+        st = box_let_back_in(s, requests, count, parcel->can_download ? "viewer" : "previewer",
+                             parcel, err);
+    }
+    for (uint32_t i = 0; i < parcel->grant_count && st == FB_OK && w.is_open; i++) {
+        free(parcel->grants[i].state);
+        parcel->grants[i].state = fb_xstrdup("active");
     }
     return st;
 }

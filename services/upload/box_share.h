@@ -21,8 +21,14 @@ enum fb_status box_remove_collaboration(struct storage_session *s, const struct 
                                         const char *id, struct fb_error *err);
 /* Whether a collaboration is of this address: by login, or by the address of an invitation. */
 bool box_is_of(const json_t *collaboration, const char *address);
-enum fb_status box_remove_link(struct storage_session *s, const struct fb_parcel *parcel,
-                               struct fb_error *err);
+/* Lets these people in again, with that role; adds their grants to the parcel's. */
+enum fb_status box_let_back_in(struct storage_session *s,
+                               const struct storage_grant_request *requests, size_t count,
+                               const char *role, struct fb_parcel *parcel, struct fb_error *err);
+/* Ends what the link opens.  For now: the same link stays, for collaborators only.
+ * is_shared_r (may be NULL): the folder has, or may have, collaborations still. */
+enum fb_status box_end_link(struct storage_session *s, const struct fb_parcel *parcel,
+                            enum storage_end end, bool *is_shared_r, struct fb_error *err);
 void box_clear_grants(struct fb_parcel *parcel);
 void box_set_grant(struct fb_parcel_grant *g, const struct storage_grant_request *request,
                    const char *id, const char *state);

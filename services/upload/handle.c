@@ -96,6 +96,36 @@ static enum fb_status look_for_recall(struct work *w, size_t *count_r, struct fb
     return s;
 }
 
+static void replace(char **text, char *by)
+{
+    free(*text);
+    *text = by;
+}
+
+/* What letters to the sender and a ledger that is made again need to know: it stays with the
+ * manifest when plan and mail are long erased. */
+static void describe(struct work *w)
+{
+    struct fb_parcel *p = &w->parcel;
+    const char *subject = w->plan.subject != NULL ? w->plan.subject : "";
+    size_t n = strlen(subject);
+    if (n > FB_PARCEL_SUBJECT) {
+        n = FB_PARCEL_SUBJECT;
+        while (n > 0 && ((unsigned char)subject[n] & 0xC0) == 0x80) {
+            n--;
+        }
+    }
+    replace(&p->from, fb_xstrdup(w->envelope.reverse_path));
+    replace(&p->subject, fb_slice_dup_str(fb_slice_of(subject, n)));
+    replace(&p->language, fb_xstrdup(w->plan.language));
+    replace(&p->rule, fb_xstrdup(w->branch->rule));
+    p->accepted_ms = w->claim->job.first_ms;
+    p->expires_ms = w->branch->expires_ms;
+    p->remind_ms = w->branch->remind_ms;
+    p->purge_ms = w->branch->purge_ms;
+    p->sends_receipt = w->branch->sends_receipt;
+}
+
 /* Finds what an earlier try left, so that the same user and folder are used again. */
 static enum fb_status begin_parcel(struct work *w, struct fb_error *err)
 {
@@ -105,7 +135,7 @@ static enum fb_status begin_parcel(struct work *w, struct fb_error *err)
         s = FB_OK;
     }
     memcpy(w->parcel.parcel_id, w->parcel_id, sizeof w->parcel.parcel_id);
-    w->parcel.expires_ms = w->branch->expires_ms;
+    describe(w);
     if (s == FB_OK) {
         s = w->storage->create(w->session, w->parcel_id, w->branch->path, &w->parcel, err);
     }
@@ -202,9 +232,32 @@ static enum fb_status undo_recalled(struct work *w, struct fb_error *err)
             gone[n++] = w->branch->recipients[i];
         }
     }
-    s = w->storage->revoke(w->session, &w->parcel, gone, count, err);
+    s = w->storage->revoke(w->session, &w->parcel, gone, count, STORAGE_FOR_NOW, NULL, err);
     free(gone);
     return s;
+}
+
+/* All are recalled: nothing is made.  But an earlier try that died may have let them in already,
+ * and no manifest tells revoke of it.  FB_OK: there is such a parcel, now closed and known; else
+ * FB_RECALLED. */
+static enum fb_status close_earlier(struct work *w, struct fb_error *err)
+{
+    struct fb_error own = {0};
+    enum fb_status s = fb_spool_parcel_load(w->msg, w->claim->job.branch, &w->parcel, &own);
+    if (s == FB_NOT_FOUND || s == FB_CORRUPT ||
+        (s == FB_OK && (w->parcel.folder_id == NULL || w->parcel.folder_id[0] == '\0'))) {
+        return FB_RECALLED;
+    }
+    if (s != FB_OK) {
+        *err = own;
+        return s;
+    }
+    memcpy(w->parcel.parcel_id, w->parcel_id, sizeof w->parcel.parcel_id);
+    describe(w);
+    s = w->storage->revoke(w->session, &w->parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, err);
+    return s == FB_OK ? fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch,
+                                             &w->parcel, true, err)
+                      : s;
 }
 
 static enum fb_status make_parcel(struct work *w, struct fb_error *err)
@@ -212,7 +265,7 @@ static enum fb_status make_parcel(struct work *w, struct fb_error *err)
     size_t recalled = 0;
     enum fb_status s = look_for_recall(w, &recalled, err);
     if (s == FB_OK && recalled == w->branch->recipient_count) {
-        return FB_RECALLED;
+        return close_earlier(w, err);
     }
     if (s == FB_OK) {
         s = begin_parcel(w, err);
@@ -301,7 +354,8 @@ void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis,
         fb_spool_parcel_load(w.msg, claim->job.branch, &w.parcel, &err) == FB_OK &&
         w.parcel.folder_id != NULL && w.parcel.folder_id[0] != '\0') {
         /* The manifest keeps what could not be taken back within reach of recall and purge. */
-        if (w.storage->revoke(w.session, &w.parcel, NULL, 0, &err) != FB_OK ||
+        if (w.storage->revoke(w.session, &w.parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, &err) !=
+                FB_OK ||
             fb_spool_parcel_save(w.service->spool, w.msg, claim->job.branch, &w.parcel, true,
                                  &err) != FB_OK) {
             fb_log(FB_WARN, "the half-made parcel of a held message could not be closed: %s",

@@ -32,6 +32,10 @@ struct storage_grant_request {
     const char *address;
 };
 
+/* For good: the link goes too.  For now: it may be given back, so the link stays and opens nothing by
+ * itself. */
+enum storage_end { STORAGE_FOR_GOOD, STORAGE_FOR_NOW };
+
 /* What happened to an item of ours, as the storage tells it. */
 enum storage_event_kind {
     STORAGE_EVENT_OTHER,
@@ -88,9 +92,20 @@ struct storage {
                             const struct fb_policy_security *security,
                             const struct storage_grant_request *requests, size_t count,
                             struct fb_parcel *parcel, struct fb_error *err);
-    /* Takes access away: the grants of these recipients (none = all, and the link). Idempotent. */
+    /* Takes access away: the grants of these recipients (none = all, whoever else was let in, and
+     * what the link opens).  One that cannot be closed does not keep the others open: the error
+     * tells of a failure, closed_r (may be NULL; one for each grant of the parcel) which grants the
+     * storage confirmed as gone.  A grant that the parcel has as "recalled" counts as gone. */
     enum fb_status (*revoke)(struct storage_session *session, const struct fb_parcel *parcel,
-                             const uint32_t *recipients, size_t count, struct fb_error *err);
+                             const uint32_t *recipients, size_t count, enum storage_end end,
+                             bool *closed_r, struct fb_error *err);
+    /* Gives access back to these recipients, as the parcel had it: their grants in *parcel get
+     * state and id anew (also where another one failed).  Needs the link that was left by a revoke
+     * for now: FB_DENIED with words, and nothing open, when the storage would make another one.
+     * With access by link, everybody is meant. */
+    enum fb_status (*reopen)(struct storage_session *session,
+                             const struct storage_grant_request *requests, size_t count,
+                             struct fb_parcel *parcel, struct fb_error *err);
     /* Deletes the content (to trash and out of it where allowed). FB_DENIED with words when
      * retention forbids. */
     enum fb_status (*purge)(struct storage_session *session, const struct fb_parcel *parcel,

@@ -194,9 +194,15 @@ static enum fb_status end_link(struct work *k, const struct known *p, const stru
     struct fb_error own = {0};
     enum fb_status s = k->w->storage->close_link(k->w->session, b->user, e->item_id, e->is_folder,
                                                  b->access, &was_open, &own);
-    *kind_r = FB_EVENT_LINK_REMOVED;
     if (s == FB_OK) {
-        count_link(k, was_open ? "removed" : "gone");
+        /* The history says what was done: the rule may allow this link, or it was closed already. */
+        bool is_allowed = e->is_folder && strcmp(b->access, "anyone") == 0;
+        *kind_r = was_open     ? FB_EVENT_LINK_REMOVED
+                  : is_allowed ? FB_EVENT_LINK_ALLOWED
+                               : FB_EVENT_LINK_NOT_OPEN;
+        count_link(k, *kind_r == FB_EVENT_LINK_REMOVED   ? "removed"
+                      : *kind_r == FB_EVENT_LINK_ALLOWED ? "allowed"
+                                                         : "gone");
         if (was_open) {
             fb_log_fields(FB_WARN, "somebody opened a parcel by a link of their own: it was ended",
                           "parcel_id", p->parcel_id, "storage", k->w->name, NULL);
@@ -304,11 +310,11 @@ static enum fb_status look_at(struct work *k, const struct storage_event *e, boo
 
 static const char *event_name(enum fb_ledger_event_kind kind)
 {
-    static const char *const names[] = {[FB_EVENT_PREVIEW] = "preview",
-                                        [FB_EVENT_DOWNLOAD] = "download",
-                                        [FB_EVENT_ACCEPTED] = "accepted",
-                                        [FB_EVENT_LINK_REMOVED] = "link",
-                                        [FB_EVENT_LINK_REMAINS] = "link"};
+    static const char *const names[] = {
+        [FB_EVENT_PREVIEW] = "preview",    [FB_EVENT_DOWNLOAD] = "download",
+        [FB_EVENT_ACCEPTED] = "accepted",  [FB_EVENT_LINK_REMOVED] = "link",
+        [FB_EVENT_LINK_NOT_OPEN] = "link", [FB_EVENT_LINK_ALLOWED] = "link",
+        [FB_EVENT_LINK_REMAINS] = "link"};
     return names[kind];
 }
 

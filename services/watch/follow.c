@@ -65,21 +65,15 @@ static void make_label(const char *name, char *out, size_t size)
 
 /* ---- one stream ---- */
 
-static void name_stream(const struct fb_policy_storage *st, bool is_enterprise, const char *user,
-                        char *out, size_t size)
-{
-    (void)snprintf(out, size, "%s %s %.40s", st->name, is_enterprise ? "enterprise" : "user", user);
-}
-
 /* From the oldest that is kept, so that nothing is missed and a rebuilt ledger learns again what it
  * lost.  Not so when the storage was followed by its other stream before: what that one told comes
  * here with other ids, and would be counted twice. */
 static enum fb_status first_position(struct watch_round *w, const struct fb_policy_storage *st,
                                      char position_r[FB_POSITION_SIZE], struct fb_error *err)
 {
-    char other[256];
+    char other[FB_STREAM_NAME];
     char there[FB_POSITION_SIZE];
-    name_stream(st, !st->follows_enterprise, "", other, sizeof other);
+    fb_ledger_stream_name(st->name, !st->follows_enterprise, "", other);
     enum fb_status s = fb_ledger_position(w->redis, other, there, err);
     (void)snprintf(position_r, FB_POSITION_SIZE, "%s",
                    s == FB_OK && there[0] != '\0' ? "now" : "0");
@@ -87,13 +81,12 @@ static enum fb_status first_position(struct watch_round *w, const struct fb_poli
 }
 
 static enum fb_status read_page(struct watch_round *w, const struct fb_policy_storage *st,
-                                const char *user, bool *is_end_r, struct fb_error *err)
+                                const char *user, const char *stream, bool *is_end_r,
+                                struct fb_error *err)
 {
-    char stream[256];
     char stored[FB_POSITION_SIZE];
     char position[FB_POSITION_SIZE];
     struct storage_events page = {0};
-    name_stream(st, st->follows_enterprise, user, stream, sizeof stream);
     enum fb_status s = fb_ledger_position(w->redis, stream, stored, err);
     (void)snprintf(position, sizeof position, "%s", stored);
     if (s == FB_OK && stored[0] == '\0') {
@@ -110,18 +103,24 @@ static enum fb_status read_page(struct watch_round *w, const struct fb_policy_st
     return s;
 }
 
+/* Read to its end, it is complete until the moment at which the last page was asked for. */
 static enum fb_status read_stream(struct watch_round *w, const struct fb_policy_storage *st,
                                   const char *user, struct fb_error *err)
 {
+    char stream[FB_STREAM_NAME];
     bool is_end = false;
     enum fb_status s = FB_OK;
+    int64_t asked_ms = 0;
+    fb_ledger_stream_name(st->name, st->follows_enterprise, st->follows_enterprise ? "" : user,
+                          stream);
     for (int pages = 0; s == FB_OK && !is_end && pages < MAX_PAGES; pages++) {
         if (fb_service_stopping()) {
             return FB_OK;
         }
-        s = read_page(w, st, user, &is_end, err);
+        asked_ms = fb_now_ms();
+        s = read_page(w, st, user, stream, &is_end, err);
     }
-    return s;
+    return s == FB_OK && is_end ? fb_ledger_seen_set(w->redis, w->token, stream, asked_ms, err) : s;
 }
 
 /* ---- a round ---- */

@@ -245,6 +245,28 @@ async function create(ctx) {
   return { status: 201, body: show(ctx, collab) };
 }
 
+// For tests: somebody with an account who is in already, and nobody was told.
+function seed(world, node, by, login) {
+  const collab = {
+    id: world.newId(),
+    node,
+    user: world.account(login),
+    email: login,
+    role: 'viewer',
+    status: 'accepted',
+    createdBy: by,
+    createdAt: world.now(),
+    modifiedAt: world.now(),
+    acknowledgedAt: world.now(),
+    expiresAt: null,
+    isAccessOnly: true,
+    canViewPath: false,
+  };
+  node.collabs.set(collab.id, collab);
+  world.collabs.set(collab.id, collab);
+  return collab;
+}
+
 const details = (collab) => ({
   collab_id: collab.id,
   role: collab.role,
@@ -436,4 +458,4 @@ const routes = [
   ['GET', '/2.0/files/{file_id}/collaborations', listOf('file')],
 ];
 
-module.exports = { routes, accept, canJoin, drop, requirements };
+module.exports = { routes, accept, canJoin, drop, requirements, seed };

@@ -220,7 +220,38 @@ function accept(ctx, body) {
   };
 }
 
+// ---- many parcels at once ----
+
+// As if they had been made one by one, without events: {"parcels": [{"name", "owner": user id,
+// "to": [login, ...]}]}.
+async function seed(ctx) {
+  const { world } = ctx;
+  const body = await ctx.json();
+  access.checkTypes(body, { parcels: Array.isArray });
+  const made = (body.parcels || []).map(({ name, owner, to }) => {
+    const user = owner === undefined ? world.service : world.users.get(String(owner));
+    if (!user || !access.isText(name) || !Array.isArray(to)) {
+      throw badRequest('parcels', 'name, to, and the owner of a user that is there are expected');
+    }
+    const folder = world.addNode('folder', name, user.root, user);
+    folder.canNonOwnersInvite = false;
+    folder.canNonOwnersViewCollaborators = false;
+    links.prepare(
+      { world, events: { record: () => {} }, user },
+      folder,
+      { access: 'collaborators' }
+    )();
+    return {
+      folder: folder.id,
+      link: shapes.sharedLink(world, folder).url,
+      grants: to.map((login) => collabs.seed(world, folder, user, login).id),
+    };
+  });
+  return { status: 200, body: { parcels: made } };
+}
+
 const routes = [
+  ['POST', '/__seed', seed],
   ['GET', '/__state', getState],
   ['GET', '/__content/{file_id}', getContent],
   ['GET', '/__config', showConfig],

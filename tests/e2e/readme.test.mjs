@@ -15,7 +15,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT, binDir, freeOffset } from '../support/harness.mjs';
+import { ROOT, binDir, freeOffset, request } from '../support/harness.mjs';
 
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const READMES = { 'README.md': read('README.md'), 'README.ja.md': read('README.ja.md') };
@@ -158,7 +158,7 @@ test('installing: programs, keys and the sample configuration pass their checks,
   fs.mkdirSync(`${dir}/bin`);
   const script = marked('run', 'install').map((b) => local(b.text)).join('');
   const r = run(script, { env: { PATH: `${dir}/bin:${process.env.PATH}`, FUMIBAKO_CONFIG: `${dir}/etc/fumibako.yaml` } });
-  assert.equal(r.stdout.match(/the configuration is good/g)?.length, 7, r.all);
+  assert.equal(r.stdout.match(/the configuration is good/g)?.length, 8, r.all);
   const keys = fs.readFileSync(`${dir}/etc/spool.key`, 'utf8').trim().split('\n').map((l) => l.split(':')[0]);
   assert.deepEqual(keys, ['k2', 'k1']);
 });
@@ -215,6 +215,9 @@ test('quickstart ends with a notice, twice, and the stack answers the commands o
   }
 
   // What it says at its end works as well.
+  const page = await request(/^and the sender's page +(http:\S+\/s\/\S+)$/m.exec(shown)[1], { headers: { 'accept-language': 'ja' } });
+  assert.equal(page.status, 200);
+  assert.match(page.body.toString(), /契約更新のご案内（御見積）.*hanako@partner\.example\.com/s);
   const recall = /^Take it back +(.*)$/m.exec(shown)[1];
   assert.match(run(recall).stdout, /^hanako@partner\.example\.com +the notice was out; access is being taken away$/m);
   assert.match(run(/^What became of it +(.*)$/m.exec(shown)[1]).stdout, /hanako@partner\.example\.com/);

@@ -112,7 +112,8 @@ test('recall says for each recipient whether it was stopped in time', async (t) 
   assert.equal(nobody.status, 1);
   assert.match(nobody.stderr, /x@example\.com is no recipient of message/);
   const one = await desk.ok('message', 'recall', stopped, '--recipient', 'B@example.com');
-  assert.match(one.stdout, /^b@example\.com +stopped before anything was sent\n$/);
+  assert.match(one.stdout, /^b@example\.com +stopped before anything was sent\nnext: `fumibako message report [0-9A-Z]{26}` says/);
+  assert.doesNotMatch(one.stdout, /restore/, 'there is no access to give back');
   assert.deepEqual((await desk.json('message', 'show', stopped)).recipients.map((r) => r.state), ['recalled', 'waiting']);
 
   await desk.world.start('render');
@@ -212,6 +213,25 @@ test('a mail that was through already is recognised by policy test, and only wit
   assert.deepEqual(await ask(['--config', other], 'b@example.com'), [false, 'reject', 'rule']);
 });
 
+test('a letter to a sender that comes through us is recognised, for this sender alone', async (t) => {
+  const desk = await Desk.create(t);
+  const relay = await desk.relay();
+  await desk.ok('policy', 'apply', MINIMAL);
+  for (const service of ['ingest', 'render', 'rewrite']) await desk.world.start(service);
+  await submit(desk, tooDeep());
+  await waitFor(() => relay.mails.length === 1, { what: 'the letter', timeout: 20000 });
+  assert.deepEqual([relay.mails[0].from, relay.mails[0].to], ['', ['taro@example.jp']]);
+  const letter = desk.write('letter.eml', relay.mails[0].content);
+  const policy = desk.write('p.yaml', 'rules:\n  - {name: no, action: reject}\n');
+  const ask = async (to) => {
+    const r = await desk.ctl('policy', 'test', letter, policy, '--from', '', '--to', to, '--json');
+    assert.equal(r.status, 0, r.stdout);
+    return [r.json().mail.is_already_through, r.json().recipients[0].action];
+  };
+  assert.deepEqual(await ask('taro@example.jp'), [true, 'pass']);
+  assert.deepEqual(await ask('hanako@example.com'), [false, 'reject']);
+});
+
 test('--json: every command answers with one JSON value, good or bad', async (t) => {
   const desk = await Desk.create(t);
   await desk.world.start('ingest');
@@ -245,7 +265,7 @@ test('queue shows every stage, as text and as JSON', async (t) => {
   await desk.world.start('ingest');
   await submit(desk, PLAIN);
   const queue = await desk.json('queue');
-  assert.deepEqual(Object.keys(queue), ['render', 'upload', 'rewrite', 'revoke']);
+  assert.deepEqual(Object.keys(queue), ['render', 'upload', 'rewrite', 'revoke', 'due']);
   assert.equal(queue.render.waiting, 1);
   assert.match((await desk.ok('queue')).stdout, /^stage +waiting +inflight +delayed +dead +oldest\nrender +1 +0 +0 +0 +\d+\.\d s\n/);
 });
@@ -319,7 +339,7 @@ test('usage: no command, an unknown one, too many words; help and version', asyn
   assert.equal(help.status, 0);
   assert.match(help.stdout, /exit: 0 done, 1 failed \(or the check found errors\), 2 usage, 78 bad configuration\n$/);
   assert.match(help.stdout, /--pending/);
-  assert.doesNotMatch(help.stdout, /restore/);
+  assert.match(help.stdout, /message restore ID/);
   assert.ok(help.stdout.split('\n').every((l) => l.length <= 120));
   assert.match((await run(['--version'])).stdout, /^fumibako \d+\.\d+\.\d+\n$/);
 });

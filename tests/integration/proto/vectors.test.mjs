@@ -13,7 +13,6 @@ import { ROOT, binDir } from '../../support/harness.mjs';
 
 const VECTORS = path.join(ROOT, 'proto/vectors');
 const CAT = path.join(binDir(), 'proto_cat');
-const KINDS = ['job', 'envelope', 'plan', 'parcel'];
 
 /** The description's form of a value (see tests/unit/proto/proto_json.h). */
 function describe(value) {
@@ -93,18 +92,19 @@ test('keys of a later version are skipped', () => {
 });
 
 test('each required key that is missing, and each key of a wrong type, is refused by its name', () => {
-  // Keys that may be missing; those of a job belong to revoke alone.
-  const optional = {
-    job: [], plan: [], parcel: [],
-    envelope: ['ret', 'envid', 'client', 'name', 'helo', 'proto', 'queue'],
+  const optional = { // keys that may be missing
+    'job-revoke-recall-id': ['recall'],
+    'job-v2-letter-recall': ['letter'],
+    'envelope-full': ['ret', 'envid', 'client', 'name', 'helo', 'proto', 'queue'],
+    'plan-secure': [],
+    'parcel-facts': ['from', 'subject', 'language', 'rule', 'at', 'remind', 'purge', 'receipt'],
   };
-  for (const kind of KINDS) {
-    const { wire } = good.find((g) => g.name === { job: 'job-revoke-recall', envelope: 'envelope-full',
-      plan: 'plan-secure', parcel: 'parcel-recipients' }[kind]);
+  for (const [name, mayMiss] of Object.entries(optional)) {
+    const { kind, wire } = good.find((g) => g.name === name);
     for (const key of Object.keys(wire)) {
       const { [key]: _, ...rest } = wire;
       const missing = cat('decode', kind, pack(rest));
-      if (optional[kind].includes(key)) assert.ok(missing.ok, missing.error);
+      if (mayMiss.includes(key)) assert.ok(missing.ok, missing.error);
       else assert.equal(missing.error, `invalid: ${kind}.${key}: missing`);
       for (const wrong of [null, -1, 1.5, { $bin: '00' }, { map: 1 }]) {
         const { ok, error } = cat('decode', kind, pack({ ...wire, [key]: wrong }));
@@ -131,10 +131,10 @@ test('the specification names every key, and no other', () => {
   };
   const wire = (name) => good.find((g) => g.name === name).wire;
   const sections = {
-    Job: wire('job-revoke-recall'), Envelope: wire('envelope-full'), 'Envelope recipient': wire('envelope-full').rcpts[0],
-    Plan: wire('plan-secure'), 'Plan part': wire('plan-secure').parts[0], 'Plan branch': wire('plan-secure').branches[0],
-    Parcel: wire('parcel-recipients'), 'Parcel grant': wire('parcel-recipients').grants[0],
-    'Parcel file': wire('parcel-recipients').files[0],
+    Job: { ...wire('job-revoke-recall-id'), ...wire('job-v2-letter-recall') }, Envelope: wire('envelope-full'), 'Envelope recipient': wire('envelope-full').rcpts[0],
+    Plan: wire('plan-secure'), 'Plan part': wire('plan-secure').parts[0], 'Plan branch': wire('plan-dates').branches[0],
+    Parcel: wire('parcel-facts'), 'Parcel grant': wire('parcel-facts').grants[0],
+    'Parcel file': wire('parcel-facts').files[0],
   };
   for (const [section, map] of Object.entries(sections)) {
     assert.deepEqual(keysOf(`${section}\n`), Object.keys(map).sort(), section);

@@ -92,12 +92,14 @@ export class RenderWorld {
       .map(([, fields]) => Object.fromEntries(fields.flatMap((f, i) => (i % 2 ? [] : [[f, fields[i + 1]]]))));
   }
 
-  /** How render ended with the message: {dead: {status, reason}} or {plan}. */
+  /** How render ended with the message: {dead: {status, reason}} or {plan}.  (The letter about what is held, which a
+   *  dead letter brings with it, is no next job.) */
   async outcome(id, timeout = 60000) {
     const found = await waitFor(async () => {
       const dead = await this.#entries('dead', id);
       if (dead.length > 0) return { dead: { status: dead[0].s, reason: dead[0].r } };
-      const next = [...await this.#entries('upload', id), ...await this.#entries('rewrite', id)];
+      const next = [...await this.#entries('upload', id), ...await this.#entries('rewrite', id)]
+        .filter((entry) => !entry.j.includes('letter'));
       return next.length > 0 ? {} : null;
     }, { timeout, interval: 20, what: `render to end with ${id}` });
     return found.dead ? found : { plan: JSON.parse(await this.peek(id, 'plan')) };

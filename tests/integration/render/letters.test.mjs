@@ -220,3 +220,30 @@ function iconv(text, to) {
   if (r.status !== 0) throw new Error(r.stderr.toString());
   return r.stdout;
 }
+
+test('the dates of the policy become the plan\'s: expiry, purge, reminder; none that comes too late', async (t) => {
+  const DAY = 86400000;
+  const dated = await RenderWorld.create(t, { policy: (world) => `
+storages: [{name: vault, type: vault, url: "file://${world.dir}/vault", key_file: "${world.keyFile}"}]
+security_definitions:
+  - {name: for a while, expires_after: 30d, purge_after: 60d}
+  - {name: for two days, expires_after: 2d}
+  - {name: for ever}
+rules:
+  - {name: all, when: {to: [all@example.com]}, storage: vault, security: for a while, remind_after: 5}
+  - {name: late, when: {to: [late@example.com]}, storage: vault, security: for two days, remind_after: 2}
+  - {name: open end, when: {to: [ever@example.com]}, storage: vault, security: for ever, remind_after: 3d}
+  - {name: plain, storage: vault, security: for ever}
+` });
+  const id = await dated.send(bytes(HEAD, 'Subject: x\r\n\r\nx\r\n'),
+    { to: ['all@example.com', 'late@example.com', 'ever@example.com', 'x@example.com'] });
+  const { plan } = await dated.outcome(id);
+  const at = Number(await dated.redis.command('HGET', `fb:{s0}:m:${id}`, 'at'));
+  assert.ok(Math.abs(Date.now() - at) < 60000);
+  assert.deepEqual(Object.fromEntries(plan.branches.map((b) => [b.rule, [b.expires_ms, b.purge_ms, b.remind_ms]])), {
+    all: [at + 30 * DAY, at + 90 * DAY, at + 5 * DAY],
+    late: [at + 2 * DAY, 0, 0],
+    'open end': [0, 0, at + 3 * DAY],
+    plain: [0, 0, 0],
+  });
+});

@@ -3,37 +3,10 @@
 // fumibako-revoke at work: from `fumibako message recall` to Box and the ledger.
 
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import { waitFor } from '../../support/harness.mjs';
-import { look, startSim } from '../upload/kit.mjs';
-import { run, Stage } from '../upload/stage.mjs';
-
-const TO = ['a@example.com', 'b@example.com', 'pending.c@example.com'];
-const PARTS = [{ name: 'a.pdf', size: 5000 }];
-
-async function uploaded(t, { sim, spec = {}, start = ['upload', 'revoke'] } = {}) {
-  const stage = await Stage.create(t, { sim, start });
-  stage.ctlConfig = path.join(stage.world.dir, 'ctl.yaml');
-  fs.writeFileSync(stage.ctlConfig, JSON.stringify(stage.world.config('ctl', { policy: { source: `file:${stage.policyFile}` } })),
-    { mode: 0o600 });
-  const message = await stage.seed({ to: TO, parts: PARTS, ...spec });
-  await stage.passed();
-  stage.recall = async (...args) => {
-    const r = await run('fumibako', ['--config', stage.ctlConfig, 'message', 'recall', message.id, ...args], '');
-    assert.equal(r.code, 0, r.stderr + r.stdout);
-  };
-  stage.show = async () => {
-    const r = await run('fumibako', ['--config', stage.ctlConfig, '--json', 'message', 'show', message.id], '');
-    assert.equal(r.code, 0, r.stderr);
-    return JSON.parse(r.stdout);
-  };
-  stage.box = () => look(stage.sim, `${message.id}-0`);
-  stage.until = (what, fn) => waitFor(async () => fn(await stage.box()), { what, timeout: 30000 })
-    .catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });
-  return stage;
-}
+import { run } from '../upload/stage.mjs';
+import { isClosed, TO, uploaded } from './kit.mjs';
 
 test('one recipient loses access, then all, then the content goes', async (t) => {
   const stage = await uploaded(t);
@@ -41,7 +14,7 @@ test('one recipient loses access, then all, then the content goes', async (t) =>
   await stage.until('two collaborators', (b) => b.collaborations.length === 2);
   assert.deepEqual((await stage.box()).collaborations.map((c) => c.login).sort(), TO.slice(1));
   await stage.recall();
-  await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
+  await stage.until('nobody', (b) => isClosed(b));
   assert.equal((await stage.box()).files.length, 1);
   await stage.recall('--content');
   await stage.until('nothing', (b) => b.folders.length === 0);
@@ -57,7 +30,7 @@ test('a Box that is away for a while loses no recall', async (t) => {
   await stage.sim.faults([{ match: { path: '/2.0/' }, times: 4, do: { drop: 'before' } },
     { match: { method: 'DELETE' }, times: 2, do: { status: 503, effect: true } }]);
   await stage.recall();
-  await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
+  await stage.until('nobody', isClosed, 120000);
   assert.equal(await stage.count('dead'), 0);
 });
 
@@ -77,22 +50,31 @@ test('one recipient of an open link cannot be recalled alone; the whole can', as
   const r = await run('fumibako', ['--config', stage.ctlConfig, 'message', 'recall', (await stage.show()).id, '--recipient', TO[0]], '');
   assert.notEqual(r.code, 0);
   assert.match(r.stderr + r.stdout, /one link/);
-  assert.equal((await stage.box()).links.length, 1);
+  assert.equal((await stage.box()).links[0].effective_access, 'open');
   await stage.recall();
-  await stage.until('no link', (b) => b.links.length === 0);
+  await stage.until('a link that opens nothing', isClosed);
 });
 
-test('content that Box keeps under retention is told to the operator; access is ended', async (t) => {
+test('content that Box keeps under retention: access is ended, it is told in words, and tried again a day later', async (t) => {
   const stage = await uploaded(t);
-  await stage.sim.faults([{ match: { method: 'DELETE', path: '/folders/' },
-    do: { status: 403, body: { type: 'error', status: 403, code: 'forbidden_by_policy', message: 'retention' } } }]);
+  const refusal = [{ match: { method: 'DELETE', path: '/folders/' },
+    do: { status: 403, body: { type: 'error', status: 403, code: 'forbidden_by_policy', message: 'retention' } } }];
+  await stage.sim.faults(refusal);
   await stage.recall('--content');
-  await waitFor(async () => (await stage.count('dead')) === 1, { what: 'a dead letter', timeout: 30000 });
+  await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'recalled'), { what: 'the ledger', timeout: 30000 });
   const box = await stage.box();
-  assert.deepEqual(box.collaborations, []);
-  assert.deepEqual(box.links, []);
-  const dead = JSON.stringify(await stage.redis.command('XRANGE', 'fb:{s0}:dead', '-', '+'));
-  assert.match(dead, /access is ended.*retention/);
+  assert.ok(isClosed(box) && box.files.length === 1);
+  const told = (await stage.show()).branches[0].history.map((h) => h.event).join('\n');
+  assert.match(told, /content is kept: access is ended.*retention/);
+  assert.equal(await stage.count('dead'), 0, 'no job that fails for ever');
+  assert.equal(await stage.revoke.metric('fumibako_purges_total', 'outcome="refused"'), 1);
+  const at = await stage.redis.command('ZSCORE', 'fb:{s0}:due', `purge:${stage.id}-0`);
+  assert.ok(Number(at) > Date.now() + 23 * 3600e3);
+  // A day later it may go.
+  await stage.sim.faults([]);
+  await stage.dueNow();
+  await stage.until('nothing', (b) => b.folders.length === 0);
+  await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'purged'), { what: 'the ledger' });
 });
 
 test('a parcel past its time is closed by itself', async (t) => {

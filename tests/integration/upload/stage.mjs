@@ -29,6 +29,7 @@ export async function run(program, args, input) {
   let stderr = '';
   child.stdout.on('data', (c) => { stdout += c; });
   child.stderr.on('data', (c) => { stderr += c; });
+  child.stdin.on('error', () => {}); // it may end without reading
   child.stdin.end(input);
   const [code] = await once(child, 'close');
   return { code, stdout, stderr };

@@ -92,6 +92,38 @@ test('a link that a recipient makes is ended again and reported; the notice\'s o
   assert.equal(scene.watch.log.filter((l) => l.level === 'warn' && l.parcel_id === `${p.id}-0`).length, 2);
 });
 
+test('a link that is not open any more when watch looks is not called removed', async (t) => {
+  const scene = await Scene.create(t, { watch: false });
+  const p = await scene.parcel();
+  await scene.act(TO[0], 'share', { file: p.files[0] });
+  await scene.act(TO[1], 'share', { file: p.files[0] });
+  scene.watch = await scene.start();
+  const events = async () => (await scene.history(p.id)).filter((l) => l.event.startsWith('link')).map((l) => l.event);
+  await scene.until('a line for each', async () => (await events()).length > 1);
+  assert.deepEqual(await events(), ['link removed', 'link not open']);
+  for (const outcome of ['removed', 'gone']) {
+    assert.equal(await scene.watch.metric('fumibako_foreign_links_total', `storage="box",outcome="${outcome}"`), 1, outcome);
+  }
+});
+
+test('how far the events were read is known, and stands still while they cannot be read', async (t) => {
+  const scene = await Scene.create(t);
+  const seen = async () => Number(await scene.redis.command('HGET', 'fb:{s0}:watch:seen', 'box user ') ?? 0);
+  const started = Date.now();
+  const p = await scene.parcel();
+  await scene.act(TO[0], 'preview', { file: p.files[0] });
+  const acted = Date.now();
+  await scene.until('the stream read behind it', async () => (await seen()) > acted);
+  assert.ok((await seen()) <= Date.now());
+  const w = await scene.redis.command('HGETALL', `fb:{s0}:w:${p.id}-0`);
+  const first = Number(w[w.indexOf('o:0') + 1]);
+  assert.ok(first >= started - 1000 && first <= acted + 1000, `${w}`);
+  await scene.watch.stop();
+  const last = await seen();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.equal(await seen(), last);
+});
+
 test('what was recalled stays recalled, whatever comes late', async (t) => {
   const scene = await Scene.create(t, { watch: false });
   await scene.stage.start('revoke');

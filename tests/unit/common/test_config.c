@@ -180,6 +180,10 @@ static void errors_say_file_line_and_key(void **state)
          "PATH: ingest: no listener is on; set ingest.smtp, ingest.lmtp, or ingest.http with "
          "ingest.token_file"},
         {"short key", "rewrite: {key: short}\n", "PATH: rewrite.key: shorter than 32 characters"},
+        {"a portal with a path", "portal: {public_url: \"https://mail.example.jp/\"}\n",
+         "PATH: portal.public_url: \"https://mail.example.jp/\" is not a URL as "
+         "https://mail.example.jp, in "
+         "small letters, without a path or a slash at its end"},
         {"policy from elsewhere", "policy: {source: \"http://x\"}\n",
          "PATH: policy.source: \"http://x\" is neither redis nor file:PATH"},
         {"a secret given twice", "ingest:\n  token: a\n  token_file: /b\n",
@@ -192,6 +196,48 @@ static void errors_say_file_line_and_key(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_refused(rows[i].name, rows[i].text, rows[i].want);
+    }
+}
+
+static void the_portals_url_is_an_origin(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool is_good;
+    } rows[] = {{"https://mail.example.jp", true},
+                {"http://127.0.0.1:8081", true},
+                {"https://[2001:db8::1]:8443", true},
+                {"https://[2001:db8::1]", true},
+                {"https://mail.example.jp:443", true},
+                {"mail.example.jp", false},
+                {"ftp://mail.example.jp", false},
+                {"https://", false},
+                {"https://:8081", false},
+                {"https://mail.example.jp/", false},
+                {"https://mail.example.jp/x", false},
+                {"https://mail.example.jp?x", false},
+                {"https://mail.example.jp#x", false},
+                {"https://mail.example.jp ", false},
+                {"https://Mail.example.jp", false},
+                {"https://u:p@mail.example.jp", false},
+                {"https://mail.example.jp:", false},
+                {"https://mail.example.jp:0", false},
+                {"https://mail.example.jp:-1", false},
+                {"https://mail.example.jp:65536", false},
+                {"https://mail.example.jp:80x", false},
+                {"https://[2001:db8::1", false},
+                {"https://mail.example.jp\"><script>", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fb_config *c = NULL;
+        struct fb_error err = {0};
+        assert_int_equal(setenv("FUMIBAKO_PORTAL_PUBLIC_URL", rows[i].url, 1), 0);
+        enum fb_status s = load("", &c, &err);
+        (void)unsetenv("FUMIBAKO_PORTAL_PUBLIC_URL");
+        if ((s == FB_OK) != rows[i].is_good) {
+            fail_msg("%s: %s %s", rows[i].url, fb_status_name(s), err.text);
+        }
+        fb_config_free(&c);
     }
 }
 
@@ -396,7 +442,7 @@ static void the_dump_reads_back_and_hides_secrets(void **state)
     struct fb_config *c = load_good(
         "redis: {url: \"redis://me:hunter2@h:1/0\", password: hunter2}\n"
         "ingest: {token: hunter2, name: \"a \\\"b\\\" \\\\ \\t\", allow: [\"x\\\"y\", z]}\n"
-        "portal: {public_url: \"https://u:hunter2@h/?a@b\"}\n"
+        "console: {public_url: \"https://u:hunter2@h/?a@b\"}\n"
         "render: {chromium: \"/opt/\\u6587\\u7bb1\"}\n"
         "rewrite: {key: \"hunter2 hunter2 hunter2 hunter2 hunter2\", postmaster: \"p@h\"}\n");
     assert_int_equal(fb_config_dump(c, &once), FB_OK);
@@ -491,6 +537,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(errors_say_file_line_and_key),
+        cmocka_unit_test(the_portals_url_is_an_origin),
         cmocka_unit_test(yaml_errors_say_file_and_line),
         cmocka_unit_test(a_file_that_is_not_there_is_told),
         cmocka_unit_test(every_number_keeps_its_bounds),

@@ -242,7 +242,8 @@ static void a_start_that_fails_leaves_nothing_behind(void **state)
 static void the_real_programs_keep_the_same_promises(void **state)
 {
     (void)state;
-    static const char *const names[] = {"ingest", "render", "upload", "rewrite", "revoke", "watch"};
+    static const char *const names[] = {"ingest", "render", "upload", "rewrite",
+                                        "revoke", "watch",  "portal"};
     int found = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char program[512], text[64];

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "common/ledger/rebuild.h"
+#include "common/title.h"
 #include "tests/unit/spool/fixture.h"
 
 #define DAY_MS (86400LL * 1000)
 #define TTL_MS (400 * DAY_MS)
+#define KEY    "0123456789abcdef0123456789abcdef"
 
 static struct fx *fx;
 
@@ -35,12 +37,15 @@ static int tear_down(void **state)
 }
 
 static char word[] = "recipients", none[] = "", storage[] = "box", folder[] = "4711",
-            link_[] = "https://box.example/s/secret", active[] = "active", pending[] = "pending";
+            link_[] = "https://box.example/s/secret", active[] = "active", pending[] = "pending",
+            recalled[] = "recalled", from[] = "Sender@Example.jp", subject[] = "見積書 | 2026",
+            language[] = "ja", rule[] = "out | bound";
 static char grant_ids[2][8] = {"g1", "g2"};
 
-/* A manifest as upload leaves it: two recipients of a branch. */
-static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, int64_t expires_ms,
-                         char parcel_id[FB_PARCEL_ID_SIZE])
+/* A manifest of two recipients of a branch; more: what newer programs have in it. */
+static void put_manifest_with(const char *msg_id, uint32_t branch, uint32_t first,
+                              int64_t expires_ms, const struct fb_parcel *more,
+                              char parcel_id[FB_PARCEL_ID_SIZE])
 {
     char addresses[2][64];
     struct fb_buf bytes;
@@ -53,16 +58,20 @@ static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, in
                                              .grant_id = grant_ids[i],
                                              .state = i == 0 ? active : pending};
     }
-    struct fb_parcel p = {.storage = storage,
-                          .user = none,
-                          .folder_id = folder,
-                          .link = link_,
-                          .password = none,
-                          .access = word,
-                          .can_download = true,
-                          .expires_ms = expires_ms,
-                          .grants = grants,
-                          .grant_count = 2};
+    struct fb_parcel p = more != NULL ? *more : (struct fb_parcel){.version = 0};
+    p.storage = storage;
+    p.user = none;
+    p.folder_id = folder;
+    p.link = link_;
+    p.password = none;
+    p.access = word;
+    p.can_download = true;
+    p.expires_ms = expires_ms;
+    p.grants = grants;
+    p.grant_count = 2;
+    if (more != NULL) {
+        grants[0].state = recalled;
+    }
     (void)snprintf(p.parcel_id, sizeof p.parcel_id, "%s", parcel_id);
     fb_buf_init(&bytes, 1U << 20);
     assert_status(FB_OK, fb_parcel_encode(&p, &bytes));
@@ -70,10 +79,17 @@ static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, in
     fb_buf_deinit(&bytes);
 }
 
+/* As upload left it before the ledger's fields were in it. */
+static void put_manifest(const char *msg_id, uint32_t branch, uint32_t first, int64_t expires_ms,
+                         char parcel_id[FB_PARCEL_ID_SIZE])
+{
+    put_manifest_with(msg_id, branch, first, expires_ms, NULL, parcel_id);
+}
+
 static struct fb_rebuild_result rebuild(void)
 {
     struct fb_rebuild_result r;
-    assert_status(FB_OK, fb_ledger_rebuild(fx->spool, q.r, TTL_MS, &r, &q.err));
+    assert_status(FB_OK, fb_ledger_rebuild(fx->spool, q.r, TTL_MS, KEY, &r, &q.err));
     return r;
 }
 
@@ -113,8 +129,77 @@ static void parcels_grants_and_expiry_are_known_again(void **state)
     assert_status(FB_OK, fb_ledger_list(q.r, "person1@example.com", 0, INT64_MAX / 2, 10, note,
                                         found, &q.err));
     assert_string_equal(found, msg_id);
-    assert_status(FB_OK, fb_ledger_due(q.r, expires + 1, 10, note, found, &q.err));
-    assert_string_equal(found, parcel);
+    struct fb_due_item item;
+    size_t count = 0;
+    assert_status(FB_OK, fb_ledger_due_take(q.r, 0, expires + 1, 1, 1, &item, &count, &q.err));
+    assert_int_equal(count, 1);
+    assert_int_equal(item.kind, FB_DUE_EXPIRE);
+    assert_string_equal(item.id, parcel);
+}
+
+static void sender_title_rule_and_what_is_due_are_known_again(void **state)
+{
+    (void)state;
+    char msg_id[FB_ID_SIZE], parcel[FB_PARCEL_ID_SIZE], found[FB_PARCEL_ID_SIZE] = "";
+    struct fb_ledger_message m;
+    struct fb_title title;
+    int64_t now = fb_now_ms();
+    const struct fb_parcel more = {.from = from,
+                                   .subject = subject,
+                                   .language = language,
+                                   .rule = rule,
+                                   .accepted_ms = now - 5000,
+                                   .remind_ms = now + 3 * DAY_MS,
+                                   .purge_ms = now + 60 * DAY_MS,
+                                   .sends_receipt = true};
+    fb_id_new(msg_id);
+    put_manifest_with(msg_id, 0, 0, now + 30 * DAY_MS, &more, parcel);
+    assert_int_equal(rebuild().restored, 1);
+    assert_status(FB_OK, fb_ledger_get(q.r, msg_id, &m, &q.err));
+    assert_string_equal(m.from, "Sender@Example.jp");
+    assert_int_equal(m.accepted_ms, now - 5000);
+    assert_non_null(m.title);
+    assert_null(strstr(m.title, "2026"));
+    assert_status(FB_OK, fb_title_open(KEY, msg_id, m.title, &title));
+    assert_string_equal(title.subject, subject);
+    assert_string_equal(title.language, "ja");
+    assert_string_equal(m.branches[0].rule, "out | bound");
+    assert_true(m.branches[0].sends_receipt && m.branches[0].rebuilt_ms >= now);
+    assert_int_equal(m.branches[0].remind_ms, now + 3 * DAY_MS);
+    assert_int_equal(m.branches[0].purge_ms, now + 60 * DAY_MS);
+    assert_string_equal(m.recipients[0].grant_state, "recalled");
+    assert_true(m.recipients[0].is_recalled && !m.recipients[1].is_recalled);
+    struct fb_evidence *e = NULL;
+    assert_status(FB_OK, fb_ledger_evidence(q.r, &m, 1000, &e, &q.err));
+    assert_int_equal(e[0].kind, FB_EV_CLOSED);
+    assert_false(e[0].is_final);
+    assert_int_equal(e[1].kind, FB_EV_OPEN);
+    assert_true(e[0].log_from_ms > 0);
+    free(e);
+    fb_ledger_message_deinit(&m);
+    assert_status(
+        FB_OK, fb_ledger_list(q.r, "sender@example.jp", 0, INT64_MAX / 2, 10, note, found, &q.err));
+    assert_string_equal(found, msg_id);
+    struct fb_due_item items[5];
+    size_t count = 0;
+    assert_status(FB_OK, fb_ledger_due_take(q.r, 0, INT64_MAX / 4, 1, 5, items, &count, &q.err));
+    assert_int_equal(count, 3);
+    assert_int_equal(items[0].kind, FB_DUE_UNOPENED);
+    assert_int_equal(items[1].kind, FB_DUE_EXPIRE);
+    assert_int_equal(items[2].kind, FB_DUE_PURGE);
+}
+
+static void a_reminder_of_long_ago_does_not_come_again(void **state)
+{
+    (void)state;
+    char msg_id[FB_ID_SIZE], parcel[FB_PARCEL_ID_SIZE];
+    const struct fb_parcel more = {.from = from, .remind_ms = fb_now_ms() - 2 * DAY_MS};
+    uint64_t count = 9;
+    fb_id_new(msg_id);
+    put_manifest_with(msg_id, 0, 0, 0, &more, parcel);
+    assert_int_equal(rebuild().restored, 1);
+    assert_status(FB_OK, fb_ledger_due_count(q.r, INT64_MAX / 4, &count, &q.err));
+    assert_int_equal(count, 0);
 }
 
 static void a_rebuilt_message_can_be_recalled_and_was_out(void **state)
@@ -125,8 +210,7 @@ static void a_rebuilt_message_can_be_recalled_and_was_out(void **state)
     fb_id_new(msg_id);
     put_manifest(msg_id, 0, 0, 0, parcel);
     (void)rebuild();
-    assert_status(FB_OK,
-                  fb_ledger_recall(q.r, msg_id, NULL, 0, false, "operator", was_out, &q.err));
+    assert_status(FB_OK, recall(q.r, msg_id, NULL, 0, false, "operator", was_out, &q.err));
     assert_true(was_out[0] && was_out[1]);
     struct fb_claim claim = take(FB_STAGE_REVOKE, "a");
     assert_string_equal(claim.job.msg_id, msg_id);
@@ -154,7 +238,7 @@ static void branches_come_together_and_others_stay_unknown(void **state)
     assert_int_equal(m.recipients[5].branch, 2);
     fb_ledger_message_deinit(&m);
     const uint32_t one[] = {2};
-    assert_status(FB_OK, fb_ledger_recall(q.r, msg_id, one, 1, false, "operator", was_out, &q.err));
+    assert_status(FB_OK, recall(q.r, msg_id, one, 1, false, "operator", was_out, &q.err));
     struct fb_claim claim = take(FB_STAGE_REVOKE, "a");
     assert_int_equal(claim.job.branch, 1);
     assert_int_equal(claim.job.recipient_count, 1);
@@ -260,6 +344,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(parcels_grants_and_expiry_are_known_again),
+        TEST(sender_title_rule_and_what_is_due_are_known_again),
+        TEST(a_reminder_of_long_ago_does_not_come_again),
         TEST(a_rebuilt_message_can_be_recalled_and_was_out),
         TEST(branches_come_together_and_others_stay_unknown),
         TEST(what_is_there_is_not_touched),

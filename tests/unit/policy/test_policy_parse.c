@@ -18,8 +18,8 @@ static void every_key_reaches_the_policy(void **state)
                    "  - {name: v, type: vault, url: \"s3://bucket/p\", key_file: /x/key}\n"
                    "groups: [{name: g, members: [B@Example.JP, \"@example.com\"]}]\n"
                    "security_definitions:\n"
-                   "  - {name: s, access: anyone, download: false, expires_after: 12h, password: "
-                   "generated, proof: link,\n"
+                   "  - {name: s, access: anyone, download: false, expires_after: 12h, "
+                   "purge_after: 30d, password: generated, proof: link,\n"
                    "     watermark: true}\n"
                    "rules:\n"
                    "  - name: r\n"
@@ -68,6 +68,7 @@ static void every_key_reaches_the_policy(void **state)
     assert_int_equal(s->access, FB_ACCESS_ANYONE);
     assert_false(s->can_download);
     assert_int_equal(s->expires_after_s, 43200);
+    assert_int_equal(s->purge_after_s, 30 * 86400);
     assert_true(s->is_password_generated);
     assert_int_equal(s->proof, FB_PROOF_LINK);
     assert_true(s->is_watermarked);
@@ -124,6 +125,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(s->access, FB_ACCESS_RECIPIENTS);
     assert_true(s->can_download);
     assert_int_equal(s->expires_after_s, 0);
+    assert_int_equal(s->purge_after_s, 0);
     assert_false(s->is_password_generated || s->is_watermarked);
     assert_int_equal(s->proof, FB_PROOF_CODE);
     assert_int_equal(s->max_downloads, 0);
@@ -323,6 +325,15 @@ static void errors_of_security_definitions(void **state)
          "expires_after: must be a duration"},
         {"half a second", "- {name: s, expires_after: 500ms}\n", 1, "must be whole seconds"},
         {"eleven years", "- {name: s, expires_after: 4000d}\n", 1, "at most 3650d"},
+        {"purge without expiry", "- name: s\n  purge_after: 60d\n", 2,
+         "security_definitions[0].purge_after: counts from the end of access and needs "
+         "expires_after"},
+        {"purge with expiry of 0", "- {name: s, expires_after: 0, purge_after: 1d}\n", 1,
+         "purge_after: counts from the end of access"},
+        {"purge as number", "- {name: s, expires_after: 1d, purge_after: 60}\n", 1,
+         "purge_after: must be a duration such as 30d"},
+        {"purge in eleven years", "- {name: s, expires_after: 1d, purge_after: 4000d}\n", 1,
+         "at most 3650d"},
         {"password", "- {name: s, password: secret}\n", 1,
          "password: must be one of none, generated"},
         {"proof", "- {name: s, proof: sms}\n", 1, "proof: must be one of link, code, totp"},
@@ -365,7 +376,7 @@ static void errors_of_notices(void **state)
         {"template no text", "  templates:\n    notice.ja.text: [x]\n", 2, "must be a text"},
         {"template empty", "  templates:\n    notice.ja.text:\n", 2, "must be a text"},
         {"placeholder", "  templates:\n    receipt.ja.text: \"{{who}}\"\n", 2,
-         "unknown placeholder {{who}}; known: recall_link"},
+         "unknown placeholder {{who}}; known: recipients"},
         {"placeholder of another", "  templates:\n    notice.ja.text: \"{{link}} {{password}}\"\n",
          2, "unknown placeholder {{password}}"},
         {"notice without link", "  templates:\n    notice.ja.html: \"{{sender}}\"\n", 2,

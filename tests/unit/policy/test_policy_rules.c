@@ -90,6 +90,36 @@ static void errors_of_rules(void **state)
     check_warnings(PRELUDE, PRELUDE_LINES, warnings, sizeof(warnings) / sizeof(warnings[0]));
 }
 
+static void a_reminder_comes_before_the_end_of_access(void **state)
+{
+    (void)state;
+    static const char head[] =
+        "storages: [{name: v, type: vault, url: \"file:///srv/vault\", key_file: k}]\n"
+        "security_definitions: [{name: week, expires_after: 7d}, {name: ever}]\n"
+        "rules:\n";
+    static const struct finding_row warnings[] = {
+        {"the same day", "- name: r\n  storage: v\n  security: week\n  remind_after: 7\n", 4,
+         "rules[0].remind_after: has no effect, access ends before (expires_after of \"week\")"},
+        {"later", "- name: r\n  storage: v\n  security: week\n  remind_after: 30d\n", 4,
+         "take fewer days"},
+    };
+    check_warnings(head, 3, warnings, sizeof(warnings) / sizeof(warnings[0]));
+    static const char *const fine[] = {"security: week, remind_after: 6", "security: week",
+                                       "security: ever, remind_after: 300"};
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        char text[512];
+        struct fb_policy_findings findings = {0};
+        (void)snprintf(text, sizeof(text), "%s- {name: r, storage: v, when: {to: [a@b.c]}, %s}\n",
+                       head, fine[i]);
+        struct fb_policy *policy = parse_good(text, &findings);
+        for (size_t k = 0; k < findings.count; k++) {
+            assert_null(strstr(findings.items[k].text, "remind_after"));
+        }
+        fb_policy_findings_deinit(&findings);
+        fb_policy_unref(&policy);
+    }
+}
+
 static void errors_of_conditions(void **state)
 {
     (void)state;
@@ -311,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_of_rules),
+        cmocka_unit_test(a_reminder_comes_before_the_end_of_access),
         cmocka_unit_test(errors_of_conditions),
         cmocka_unit_test(the_only_vault_is_found_by_its_type),
         cmocka_unit_test(rules_that_are_never_reached_are_found),

@@ -14,6 +14,7 @@
 #define SAFE_INTEGER (UINT64_C(1) << 53)
 
 static const char *const ops[] = {"", "recall", "restore", "expire", "purge"};
+static const char *const letters[] = {"", "receipt", "held", "recall", "unopened"};
 
 /* ---- to JSON ---- */
 
@@ -40,6 +41,21 @@ static json_t *uint_json(uint64_t value)
 static void put_uint(json_t *object, const char *key, uint64_t value)
 {
     put(object, key, uint_json(value));
+}
+
+/* Keys that are written when they say something. */
+static void put_opt_str(json_t *object, const char *key, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        put_str(object, key, text);
+    }
+}
+
+static void put_opt_uint(json_t *object, const char *key, int64_t value)
+{
+    if (value != 0) {
+        put_uint(object, key, (uint64_t)value);
+    }
 }
 
 static void put_bool(json_t *object, const char *key, bool value)
@@ -79,6 +95,8 @@ static json_t *job_json(const struct fb_job *job)
         put_bool(o, "content", job->takes_content);
         put_uints(o, "rcpts", job->recipients, job->recipient_count);
     }
+    put_opt_str(o, "letter", letters[job->letter]);
+    put_opt_str(o, "recall", job->recall_id);
     return o;
 }
 
@@ -143,6 +161,8 @@ static json_t *branch_json(const struct fb_branch *b)
     put_bool(o, "receipt", b->sends_receipt);
     put_str(o, "subject", b->subject);
     put_uint(o, "failure", b->on_failure);
+    put_opt_uint(o, "remind", b->remind_ms);
+    put_opt_uint(o, "purge", b->purge_ms);
     return o;
 }
 
@@ -209,6 +229,16 @@ static json_t *parcel_json(const struct fb_parcel *p)
     }
     put(o, "grants", grants);
     put(o, "files", files);
+    put_opt_str(o, "from", p->from);
+    put_opt_str(o, "subject", p->subject);
+    put_opt_str(o, "language", p->language);
+    put_opt_str(o, "rule", p->rule);
+    put_opt_uint(o, "at", p->accepted_ms);
+    put_opt_uint(o, "remind", p->remind_ms);
+    put_opt_uint(o, "purge", p->purge_ms);
+    if (p->sends_receipt) {
+        put_bool(o, "receipt", true);
+    }
     return o;
 }
 
@@ -251,6 +281,17 @@ static uint64_t get_uint(struct from *f, const json_t *o, const char *key)
     return value != NULL ? (uint64_t)json_integer_value(value) : 0;
 }
 
+/* Keys that may be absent. */
+static char *get_opt_str(struct from *f, const json_t *o, const char *key)
+{
+    return json_object_get(o, key) != NULL ? get_str(f, o, key) : NULL;
+}
+
+static int64_t get_opt_ms(struct from *f, const json_t *o, const char *key)
+{
+    return json_object_get(o, key) != NULL ? (int64_t)get_uint(f, o, key) : 0;
+}
+
 static bool get_bool(struct from *f, const json_t *o, const char *key)
 {
     return json_is_true(get(f, o, key, JSON_TRUE));
@@ -289,6 +330,15 @@ static void job_from(struct from *f, const json_t *o, struct fb_job *job)
     job->attempt = (uint32_t)get_uint(f, o, "attempt");
     job->first_ms = (int64_t)get_uint(f, o, "first");
     get_text(f, o, "trace", job->trace, sizeof job->trace);
+    if (json_object_get(o, "recall") != NULL) {
+        get_text(f, o, "recall", job->recall_id, sizeof job->recall_id);
+    }
+    if (json_object_get(o, "letter") != NULL) {
+        get_text(f, o, "letter", text, sizeof text);
+        for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+            job->letter = strcmp(text, letters[i]) == 0 ? (enum fb_letter)i : job->letter;
+        }
+    }
     if (f->status != FB_OK || job->stage != FB_STAGE_REVOKE) {
         return;
     }
@@ -360,6 +410,8 @@ static void branch_from(struct from *f, const json_t *o, struct fb_branch *b)
     b->sends_receipt = get_bool(f, o, "receipt");
     b->subject = get_str(f, o, "subject");
     b->on_failure = (uint8_t)get_uint(f, o, "failure");
+    b->remind_ms = get_opt_ms(f, o, "remind");
+    b->purge_ms = get_opt_ms(f, o, "purge");
 }
 
 static void plan_from(struct from *f, const json_t *o, struct fb_plan *p)
@@ -426,6 +478,14 @@ static void parcel_from(struct from *f, const json_t *o, struct fb_parcel *p)
         file->size = get_uint(f, from, "size");
         get_sha1(f, from, file->sha1);
     }
+    p->from = get_opt_str(f, o, "from");
+    p->subject = get_opt_str(f, o, "subject");
+    p->language = get_opt_str(f, o, "language");
+    p->rule = get_opt_str(f, o, "rule");
+    p->accepted_ms = get_opt_ms(f, o, "at");
+    p->remind_ms = get_opt_ms(f, o, "remind");
+    p->purge_ms = get_opt_ms(f, o, "purge");
+    p->sends_receipt = json_object_get(o, "receipt") != NULL && get_bool(f, o, "receipt");
 }
 
 /* ---- by kind ---- */

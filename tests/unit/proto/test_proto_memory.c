@@ -136,6 +136,8 @@ static const struct kind {
     {"envelope-full", 12, envelope_decode, envelope_encode, envelope_release},
     {"plan-every-kind", 60, plan_decode, plan_encode, plan_release},
     {"parcel-recipients", 15, parcel_decode, parcel_encode, parcel_release},
+    {"job-v2-letter-recall", 6, job_decode, job_encode, job_release},
+    {"parcel-facts", 19, parcel_decode, parcel_encode, parcel_release},
 };
 
 static void read_vector(const char *name, struct fb_buf *bytes)

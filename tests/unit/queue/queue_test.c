@@ -117,3 +117,15 @@ bool message_has(const char *msg_id, const char *field)
     (void)snprintf(key, sizeof(key), "fb:{s%d}:m:%s", fb_redis_shard(q.r, msg_id), msg_id);
     return redis_fixture_int(&q.redis, "HEXISTS", key, field, NULL) == 1;
 }
+
+enum fb_status recall(struct fb_redis *r, const char *msg_id, const uint32_t *recipients,
+                      size_t count, bool takes_content, const char *actor, bool *was_out_r,
+                      struct fb_error *err)
+{
+    struct fb_recall_request request = {.recipients = recipients,
+                                        .count = count,
+                                        .takes_content = takes_content,
+                                        .actor = actor,
+                                        .source = "fumibako"};
+    return fb_ledger_recall(r, msg_id, &request, was_out_r, err);
+}

@@ -39,6 +39,10 @@ struct fb_claim take(enum fb_stage stage, const char *consumer);
 size_t take_all(enum fb_stage stage, const char *consumer, struct fb_claim *claims, size_t max);
 /* A message that is rendered into `branches` upload jobs. */
 struct fb_job rendered(uint32_t branches);
+/* fb_ledger_recall by the command line, without a reason or an id. */
+enum fb_status recall(struct fb_redis *r, const char *msg_id, const uint32_t *recipients,
+                      size_t count, bool takes_content, const char *actor, bool *was_out_r,
+                      struct fb_error *err);
 struct fb_queue_stats stats(enum fb_stage stage);
 /* The fields of the message hash: as integer, -1 when it is not there. */
 long long message_field(const char *msg_id, const char *field);

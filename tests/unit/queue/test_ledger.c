@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/title.h"
+
 #define DAY_MS (86400LL * 1000)
 #define TTL_MS (400 * DAY_MS)
 
@@ -15,6 +17,7 @@ struct letter {
     struct fb_job job;
     struct fb_envelope envelope;
     struct fb_plan plan;
+    int64_t remind_ms, purge_ms;
 };
 
 /* n recipients: the first `passed` untouched (branch 1), the rest in a parcel (branch 0). */
@@ -83,7 +86,7 @@ static void plan_letter(struct letter *l)
     fb_job_follow(&claim, FB_STAGE_UPLOAD, 0, &next[0]);
     fb_job_follow(&claim, FB_STAGE_REWRITE, 1, &next[1]);
     struct fb_ops *ops = fb_ops_new();
-    fb_ledger_planned(q.r, ops, &l->plan);
+    fb_ledger_planned(q.r, ops, &l->plan, NULL);
     assert_status(FB_OK,
                   fb_queue_advance(q.r, "a", &claim, next, l->plan.branch_count, ops, &q.err));
     fb_ops_free(&ops);
@@ -100,6 +103,9 @@ static void upload_letter(struct letter *l, int64_t expires_ms)
     char active[] = "active";
     struct fb_parcel parcel = {
         .storage = storage, .folder_id = folder, .access = access, .expires_ms = expires_ms};
+    parcel.remind_ms = l->remind_ms;
+    parcel.purge_ms = l->purge_ms;
+    parcel.sends_receipt = l->remind_ms > 0;
     fb_parcel_id_make(l->job.msg_id, 0, parcel.parcel_id);
     parcel.grants = calloc(b->recipient_count, sizeof(*parcel.grants));
     assert_non_null(parcel.grants);
@@ -224,8 +230,7 @@ static void ten_thousand_recipients_fit(void **state)
     fb_ledger_message_deinit(&m);
     bool *out = calloc(10000, sizeof(bool));
     assert_non_null(out);
-    assert_status(
-        FB_OK, fb_ledger_recall(q.r, l->job.msg_id, NULL, 0, true, "boss@example.jp", out, &q.err));
+    assert_status(FB_OK, recall(q.r, l->job.msg_id, NULL, 0, true, "boss@example.jp", out, &q.err));
     assert_true(out[0]);
     assert_false(out[9999]);
     free(out);
@@ -327,35 +332,130 @@ static void listings_merge_shards(void **state)
     fb_redis_free(&wide);
 }
 
+static size_t due_until(int64_t ms, struct fb_due_item *item_r)
+{
+    size_t count = 0;
+    assert_status(FB_OK, fb_ledger_due_take(q.r, 0, ms, -2000, 1, item_r, &count, &q.err));
+    return count;
+}
+
 static void expiry_is_due_until_it_is_done(void **state)
 {
     (void)state;
     struct letter *l = letter_new(1, 0);
+    struct fb_due_item item;
     accept_letter(l);
     plan_letter(l);
     upload_letter(l, fb_now_ms() + 1000);
-    struct names n = {.max = 16};
-    assert_status(FB_OK, fb_ledger_due(q.r, fb_now_ms(), 10, collect, &n, &q.err));
-    assert_int_equal(n.count, 0);
-    assert_status(FB_OK, fb_ledger_due(q.r, fb_now_ms() + 2000, 10, collect, &n, &q.err));
-    assert_int_equal(n.count, 1);
+    assert_int_equal(due_until(fb_now_ms(), &item), 0);
+    assert_int_equal(due_until(fb_now_ms() + 2000, &item), 1);
+    assert_int_equal(item.kind, FB_DUE_EXPIRE);
     struct fb_ops *ops = fb_ops_new();
-    fb_ledger_grant(q.r, ops, n.ids[0], 0, "active", "expired", "collab-9", "", "expiry");
-    fb_ledger_due_set(q.r, ops, n.ids[0], 0);
+    fb_ledger_grant(q.r, ops, item.id, 0, "active", "expired", "collab-9", "", "expiry");
+    fb_ledger_due_set(q.r, ops, item.id, 0);
     struct fb_job job = l->job;
     job.stage = FB_STAGE_REVOKE;
     job.op = FB_REVOKE_RECALL;
     assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
     fb_ops_free(&ops);
-    struct names after = {.max = 16};
-    assert_status(FB_OK, fb_ledger_due(q.r, fb_now_ms() + 2000, 10, collect, &after, &q.err));
-    assert_int_equal(after.count, 0);
+    struct fb_due_item none;
+    assert_int_equal(due_until(fb_now_ms() + 2000, &none), 0);
     struct fb_ledger_message m = get(l->job.msg_id);
     assert_string_equal(m.recipients[0].grant_state, "expired");
     fb_ledger_message_deinit(&m);
     struct names history = {.max = 16};
-    assert_status(FB_OK, fb_ledger_history(q.r, n.ids[0], 10, collect, &history, &q.err));
+    assert_status(FB_OK, fb_ledger_history(q.r, item.id, 10, collect, &history, &q.err));
     assert_int_equal(history.count, 2); /* granted, expired */
+    letter_free(l);
+}
+
+static void the_title_is_sealed_once_and_opens_with_the_key(void **state)
+{
+    (void)state;
+    static const char key[] = "0123456789abcdef0123456789abcdef";
+    char subject[] = "見積書";
+    char language[] = "ja";
+    struct fb_title t;
+    struct letter *l = letter_new(1, 0);
+    accept_letter(l);
+    l->plan.subject = subject;
+    l->plan.language = language;
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_null(m.title);
+    fb_ledger_message_deinit(&m);
+    char first[FB_TITLE_SEALED] = "";
+    struct fb_job job = l->job;
+    job.stage = FB_STAGE_REVOKE;
+    job.op = FB_REVOKE_RECALL;
+    for (int round = 0; round < 2; round++) { /* render may run again */
+        struct fb_ops *ops = fb_ops_new();
+        fb_ledger_planned(q.r, ops, &l->plan, key);
+        assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
+        fb_ops_free(&ops);
+        m = get(l->job.msg_id);
+        assert_non_null(m.title);
+        assert_true(round == 0 || strcmp(first, m.title) == 0);
+        (void)snprintf(first, sizeof first, "%s", m.title);
+        assert_status(FB_OK, fb_title_open(key, l->job.msg_id, m.title, &t));
+        assert_string_equal(t.subject, subject);
+        fb_ledger_message_deinit(&m);
+    }
+    letter_free(l);
+}
+
+static void one_of_a_branch_can_be_refused(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(2, 2);
+    const uint32_t second[] = {1};
+    accept_letter(l);
+    plan_letter(l);
+    (void)take(FB_STAGE_UPLOAD, "b"); /* branch 0 has nobody */
+    struct fb_claim claim = take(FB_STAGE_REWRITE, "a");
+    bool may[2];
+    bool last = false;
+    assert_status(FB_OK, fb_ledger_claim_sending(q.r, "a", &claim, l->plan.branches[1].recipients,
+                                                 2, may, &q.err));
+    struct fb_ops *ops = fb_ops_new();
+    fb_ledger_sent(q.r, ops, l->job.msg_id, 1, "sent");
+    fb_ledger_refused(q.r, ops, l->job.msg_id, second, 1);
+    assert_status(FB_OK, fb_queue_finish(q.r, "a", &claim, ops, &last, &q.err));
+    fb_ops_free(&ops);
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_string_equal(m.recipients[0].state, "sent");
+    assert_true(m.recipients[0].is_claimed);
+    assert_string_equal(m.recipients[1].state, "refused");
+    assert_false(m.recipients[1].is_claimed);
+    fb_ledger_message_deinit(&m);
+    letter_free(l);
+}
+
+static void dates_of_a_parcel_are_due_and_keep_it_known(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(1, 0);
+    struct fb_due_item items[4];
+    size_t count = 0;
+    int64_t now = fb_now_ms();
+    accept_letter(l);
+    plan_letter(l);
+    l->remind_ms = now + DAY_MS;
+    l->purge_ms = now + 60 * DAY_MS;
+    upload_letter(l, now + 30 * DAY_MS);
+    assert_status(FB_OK,
+                  fb_ledger_due_take(q.r, 0, now + 90 * DAY_MS, 1, 4, items, &count, &q.err));
+    assert_int_equal(count, 3);
+    assert_int_equal(items[0].kind, FB_DUE_UNOPENED);
+    assert_int_equal(items[1].kind, FB_DUE_EXPIRE);
+    assert_int_equal(items[2].kind, FB_DUE_PURGE);
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_int_equal(m.branches[0].remind_ms, l->remind_ms);
+    assert_int_equal(m.branches[0].purge_ms, l->purge_ms);
+    assert_true(m.branches[0].sends_receipt && m.branches[0].uploaded_ms >= now);
+    fb_ledger_message_deinit(&m);
+    char key[128];
+    (void)snprintf(key, sizeof(key), "fb:{s0}:p:%s", items[0].id);
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 459 * 86400, 460 * 86400);
     letter_free(l);
 }
 
@@ -389,8 +489,7 @@ static void unknown_messages_are_not_found(void **state)
     struct fb_job job = render_job();
     assert_status(FB_NOT_FOUND, fb_ledger_get(q.r, job.msg_id, &m, &q.err));
     assert_status(FB_NOT_FOUND, fb_ledger_get(q.r, "../../etc/passwd", &m, &q.err));
-    assert_status(FB_NOT_FOUND,
-                  fb_ledger_recall(q.r, job.msg_id, NULL, 0, false, "x", NULL, &q.err));
+    assert_status(FB_NOT_FOUND, recall(q.r, job.msg_id, NULL, 0, false, "x", NULL, &q.err));
 }
 
 static void a_mark_overrules_the_plan(void **state)
@@ -443,6 +542,9 @@ int main(void)
         PROMISE(listings_are_newest_first_and_by_address),
         PROMISE(listings_merge_shards),
         PROMISE(expiry_is_due_until_it_is_done),
+        PROMISE(dates_of_a_parcel_are_due_and_keep_it_known),
+        PROMISE(the_title_is_sealed_once_and_opens_with_the_key),
+        PROMISE(one_of_a_branch_can_be_refused),
         PROMISE(nothing_is_kept_for_ever),
         PROMISE(unknown_messages_are_not_found),
         PROMISE(a_mark_overrules_the_plan),

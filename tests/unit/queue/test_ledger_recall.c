@@ -65,7 +65,7 @@ static void what_is_recalled_is_not_sent(void **state)
     assert_status(FB_OK, to_rewrite(&up, true));
     const uint32_t one[] = {1};
     bool out[3] = {true, true, true};
-    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, one, 1, false, "boss", out, &q.err));
+    assert_status(FB_OK, recall(q.r, job.msg_id, one, 1, false, "boss", out, &q.err));
     assert_false(out[0]);
     const uint32_t all[] = {0, 1, 2};
     bool bits[3];
@@ -80,8 +80,7 @@ static void what_is_recalled_is_not_sent(void **state)
     assert_int_equal(revoke.job.recipients[0], 1);
     assert_false(revoke.job.takes_content);
     const uint32_t wrong[] = {3};
-    assert_status(FB_NOT_FOUND,
-                  fb_ledger_recall(q.r, job.msg_id, wrong, 1, false, "boss", NULL, &q.err));
+    assert_status(FB_NOT_FOUND, recall(q.r, job.msg_id, wrong, 1, false, "boss", NULL, &q.err));
 }
 
 static void what_is_out_is_told_and_stays_claimed(void **state)
@@ -97,12 +96,11 @@ static void what_is_out_is_told_and_stays_claimed(void **state)
     assert_status(FB_OK, fb_ledger_claim_sending(q.r, "a", &re, first, 1, may, &q.err));
     assert_true(may[0]);
     bool out[2];
-    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, NULL, 0, true, "boss", out, &q.err));
+    assert_status(FB_OK, recall(q.r, job.msg_id, NULL, 0, true, "boss", out, &q.err));
     assert_true(out[0] && !out[1]);
-    /* After a crash the same claim again: what may be out is finished, the other one never starts.
-     */
+    /* After a crash the same claim again: neither is sent (any more). */
     assert_status(FB_OK, fb_ledger_claim_sending(q.r, "a", &re, both, 2, may, &q.err));
-    assert_true(may[0] && !may[1]);
+    assert_true(!may[0] && !may[1]);
     assert_status(FB_LOST, fb_ledger_claim_sending(q.r, "zombie", &re, both, 2, may, &q.err));
     struct fb_claim revoke = take(FB_STAGE_REVOKE, "a");
     assert_int_equal(revoke.job.recipient_count, 0); /* the whole parcel */
@@ -114,12 +112,12 @@ static void a_recall_before_the_parcel_follows_its_upload(void **state)
     (void)state;
     struct fb_job job = planned(2);
     const uint32_t zero[] = {0};
-    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, zero, 1, false, "boss", NULL, &q.err));
-    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
-    assert_int_equal(stats(FB_STAGE_REVOKE).waiting, 0);
+    assert_status(FB_OK, recall(q.r, job.msg_id, zero, 1, false, "boss", NULL, &q.err));
+    assert_status(FB_OK, recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
+    struct fb_claim revoke[2];
+    assert_int_equal(take_all(FB_STAGE_REVOKE, "a", revoke, 2), 2); /* for the journal */
     struct fb_claim up = take(FB_STAGE_UPLOAD, "a");
     assert_status(FB_OK, to_rewrite(&up, true));
-    struct fb_claim revoke[2];
     assert_int_equal(take_all(FB_STAGE_REVOKE, "a", revoke, 2), 2);
     assert_int_equal(revoke[0].job.recipient_count, 1);
     assert_int_equal(revoke[1].job.recipient_count, 0);
@@ -133,7 +131,7 @@ static void restore_takes_the_mark_away(void **state)
     const uint32_t zero[] = {0};
     const uint32_t all[] = {0, 1};
     bool bits[2];
-    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
+    assert_status(FB_OK, recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
     struct fb_ops *ops = fb_ops_new();
     fb_ledger_restored(q.r, ops, job.msg_id, 0, zero, 1);
     struct fb_job revoke = job;
@@ -161,8 +159,7 @@ static void *recaller(void *arg)
     const uint32_t zero[] = {0};
     for (int i = 0; i < ROUNDS; i++) {
         (void)pthread_barrier_wait(&race->start);
-        race->status =
-            fb_ledger_recall(r, race->msg_id, zero, 1, false, "boss", &race->was_out, NULL);
+        race->status = recall(r, race->msg_id, zero, 1, false, "boss", &race->was_out, NULL);
         (void)pthread_barrier_wait(&race->start);
     }
     fb_redis_free(&r);
@@ -210,7 +207,7 @@ static void of_recall_and_sending_exactly_one_wins(void **state)
     print_message("%d of %d were sent\n", sent, ROUNDS);
 }
 
-static void a_recall_while_the_upload_ends_always_leads_to_one_revoke_job(void **state)
+static void a_recall_while_the_upload_ends_always_leads_to_a_revoke_job_behind_it(void **state)
 {
     (void)state;
     struct race race = {.msg_id = NULL};
@@ -226,9 +223,14 @@ static void a_recall_while_the_upload_ends_always_leads_to_one_revoke_job(void *
         (void)pthread_barrier_wait(&race.start);
         assert_status(FB_OK, s);
         assert_status(FB_OK, race.status);
-        struct fb_claim rest[2];
-        assert_int_equal(take_all(FB_STAGE_REVOKE, "a", rest, 2), 1);
-        assert_status(FB_OK, fb_queue_advance(q.r, "a", &rest[0], NULL, 0, NULL, &q.err));
+        /* Before: one at once and one behind the upload.  After: the one that is enough. */
+        struct fb_claim rest[3];
+        size_t jobs = take_all(FB_STAGE_REVOKE, "a", rest, 3);
+        assert_in_range(jobs, 1, 2);
+        for (size_t k = 0; k < jobs; k++) {
+            assert_status(FB_OK, fb_queue_advance(q.r, "a", &rest[k], NULL, 0, NULL, &q.err));
+        }
+        assert_false(message_has(job.msg_id, "v:0:0"));
         bool last = false;
         struct fb_claim re = take(FB_STAGE_REWRITE, "a");
         assert_status(FB_OK, fb_queue_finish(q.r, "a", &re, NULL, &last, &q.err));
@@ -247,7 +249,7 @@ static void a_recall_keeps_the_history(void **state)
     for (int i = 0; i < 1500; i++) {
         assert_int_equal(redis_fixture_int(&q.redis, "RPUSH", key, "{}", NULL), i + 1);
     }
-    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
+    assert_status(FB_OK, recall(q.r, job.msg_id, NULL, 0, false, "boss", NULL, &q.err));
     assert_int_equal(redis_fixture_int(&q.redis, "LLEN", key, NULL), 1501);
 }
 
@@ -261,7 +263,7 @@ int main(void)
         PROMISE(restore_takes_the_mark_away),
         PROMISE(a_recall_keeps_the_history),
         PROMISE(of_recall_and_sending_exactly_one_wins),
-        PROMISE(a_recall_while_the_upload_ends_always_leads_to_one_revoke_job),
+        PROMISE(a_recall_while_the_upload_ends_always_leads_to_a_revoke_job_behind_it),
     };
     return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);
 }

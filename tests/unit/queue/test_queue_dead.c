@@ -97,6 +97,7 @@ static void replace_puts_another_job_with_its_ledger_change(void **state)
     assert_status(FB_NOT_FOUND, fb_dead_replace(q.r, s->items[0].id, &untouched, ops, &q.err));
     fb_ops_free(&ops);
     free(s);
+    assert_int_equal(take(FB_STAGE_REWRITE, "postman").job.letter, FB_LETTER_HELD);
     struct fb_claim claim = take(FB_STAGE_REWRITE, "a");
     char what[16];
     assert_status(FB_OK, fb_ledger_forced(q.r, job.msg_id, 0, what, &q.err));

@@ -294,6 +294,63 @@ static void a_job_past_its_lifetime_is_held(void **state)
     assert_int_equal(noted("tries"), 1);
 }
 
+/* Far past the stage's own limits, and without what the service does for branches. */
+static void a_letter_is_given_up_after_a_day_and_holds_nothing(void **state)
+{
+    (void)state;
+    struct fb_job about = render_job();
+    struct fb_job letter;
+    fb_job_letter(FB_LETTER_RECEIPT, &about, 0, &letter);
+    letter.attempt = 1; /* `again` fails once more and then goes on */
+    letter.first_ms -= FB_LETTER_LIFE_MS - 3600000;
+    assert_status(FB_OK, fb_queue_add(q.r, &letter, NULL, &q.err));
+    letter.first_ms -= 3600000;
+    assert_status(FB_OK, fb_queue_add(q.r, &letter, NULL, &q.err));
+    pid_t pid = start((struct plan){
+        .w = {.stage = FB_STAGE_REWRITE, .max_attempts = 1, .lifetime_ms = 1}, .handle = again});
+    wait_until(noted("rewrite") == 1); /* the younger one was tried again */
+    wait_until(stats(FB_STAGE_REWRITE).inflight == 0);
+    assert_int_equal(stop(pid), 0);
+    assert_int_equal(noted("tries"), 3);
+    assert_int_equal(noted("done"), 0);
+    nothing_is_left();
+    assert_int_equal(redis_fixture_int(&q.redis, "XLEN", "fb:{s0}:dead", NULL), 0);
+}
+
+static void never_for_letters(void *ctx, void *thread, struct fb_redis *redis,
+                              const struct fb_claim *claim, struct fb_outcome *out)
+{
+    (void)ctx;
+    (void)thread;
+    note(redis, claim->job.letter != FB_LETTER_NONE ? "letter" : "mail");
+    out->kind = FB_OUTCOME_FINISH;
+}
+
+static void too_big(struct fb_redis *redis, const struct fb_claim *claim, struct fb_outcome *out)
+{
+    (void)claim;
+    note(redis, "tries");
+    out->kind = FB_OUTCOME_BURY;
+    (void)fb_error_set(&out->reason, FB_TOO_BIG, "x");
+}
+
+static void a_letter_that_cannot_be_made_is_buried_without_holding_the_branch(void **state)
+{
+    (void)state;
+    struct fb_job job = rendered(1);
+    struct fb_job letter;
+    fb_job_letter(FB_LETTER_HELD, &job, 0, &letter);
+    assert_status(FB_OK, fb_queue_add(q.r, &letter, NULL, &q.err));
+    pid_t pid = start((struct plan){
+        .w = {.stage = FB_STAGE_REWRITE, .before_bury = never_for_letters}, .handle = too_big});
+    wait_until(stats(FB_STAGE_REWRITE).dead == 1);
+    assert_int_equal(stop(pid), 0);
+    assert_int_equal(noted("tries"), 1);
+    assert_int_equal(noted("letter"), 0);
+    assert_false(message_has(job.msg_id, "h:0"));
+    assert_int_equal(stats(FB_STAGE_REWRITE).waiting, 0);
+}
+
 static void by_first_letter(struct fb_redis *redis, const struct fb_claim *claim,
                             struct fb_outcome *out)
 {
@@ -592,6 +649,8 @@ int main(void)
         PROMISE(a_failure_is_tried_again),
         PROMISE(failures_end_in_the_dead_letters_after_max_attempts),
         PROMISE(a_job_past_its_lifetime_is_held),
+        PROMISE(a_letter_is_given_up_after_a_day_and_holds_nothing),
+        PROMISE(a_letter_that_cannot_be_made_is_buried_without_holding_the_branch),
         PROMISE(each_outcome_goes_its_way),
         PROMISE(a_service_may_do_better_than_bury),
         PROMISE(a_poison_job_is_held_after_three_crashes),

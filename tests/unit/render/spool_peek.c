@@ -75,6 +75,9 @@ static json_t *branch_json(const struct fb_branch *b)
     set_text(o, "reason", b->reason);
     set_text(o, "subject", b->subject);
     set_text(o, "path", b->path);
+    set_number(o, "expires_ms", (uint64_t)b->expires_ms);
+    set_number(o, "remind_ms", (uint64_t)b->remind_ms);
+    set_number(o, "purge_ms", (uint64_t)b->purge_ms);
     (void)json_object_set_new(o, "recipients", recipients);
     (void)json_object_set_new(o, "parts", parts);
     return o;

@@ -10,8 +10,10 @@
  *    "plan": null | {"subject", "language", "visible": [...], "head", "kept_text", "kept_html",
  *      "parts": [{"name", "type", "cid", "object", "find": TEXT (range of the content), "encoding":
  * 0-3, "inline"}], "branches": [{"kind": 0-2, "to": [...], "rule", "body", "attachments", "parts":
- * [...], "subject"}]}, "parcels": {BRANCH: {"storage", "link", "password", "access", "download",
- * "expires", "files": [{"name", "size"}]}}}
+ * [...], "subject", "receipt"}]}, "parcels": {BRANCH: {"storage", "link", "password", "access", "download",
+ * "expires", "files": [{"name", "size"}], "grants": [{"to", "state"}]}}, "key": of titles}
+ *
+ * A parcel with grants is in the ledger, too, and has its manifest.
  */
 #include <jansson.h>
 #include <pthread.h>
@@ -122,6 +124,7 @@ static void branch_of(const json_t *j, struct fb_branch *b)
                             .reason = text_of(j, "reason", "rule"),
                             .secures_body = flag_of(j, "body"),
                             .secures_attachments = flag_of(j, "attachments"),
+                            .sends_receipt = flag_of(j, "receipt"),
                             .on_failure = (uint8_t)number_of(j, "on_failure"),
                             .subject = text_of(j, "subject", NULL)};
     numbers_of(json_object_get(j, "to"), &b->recipients, &b->recipient_count);
@@ -168,10 +171,25 @@ static struct fb_plan plan_of(const json_t *j, const char *msg_id, struct fb_sli
     return p;
 }
 
-static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, const char *branch,
-                        const json_t *j)
+static void grants_of(const json_t *list, const struct fb_envelope *e, struct fb_parcel *p)
 {
-    uint32_t number = (uint32_t)strtoul(branch, NULL, 10);
+    p->grant_count = (uint32_t)json_array_size(list);
+    p->grants = fb_xcalloc(p->grant_count + 1, sizeof *p->grants);
+    for (uint32_t i = 0; i < p->grant_count; i++) {
+        const json_t *g = json_array_get(list, i);
+        char id[32];
+        uint32_t to = (uint32_t)number_of(g, "to");
+        (void)snprintf(id, sizeof id, "9%u", to);
+        p->grants[i] = (struct fb_parcel_grant){.recipient = to,
+                                                .address = fb_xstrdup(e->recipients[to].address),
+                                                .grant_id = fb_xstrdup(id),
+                                                .state = text_of(g, "state", "active")};
+    }
+}
+
+static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, uint32_t number,
+                        const json_t *j, const struct fb_envelope *e, struct fb_parcel *parcel_r)
+{
     const json_t *files = json_object_get(j, "files");
     struct fb_parcel p = {.storage = text_of(j, "storage", "box"),
                           .user = fb_xstrdup(""),
@@ -190,8 +208,9 @@ static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, const 
                                              .file_id = fb_xstrdup("2"),
                                              .size = (uint64_t)number_of(f, "size")};
     }
-    must(fb_spool_parcel_save(spool, msg, number, &p, false, &err), "parcel");
-    fb_parcel_deinit(&p);
+    grants_of(json_object_get(j, "grants"), e, &p);
+    must(fb_spool_parcel_save(spool, msg, number, &p, p.grant_count > 0, &err), "parcel");
+    *parcel_r = p;
 }
 
 /* ---- spool ---- */
@@ -247,7 +266,8 @@ static void put_message(struct fb_spool *spool, const char *msg_id, const struct
 /* ---- queue: accepted, taken as render would, advanced to rewrite ---- */
 
 static void enqueue(struct fb_redis *redis, const struct fb_job *job, const struct fb_envelope *e,
-                    const struct fb_plan *plan, size_t size)
+                    const struct fb_plan *plan, const struct fb_parcel *parcels, const char *key,
+                    size_t size)
 {
     struct fb_claim *claim = fb_xcalloc(1, sizeof *claim);
     enum fb_status status = FB_OK;
@@ -273,7 +293,12 @@ static void enqueue(struct fb_redis *redis, const struct fb_job *job, const stru
     }
     ops = fb_ops_new();
     if (plan != NULL) {
-        fb_ledger_planned(redis, ops, plan);
+        fb_ledger_planned(redis, ops, plan, key);
+        for (uint32_t i = 0; i < plan->branch_count; i++) {
+            if (parcels[i].grant_count > 0) {
+                fb_ledger_uploaded(redis, ops, plan, i, &parcels[i], 3600000);
+            }
+        }
     } else {
         fb_ledger_force(redis, ops, job->msg_id, UINT32_MAX, "deliver");
     }
@@ -329,17 +354,24 @@ int main(void)
         must(fb_spool_object_put(msg, "plan", fb_slice_buf(&bytes), false, &err), "plan");
         fb_buf_deinit(&bytes);
     }
+    struct fb_parcel *parcels = fb_xcalloc(FB_MAX_BRANCHES, sizeof *parcels);
     json_object_foreach(json_object_get(spec, "parcels"), name, value)
     {
-        save_parcel(spool, msg, name, value);
+        uint32_t number = (uint32_t)strtoul(name, NULL, 10) % FB_MAX_BRANCHES;
+        save_parcel(spool, msg, number, value, &envelope, &parcels[number]);
     }
     must(fb_redis_new(&config, 5000, &redis, &err), "redis");
-    enqueue(redis, &job, &envelope, json_is_object(j) ? &plan : NULL, content.len);
+    enqueue(redis, &job, &envelope, json_is_object(j) ? &plan : NULL, parcels,
+            json_string_value(json_object_get(spec, "key")), content.len);
     (void)printf("%s\n", job.msg_id);
 
     fb_redis_free(&redis);
     fb_spool_msg_close(&msg);
     fb_spool_close(&spool);
+    for (uint32_t i = 0; i < FB_MAX_BRANCHES; i++) {
+        fb_parcel_deinit(&parcels[i]);
+    }
+    free(parcels);
     fb_plan_deinit(&plan);
     fb_envelope_deinit(&envelope);
     fb_buf_deinit(&content);

@@ -99,7 +99,10 @@ static void what_was_committed_is_known_by_kind_and_recipient(void **state)
     }
     put(journal, id[0], FB_SENT_RECEIPT, 1);
     put(journal, id[0], FB_SENT_PASSWORD, 2);
+    put(journal, id[0], FB_SENT_RECALLED, 3);
     assert_true(has(journal, id[0], FB_SENT_PASSWORD, 2));
+    assert_true(has(journal, id[0], FB_SENT_RECALLED, 3));
+    assert_false(has(journal, id[0], FB_SENT_RECALLED, 2));
     assert_false(has(journal, id[0], FB_SENT_RECEIPT, 2));
     assert_true(has(journal, id[0], FB_SENT_RECEIPT, 1));
     fb_journal_close(&journal);

@@ -205,7 +205,10 @@ static enum fb_status do_revoke(const json_t *o, struct fb_error *err)
     for (size_t i = 0; i < count; i++) {
         recipients[i] = (uint32_t)json_integer_value(json_array_get(list, i));
     }
-    enum fb_status s = box_storage.revoke(session, &parcel, recipients, count, err);
+    enum fb_status s = box_storage.revoke(
+        session, &parcel, recipients, count,
+        json_is_true(json_object_get(o, "for_now")) ? STORAGE_FOR_NOW : STORAGE_FOR_GOOD, NULL,
+        err);
     free(recipients);
     return s;
 }

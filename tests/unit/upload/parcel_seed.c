@@ -117,7 +117,7 @@ static void plan_init(struct fb_plan *p, const json_t *spec, const char *msg_id)
 {
     const json_t *parts = json_object_get(spec, "parts");
     *p = (struct fb_plan){.version = FB_PLAN_VERSION,
-                          .subject = fb_xstrdup("x"),
+                          .subject = text_of(spec, "subject", "x"),
                           .language = fb_xstrdup("en"),
                           .part_count = (uint32_t)json_array_size(parts),
                           .branch_count = 1,
@@ -148,6 +148,9 @@ static void plan_init(struct fb_plan *p, const json_t *spec, const char *msg_id)
                             .secures_body = true,
                             .secures_attachments = true,
                             .expires_ms = (int64_t)number_of(spec, "expires_ms"),
+                            .remind_ms = (int64_t)number_of(spec, "remind_ms"),
+                            .purge_ms = (int64_t)number_of(spec, "purge_ms"),
+                            .sends_receipt = json_is_true(json_object_get(spec, "receipt")),
                             .on_failure = (uint8_t)number_of(spec, "on_failure"),
                             .recipient_count =
                                 (uint32_t)json_array_size(json_object_get(spec, "to")),
@@ -280,7 +283,7 @@ static void enqueue(struct fb_redis *redis, const struct fb_job *job, const stru
     }
     fb_job_follow(claim, FB_STAGE_UPLOAD, 0, next);
     ops = fb_ops_new();
-    fb_ledger_planned(redis, ops, plan);
+    fb_ledger_planned(redis, ops, plan, NULL);
     must(fb_queue_advance(redis, CONSUMER, claim, next, 1, ops, &err), "advance");
     fb_ops_free(&ops);
     free(next);

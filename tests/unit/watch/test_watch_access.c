@@ -130,6 +130,27 @@ static void an_event_counts_once(void **state)
     assert_true(number("TTL", key, NULL) > 60 * 86400); /* Box keeps up to two months */
 }
 
+/* Events do not come in the order of their times. */
+static void the_first_time_of_each_kind_is_the_earliest(void **state)
+{
+    (void)state;
+    parcel_with("active");
+    (void)record(7, FB_EVENT_PREVIEW, 0);
+    (void)record(3, FB_EVENT_PREVIEW, 0);
+    (void)record(9, FB_EVENT_PREVIEW, 0);
+    (void)record(8, FB_EVENT_DOWNLOAD, 0);
+    (void)record(6, FB_EVENT_PREVIEW, OTHER);
+    (void)record(5, FB_EVENT_DOWNLOAD, OTHER);
+    (void)record(1, FB_EVENT_ACCEPTED, 0);
+    (void)record(2, FB_EVENT_LINK_REMOVED, 0);
+    assert_int_equal(number("HGET", "fb:{s0}:w:" PARCEL, "o:0"), 5003);
+    assert_int_equal(number("HGET", "fb:{s0}:w:" PARCEL, "l:0"), 5008);
+    assert_int_equal(number("HGET", "fb:{s0}:w:" PARCEL, "o:x"), 5006);
+    assert_int_equal(number("HGET", "fb:{s0}:w:" PARCEL, "l:x"), 5005);
+    (void)record(3, FB_EVENT_PREVIEW, 0);                                   /* known */
+    assert_int_equal(number("HLEN", "fb:{s0}:w:" PARCEL, NULL), 4 + 6 + 1); /* times counts user */
+}
+
 static void a_parcel_that_is_over_is_not_made_anew(void **state)
 {
     (void)state;
@@ -287,6 +308,7 @@ int main(void)
         PROMISE(states_go_forward_only),
         PROMISE(what_is_closed_stays_closed),
         PROMISE(an_event_counts_once),
+        PROMISE(the_first_time_of_each_kind_is_the_earliest),
         PROMISE(a_parcel_that_is_over_is_not_made_anew),
         PROMISE(a_leader_that_was_replaced_writes_nothing),
         PROMISE(a_page_over_several_shards_counts_each_event_once),

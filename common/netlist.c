@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "netlist.h"
+#include "common/netlist.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -8,18 +8,18 @@
 #include <string.h>
 
 struct network {
-    struct net_address base;
+    struct fb_net_address base;
     int bits; /* of 128 */
 };
 
-struct netlist {
+struct fb_netlist {
     struct network *networks;
     size_t count;
 };
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static void map_v4(const void *four, struct net_address *a)
+static void map_v4(const void *four, struct fb_net_address *a)
 {
     memcpy(a->bytes, mapped, sizeof mapped);
     memcpy(a->bytes + 12, four, 4);
@@ -80,14 +80,14 @@ static bool parse_network(const char *item, struct network *n)
     return true;
 }
 
-enum fb_status netlist_new(const struct fb_string_list *items, const char *key,
-                           struct netlist **list_r, struct fb_error *err)
+enum fb_status fb_netlist_new(const struct fb_string_list *items, const char *key,
+                              struct fb_netlist **list_r, struct fb_error *err)
 {
-    struct netlist *list = fb_xcalloc(1, sizeof *list);
+    struct fb_netlist *list = fb_xcalloc(1, sizeof *list);
     list->networks = fb_xcalloc(items->count + 1, sizeof *list->networks);
     for (size_t i = 0; i < items->count; i++) {
         if (!parse_network(items->items[i], &list->networks[i])) {
-            netlist_free(&list);
+            fb_netlist_free(&list);
             return fb_error_set(err, FB_CONFIG,
                                 "%s: \"%s\" is not a network like 10.0.0.0/8 or 2001:db8::/32", key,
                                 items->items[i]);
@@ -98,7 +98,7 @@ enum fb_status netlist_new(const struct fb_string_list *items, const char *key,
     return FB_OK;
 }
 
-void netlist_free(struct netlist **list)
+void fb_netlist_free(struct fb_netlist **list)
 {
     if (*list != NULL) {
         free((*list)->networks);
@@ -107,7 +107,7 @@ void netlist_free(struct netlist **list)
     }
 }
 
-bool netlist_has(const struct netlist *list, const struct net_address *address)
+bool fb_netlist_has(const struct fb_netlist *list, const struct fb_net_address *address)
 {
     for (size_t i = 0; i < list->count; i++) {
         if (same_bits(list->networks[i].base.bytes, address->bytes, list->networks[i].bits)) {
@@ -117,7 +117,7 @@ bool netlist_has(const struct netlist *list, const struct net_address *address)
     return false;
 }
 
-bool net_address_of(const struct sockaddr *sa, struct net_address *address_r)
+bool fb_net_address_of(const struct sockaddr *sa, struct fb_net_address *address_r)
 {
     if (sa->sa_family == AF_INET) {
         map_v4(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, address_r);
@@ -130,7 +130,17 @@ bool net_address_of(const struct sockaddr *sa, struct net_address *address_r)
     return false;
 }
 
-void net_address_text(const struct net_address *a, char *out, size_t size)
+bool fb_net_address_parse(const char *text, struct fb_net_address *a)
+{
+    struct in_addr four;
+    if (inet_pton(AF_INET, text, &four) == 1) {
+        map_v4(&four, a);
+        return true;
+    }
+    return inet_pton(AF_INET6, text, a->bytes) == 1;
+}
+
+void fb_net_address_text(const struct fb_net_address *a, char *out, size_t size)
 {
     bool is_v4 = memcmp(a->bytes, mapped, sizeof mapped) == 0;
     if (inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? a->bytes + 12 : a->bytes, out,

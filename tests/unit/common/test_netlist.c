@@ -9,21 +9,21 @@
 
 #include <cmocka.h>
 
-#include "netlist.h"
+#include "common/netlist.h"
 
-static struct net_address address(const char *text)
+static struct fb_net_address address(const char *text)
 {
     struct sockaddr_storage ss = {0};
     struct sockaddr_in *four = (struct sockaddr_in *)&ss;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)&ss;
-    struct net_address a;
+    struct fb_net_address a;
     if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
         ss.ss_family = AF_INET;
     } else {
         assert_int_equal(inet_pton(AF_INET6, text, &six->sin6_addr), 1);
         ss.ss_family = AF_INET6;
     }
-    assert_true(net_address_of((struct sockaddr *)&ss, &a));
+    assert_true(fb_net_address_of((struct sockaddr *)&ss, &a));
     return a;
 }
 
@@ -33,12 +33,12 @@ static bool matches(const char *network, const char *who)
     (void)snprintf(item, sizeof item, "%s", network);
     char *items[] = {item};
     struct fb_string_list list = {items, 1};
-    struct netlist *nets = NULL;
+    struct fb_netlist *nets = NULL;
     struct fb_error err = {0};
-    assert_int_equal(netlist_new(&list, "ingest.allow", &nets, &err), FB_OK);
-    struct net_address a = address(who);
-    bool has = netlist_has(nets, &a);
-    netlist_free(&nets);
+    assert_int_equal(fb_netlist_new(&list, "ingest.allow", &nets, &err), FB_OK);
+    struct fb_net_address a = address(who);
+    bool has = fb_netlist_has(nets, &a);
+    fb_netlist_free(&nets);
     return has;
 }
 
@@ -94,9 +94,9 @@ static void test_what_is_no_network_is_refused(void **state)
         (void)snprintf(item, sizeof item, "%s", bad[i]);
         char *items[] = {item};
         struct fb_string_list list = {items, 1};
-        struct netlist *nets = NULL;
+        struct fb_netlist *nets = NULL;
         struct fb_error err = {0};
-        if (netlist_new(&list, "ingest.allow", &nets, &err) != FB_CONFIG) {
+        if (fb_netlist_new(&list, "ingest.allow", &nets, &err) != FB_CONFIG) {
             fail_msg("\"%s\" was taken", bad[i]);
         }
         assert_null(nets);
@@ -108,22 +108,22 @@ static void test_empty_list_matches_nobody(void **state)
 {
     (void)state;
     struct fb_string_list none = {NULL, 0};
-    struct netlist *nets = NULL;
-    assert_int_equal(netlist_new(&none, "ingest.allow", &nets, NULL), FB_OK);
-    struct net_address a = address("127.0.0.1");
-    assert_false(netlist_has(nets, &a));
-    netlist_free(&nets);
+    struct fb_netlist *nets = NULL;
+    assert_int_equal(fb_netlist_new(&none, "ingest.allow", &nets, NULL), FB_OK);
+    struct fb_net_address a = address("127.0.0.1");
+    assert_false(fb_netlist_has(nets, &a));
+    fb_netlist_free(&nets);
 }
 
 static void test_addresses_as_text(void **state)
 {
     (void)state;
     char text[46];
-    struct net_address a = address("::ffff:192.0.2.1");
-    net_address_text(&a, text, sizeof text);
+    struct fb_net_address a = address("::ffff:192.0.2.1");
+    fb_net_address_text(&a, text, sizeof text);
     assert_string_equal(text, "192.0.2.1");
     a = address("2001:db8::1");
-    net_address_text(&a, text, sizeof text);
+    fb_net_address_text(&a, text, sizeof text);
     assert_string_equal(text, "2001:db8::1");
 }
 

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/link.h"
+
+#include <string.h>
+
+#include "common/crypto.h"
+
+#define VERSION    1
+#define ID_BYTES   16
+#define HEAD_SIZE  (1 + ID_BYTES + 8)
+#define LINK_BYTES (HEAD_SIZE + FB_SHA256_SIZE)
+
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; /* as in id.c */
+
+/* 26 digits of 5 bits hold 130: the first two bits of a valid id are zero. */
+static void pack_id(const char *id, uint8_t out[ID_BYTES])
+{
+    uint32_t bits = 0;
+    int held = -2;
+    for (size_t i = 0; id[i] != '\0'; i++) {
+        const char *digit = strchr(digits, id[i]);
+        FB_ASSERT(digit != NULL);
+        bits = bits << 5 | (uint32_t)(digit - digits);
+        held += 5;
+        if (held >= 8) {
+            held -= 8;
+            *out++ = (uint8_t)(bits >> held);
+        }
+    }
+}
+
+static void unpack_id(const uint8_t in[ID_BYTES], char id_r[FB_ID_SIZE])
+{
+    uint32_t bits = 0;
+    int held = 2;
+    for (size_t i = 0; i < ID_BYTES; i++) {
+        bits = bits << 8 | in[i];
+        held += 8;
+        while (held >= 5) {
+            held -= 5;
+            *id_r++ = digits[bits >> held & 31];
+        }
+    }
+    *id_r = '\0';
+}
+
+static void sign(const char *key, const uint8_t head[HEAD_SIZE], uint8_t mac_r[FB_SHA256_SIZE])
+{
+    uint8_t derived[FB_KEY_SIZE];
+    fb_hkdf_sha256(fb_slice_str(key), (struct fb_slice){0},
+                   FB_SLICE_LITERAL("fumibako sender link 1"), derived, sizeof derived);
+    fb_hmac_sha256(fb_slice_of(derived, sizeof derived), fb_slice_of(head, HEAD_SIZE), mac_r);
+    fb_wipe(derived, sizeof derived);
+}
+
+enum fb_status fb_link_make(const char *key, const char *msg_id, int64_t ends_ms,
+                            char out_r[FB_LINK_SIZE])
+{
+    uint8_t bytes[LINK_BYTES] = {VERSION};
+    struct fb_buf text;
+    if (key == NULL) {
+        return FB_CONFIG;
+    }
+    if (!fb_id_is_valid(msg_id) || ends_ms < 0) {
+        return FB_INVALID;
+    }
+    pack_id(msg_id, bytes + 1);
+    for (int i = 0; i < 8; i++) {
+        bytes[1 + ID_BYTES + i] = (uint8_t)((uint64_t)ends_ms >> (56 - 8 * i));
+    }
+    sign(key, bytes, bytes + HEAD_SIZE);
+    fb_buf_init(&text, FB_LINK_SIZE);
+    enum fb_status s = fb_base64url_encode(fb_slice_of(bytes, sizeof bytes), &text);
+    FB_ASSERT(s != FB_OK || text.len == FB_LINK_SIZE - 1);
+    if (s == FB_OK) {
+        memcpy(out_r, fb_buf_str(&text), FB_LINK_SIZE);
+    }
+    fb_buf_deinit(&text);
+    return s;
+}
+
+enum fb_status fb_link_check(const char *key, const char *text, int64_t now_ms,
+                             char msg_id_r[FB_ID_SIZE], int64_t *ends_ms_r, struct fb_error *err)
+{
+    uint8_t mac[FB_SHA256_SIZE];
+    uint8_t bytes[LINK_BYTES] = {0};
+    struct fb_buf decoded;
+    if (key == NULL) {
+        return fb_error_set(
+            err, FB_CONFIG,
+            "rewrite.key is not set: links cannot be checked; set rewrite.key_file");
+    }
+    fb_buf_init(&decoded, LINK_BYTES);
+    bool is_whole = strnlen(text, FB_LINK_SIZE) == FB_LINK_SIZE - 1 &&
+                    fb_base64url_decode(fb_slice_str(text), &decoded) == FB_OK &&
+                    decoded.len == LINK_BYTES;
+    if (is_whole) {
+        memcpy(bytes, decoded.ptr, LINK_BYTES);
+    }
+    fb_buf_deinit(&decoded);
+    sign(key, bytes, mac); /* of zeros, too: a text of the wrong form takes as long */
+    bool is_ours = fb_equal_secret(mac, bytes + HEAD_SIZE, sizeof mac);
+    if (!is_whole || !is_ours || bytes[0] != VERSION) {
+        return fb_error_set(err, FB_DENIED, "the link is not one of ours");
+    }
+    uint64_t ends = 0;
+    for (int i = 0; i < 8; i++) {
+        ends = ends << 8 | bytes[1 + ID_BYTES + i];
+    }
+    unpack_id(bytes + 1, msg_id_r);
+    *ends_ms_r = (int64_t)ends;
+    return now_ms < (int64_t)ends ? FB_OK : fb_error_set(err, FB_NOT_FOUND, "the link has ended");
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the Lua scripts begin with.  For scripts.c and scripts_take.c only.
+ */
+#ifndef FB_COMMON_QUEUE_SCRIPTS_PRELUDE_H
+#define FB_COMMON_QUEUE_SCRIPTS_PRELUDE_H
+
+#define CODES "local OK, EXISTS, LOST, NOT_FOUND, AGAIN, WORN = 0, 1, 2, 3, 4, 5\n"
+
+#define CLOCK                                                                                      \
+    "local function now_ms()\n"                                                                    \
+    "  local t = redis.call('TIME')\n"                                                             \
+    "  return t[1] * 1000 + math.floor(t[2] / 1000)\n"                                             \
+    "end\n"                                                                                        \
+    "local function text(n) return string.format('%.0f', n) end\n"
+
+/* The ops.  UNCLAIM (key of a message, indices) takes claims of claim_sending back where nothing can
+ * have gone out.  LISTIN (key at member old ttl) adds to a listing, which list_all writes: one command a
+ * listing, however many members a call has for it.  Once a day a listing gets to live longer and
+ * loses what retention has passed.  True: the key got its time to live. */
+#define RUN                                                                                        \
+    "local lists = {}\n"                                                                           \
+    "local function list_in(_, key, at, member, old, ttl)\n"                                       \
+    "  local l = lists[key]\n"                                                                     \
+    "  if not l then l = {old = old, ttl = tonumber(ttl)}; lists[key] = l end\n"                   \
+    "  l[#l + 1] = at; l[#l + 1] = member\n"                                                       \
+    "  if #l > 2000 then\n"                                                                        \
+    "    redis.call('ZADD', key, unpack(l)); lists[key] = {old = l.old, ttl = l.ttl}\n"            \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "local function list_all()\n"                                                                  \
+    "  for key, l in pairs(lists) do\n"                                                            \
+    "    if #l > 0 then redis.call('ZADD', key, unpack(l)) end\n"                                  \
+    "    local left = redis.call('PTTL', key)\n"                                                   \
+    "    if left < 0 or left < (l.ttl - 86400) * 1000 then\n"                                      \
+    "      redis.call('ZREMRANGEBYSCORE', key, '-inf', l.old)\n"                                   \
+    "      redis.call('EXPIRE', key, l.ttl)\n"                                                     \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "local function unclaim(_, m, ...)\n"                                                          \
+    "  for _, i in ipairs({...}) do\n"                                                             \
+    "    if redis.call('HEXISTS', m, 'k:' .. i) == 0 and\n"                                        \
+    "       redis.call('HGET', m, 's:' .. i) == 'sending' then\n"                                  \
+    "      redis.call('HDEL', m, 's:' .. i)\n"                                                     \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
+    "local own = {LISTIN = list_in, UNCLAIM = unclaim}\n"                                          \
+    "local function change(packed, key)\n"                                                         \
+    "  local expires = false\n"                                                                    \
+    "  if packed == '' then return expires end\n"                                                  \
+    "  for _, op in ipairs(cmsgpack.unpack(packed)) do\n"                                          \
+    "    local f = own[op[1]] or redis.call\n"                                                     \
+    "    f(unpack(op))\n"                                                                          \
+    "    if op[1] == 'EXPIRE' and op[2] == key then expires = true end\n"                          \
+    "  end\n"                                                                                      \
+    "  return expires\n"                                                                           \
+    "end\n"                                                                                        \
+    "local function run(packed) change(packed); list_all() end\n"
+
+#define PRELUDE                                                                                    \
+    CODES "local function owned(src, group, me, id)\n"                                             \
+          "  local p = redis.call('XPENDING', src, group, id, id, 1)\n"                            \
+          "  return p[1] and p[1][2] == me\n"                                                      \
+          "end\n"                                                                                  \
+          "local function ack(src, group, id)\n"                                                   \
+          "  redis.call('XACK', src, group, id)\n"                                                 \
+          "  redis.call('XDEL', src, id)\n"                                                        \
+          "end\n" RUN CLOCK /* Nothing is left to do for this branch. */                           \
+          "local function side(stage) return stage == 'revoke' or stage == 'letter' end\n"         \
+          "local function finished(m, stage, branch)\n"                                            \
+          "  if side(stage) then return false end\n"                                               \
+          "  if stage ~= 'render' and redis.call('HEXISTS', m, 'd:rewrite:' .. branch) == 1 then " \
+          "return true end\n"                                                                      \
+          "  return redis.call('HGET', m, 'state') == 'done'\n"                                    \
+          "end\n"                                                                                  \
+          "local function end_message(m, open, msg, now)\n"                                        \
+          "  redis.call('HSET', m, 'state', 'done', 'done_ms', text(now))\n"                       \
+          "  redis.call('ZREM', open, msg)\n"                                                      \
+          "  redis.call('PEXPIRE', m, redis.call('HGET', m, 'ttl') or '34560000000')\n"            \
+          "end\n"                                                                                  \
+          "local function counted(stage) return stage == 'letter' and 'rewrite' or stage end\n"    \
+          "local function bury(dead, dead_n, now, job, first, stage, status, reason, id)\n"        \
+          "  stage = counted(stage)\n"                                                             \
+          "  redis.call('XADD', dead, '*', 'j', job, 'f', first, 'g', stage, 's', status, 'r', "   \
+          "reason,\n"                                                                              \
+          "             't', text(now), 'i', id)\n"                                                \
+          "  redis.call('HINCRBY', dead_n, stage, 1)\n"                                            \
+          "end\n"                                                                                  \
+          "local function field(fields, name)\n"                                                   \
+          "  for i = 1, #fields, 2 do if fields[i] == name then return fields[i + 1] end end\n"    \
+          "  return ''\n"                                                                          \
+          "end\n"
+
+/* scripts_take.c */
+extern const char fb_lua_touch[];
+extern const char fb_lua_promote[];
+extern const char fb_lua_reap[];
+extern const char fb_lua_history[];
+extern const char fb_lua_forget[];
+extern const char fb_lua_sweep[];
+extern const char fb_lua_stats[];
+
+#endif

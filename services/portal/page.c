@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "services/portal/portal.h"
+
+#define WARN_EVERY_MS 10000
+#define RETRY_S       10
+
+void page_headers(struct visit *v)
+{
+    struct fb_http_answer *a = v->answer;
+    fb_http_answer_header(a, "Content-Security-Policy", "%s", v->portal->policy);
+    fb_http_answer_header(a, "Referrer-Policy", "no-referrer");
+    fb_http_answer_header(a, "X-Content-Type-Options", "nosniff");
+    fb_http_answer_header(a, "X-Frame-Options", "DENY");
+    fb_http_answer_header(a, "Cross-Origin-Opener-Policy", "same-origin");
+    fb_http_answer_header(a, "Cross-Origin-Resource-Policy", "same-origin");
+    fb_http_answer_header(a, "Cache-Control", "no-store");
+    fb_http_answer_header(a, "X-Robots-Tag", "noindex, nofollow, noarchive");
+    if (v->portal->is_https) {
+        fb_http_answer_header(a, "Strict-Transport-Security", "max-age=31536000");
+    }
+}
+
+/* Not known to any script, not sent by any other site, not sent anywhere but to this link's pages. */
+void page_set_cookie(struct visit *v)
+{
+    if (v->has_cookie) {
+        return;
+    }
+    form_cookie_new(v->cookie);
+    v->has_cookie = true;
+    fb_http_answer_header(v->answer, "Set-Cookie", "%s=%s; Path=/s/%s; HttpOnly; SameSite=Strict%s",
+                          v->portal->is_https ? "__Secure-fumibako" : "fumibako", v->cookie,
+                          v->link, v->portal->is_https ? "; Secure" : "");
+}
+
+const char *page_query(const struct visit *v)
+{
+    return strcmp(v->chosen, "ja") == 0   ? "?lang=ja"
+           : strcmp(v->chosen, "en") == 0 ? "?lang=en"
+                                          : "";
+}
+
+static void add_languages(struct visit *v, struct html *h)
+{
+    html_raw(h, "<nav aria-label=\"言語 / Language\"><ul class=\"lang\"><li><a href=\"?lang=ja\" "
+                "lang=\"ja\" "
+                "hreflang=\"ja\"");
+    html_raw(h, v->is_ja ? " aria-current=\"true\"" : "");
+    html_raw(h, ">日本語</a></li><li><a href=\"?lang=en\" lang=\"en\" hreflang=\"en\"");
+    html_raw(h, v->is_ja ? "" : " aria-current=\"true\"");
+    html_raw(h, ">English</a></li></ul></nav>");
+}
+
+void page_begin(struct visit *v, struct html *h, const char *title, bool has_languages)
+{
+    *h = (struct html){.out = &v->answer->body, .is_ja = v->is_ja};
+    html_raw(h, v->is_ja ? "<!DOCTYPE html>\n<html lang=\"ja\">"
+                         : "<!DOCTYPE html>\n<html lang=\"en\">");
+    /* The header says no-referrer.  With that alone browsers send "Origin: null" with our own forms; same-origin tells
+     * no other site anything either. */
+    html_raw(h, "<head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+                "content=\"width=device-width, initial-scale=1\">"
+                "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"referrer\" "
+                "content=\"same-origin\">"
+                "<meta name=\"format-detection\" content=\"telephone=no\"><title>");
+    html_text(h, title);
+    html_say(h, " - 文箱", " - Fumibako");
+    html_raw(h, "</title><style>");
+    html_raw(h, portal_style);
+    html_raw(h, "</style></head>\n<body><a class=\"skip\" href=\"#main\">");
+    html_say(h, "本文へ移動", "Skip to the content");
+    html_raw(h, "</a><header class=\"top\"><div class=\"wrap\"><div class=\"brand\">");
+    html_say(h, "文箱<span lang=\"en\">Fumibako</span>", "Fumibako<span lang=\"ja\">文箱</span>");
+    html_raw(h, "</div>");
+    if (has_languages) {
+        add_languages(v, h);
+    }
+    html_raw(h, "</div></header>\n<main id=\"main\" class=\"wrap\">\n");
+}
+
+void page_end(struct visit *v, struct html *h, unsigned status)
+{
+    html_raw(h, "</main>\n<footer class=\"wrap\">");
+    if (v->ends_ms > 0 && status == 200) {
+        html_say(h,
+                 "<p>"
+                 "このページは、メールの差出人のためのものです。リンクを知っている人は誰でもこのメ"
+                 "ールの送信を取り消せるため、"
+                 "転送しないでください。リンクの有効期限は ",
+                 "<p>This page is for the sender of the mail. Whoever has its link can take the "
+                 "mail back, so do not "
+                 "pass it on. The link works until ");
+        html_time(h, v->ends_ms);
+        html_say(h, " です。</p>", ".</p>");
+    }
+    html_raw(h, "</footer></body></html>\n");
+    if (h->status != FB_OK) {
+        fb_log(FB_ERROR, "a page could not be written: %s", fb_status_name(h->status));
+        fb_buf_clear(&v->answer->body);
+        v->answer->status = 500;
+        return;
+    }
+    fb_http_answer_header(v->answer, "Content-Type", "text/html; charset=utf-8");
+    fb_http_answer_header(v->answer, "Content-Language", v->is_ja ? "ja" : "en");
+    fb_http_answer_header(v->answer, "Vary", "Accept-Language, Cookie");
+    v->answer->status = status;
+}
+
+/* ---- when something is not as it should be ---- */
+
+enum way { WAY_NONE, WAY_PAGE, WAY_RETRY }; /* where the reader can go on */
+
+static const struct {
+    unsigned status;
+    enum way way;
+    const char *reason; /* metric of what was refused; NULL = not counted as that */
+    const char *title_ja, *title_en, *text_ja, *text_en;
+} errors[PAGE_ERROR_COUNT] = {
+    [PAGE_NOT_FOUND] =
+        {404, WAY_NONE, NULL, "ページが見つかりません", "There is no such page",
+         "リンクが途中で切れていないかご確認ください。メールのリンクを、最後の文字までコピーして開"
+         "いてください。",
+         "Please check that the link is whole: copy it from the mail up to its last character."},
+    [PAGE_ENDED] =
+        {410, WAY_NONE, NULL, "このリンクの有効期限は終了しました", "This link has ended",
+         "このメールのページを表示できる期間が過ぎました。"
+         "記録の確認や送信の取り消しが必要な場合は、メールの管理者にお問い合わせください。",
+         "The time in which this mail's page can be shown is over. If you need its "
+         "record, or need to take the "
+         "mail back, ask your mail administrator."},
+    [PAGE_NO_RECORD] =
+        {410, WAY_NONE, NULL, "このメールの記録がありません", "There is no record of this mail",
+         "このメールの記録は残っていません。送信の取り消しが必要な場合は、メールの管理者に"
+         "ご連絡ください。",
+         "Nothing is on record about this mail (any more). If you need to take it "
+         "back, contact your mail "
+         "administrator."},
+    [PAGE_UNAVAILABLE] = {503, WAY_RETRY, NULL, "ただいま表示できません", "Not available right now",
+                          "記録を読み書きできない状態です。何も変更していません。しばらくしてから、"
+                          "もう一度お試しください。",
+                          "The record cannot be reached at the moment, and nothing was changed. "
+                          "Please try again in a while."},
+    [PAGE_TOO_MANY] =
+        {429, WAY_NONE, "rate", "アクセスが多すぎます", "Too many requests",
+         "短い時間に多くのアクセスがありました。1 分ほど待ってから、もう一度お試しください。",
+         "There were too many requests in a short time. Please wait a minute and try again."},
+    [PAGE_BAD_METHOD] = {405, WAY_NONE, NULL, "この操作はできません", "This cannot be done here",
+                         "メールのリンクからページを開き直してください。",
+                         "Please open the page again by the link in the mail."},
+    [PAGE_BAD_TYPE] = {415, WAY_PAGE, "form", "送信された内容を受け付けられません",
+                       "This form cannot be read",
+                       "何も変更していません。ページを開き直して、もう一度お試しください。",
+                       "Nothing was changed. Please open the page again and repeat."},
+    [PAGE_TOO_BIG] = {413, WAY_PAGE, "size", "送信された内容が大きすぎます", "Too much was sent",
+                      "何も変更していません。ページを開き直して、もう一度お試しください。",
+                      "Nothing was changed. Please open the page again and repeat."},
+    [PAGE_BAD_FORM] = {400, WAY_PAGE, "form", "送信された内容を読み取れません",
+                       "This form cannot be read",
+                       "何も変更していません。ページを開き直して、もう一度お試しください。",
+                       "Nothing was changed. Please open the page again and repeat."},
+    [PAGE_LONG_REASON] = {400, WAY_PAGE, NULL, "理由が長すぎます", "The reason is too long",
+                          "何も変更していません。理由は 160 文字以内で入力してください。",
+                          "Nothing was changed. Please keep the reason below 160 characters."},
+    [PAGE_NOBODY] = {400, WAY_PAGE, NULL, "受信者が選択されていません", "Nobody is selected",
+                     "何も変更していません。取り消す受信者にチェックを入れるか、「全員への送信を取"
+                     "り消す」をお選びください。",
+                     "Nothing was changed. Tick the recipients from whom you want to take the mail "
+                     "back, or choose to take it "
+                     "back from everybody."},
+    [PAGE_ONLY_WHOLE] = {400, WAY_PAGE, NULL, "受信者ごとには取り消せません",
+                         "This cannot be taken back person by person",
+                         "何も変更していません。このメールは全員で 1 "
+                         "つのリンクを使うため、取り消しは全員分のみとなります。",
+                         "Nothing was changed. The recipients share one link, so it can only be "
+                         "taken back from everybody."},
+    [PAGE_NOTHING] = {409, WAY_PAGE, NULL, "取り消せるものはありません",
+                      "There is nothing to take back",
+                      "何も変更していません。すでに取り消し済みか、通常のメールとして送信済みか、公"
+                      "開が終了しています。",
+                      "Nothing was changed. It was taken back before, went out as ordinary mail, "
+                      "or its time is over."},
+    [PAGE_OTHER_SITE] = {403, WAY_PAGE, "origin", "この操作は受け付けられません",
+                         "This was not accepted",
+                         "何も変更していません。このページ以外から送信されたか、ブラウザーが送信元"
+                         "を伝えていません。"
+                         "ページを開き直し、そこから操作してください。",
+                         "Nothing was changed. The form was sent from elsewhere, or your browser "
+                         "did not say from where. "
+                         "Please open the page again and repeat it there."},
+    [PAGE_STALE_FORM] = {403, WAY_PAGE, "token", "ページの有効時間が過ぎました",
+                         "The page was open for too long",
+                         "何も変更していません。時間が経ったか、別のタブで開き直したか、Cookie "
+                         "が無効になっています。"
+                         "ページを開き直して、もう一度操作してください。",
+                         "Nothing was changed. The page was open for long, was opened again in "
+                         "another tab, or your browser "
+                         "keeps no cookies. Please open it again and repeat."},
+    [PAGE_MANY_RECALLS] = {409, WAY_PAGE, NULL, "取り消しの回数が上限に達しました",
+                           "Too many recalls of this mail",
+                           "今回の操作は行っていません。メールの管理者にご連絡ください。",
+                           "This one was not carried out. Please contact your mail administrator."},
+};
+
+static void add_way(struct visit *v, struct html *h, enum way way)
+{
+    bool has_link = v->link[0] != '\0';
+    if (way == WAY_NONE || !has_link) {
+        return;
+    }
+    html_printf(h, "<p class=\"actions\"><a class=\"button\" href=\"/s/%s%s\">", v->link,
+                page_query(v));
+    if (way == WAY_RETRY) {
+        html_say(h, "もう一度開く", "Try again");
+    } else {
+        html_say(h, "ページを開き直す", "Open the page again");
+    }
+    html_raw(h, "</a></p>");
+}
+
+void page_error(struct visit *v, enum page_error what)
+{
+    struct html h;
+    bool is_get = strcmp(v->request->method, "GET") == 0 || strcmp(v->request->method, "HEAD") == 0;
+    const char *title = v->is_ja ? errors[what].title_ja : errors[what].title_en;
+    if (errors[what].reason != NULL) {
+        char labels[64];
+        (void)snprintf(labels, sizeof labels, "reason=\"%s\"", errors[what].reason);
+        fb_metric_add("fumibako_portal_refused_total", labels, 1);
+    }
+    if (what == PAGE_UNAVAILABLE || what == PAGE_TOO_MANY) {
+        fb_http_answer_header(v->answer, "Retry-After", "%d", what == PAGE_TOO_MANY ? 60 : RETRY_S);
+    }
+    page_begin(v, &h, title, is_get);
+    html_raw(&h, "<section class=\"card\"><h1>");
+    html_raw(&h, title);
+    html_raw(&h, "</h1><p>");
+    html_say(&h, errors[what].text_ja, errors[what].text_en);
+    html_raw(&h, "</p>");
+    add_way(v, &h, errors[what].way);
+    html_raw(&h, "</section>\n");
+    page_end(v, &h, errors[what].status);
+}
+
+void page_unavailable(struct visit *v, const struct fb_error *err)
+{
+    struct portal *p = v->portal;
+    int64_t now_ms = fb_mono_ms();
+    (void)pthread_mutex_lock(&p->lock);
+    bool says = p->warned_ms == 0 || now_ms - p->warned_ms >= WARN_EVERY_MS;
+    p->warned_ms = says ? now_ms : p->warned_ms;
+    (void)pthread_mutex_unlock(&p->lock);
+    if (says) {
+        fb_log(FB_WARN, "a page is answered with 503: %s", err->text);
+    }
+    page_error(v, PAGE_UNAVAILABLE);
+}

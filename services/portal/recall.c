@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The only place where the portal changes anything: the form of the confirmation asks for a recall, with the id that it
+ * carries, so that a double click, a reload or a lost answer asks once. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "services/portal/sender.h"
+
+static void see_page(struct visit *v, const char *recall_id)
+{
+    const char *query = page_query(v);
+    fb_http_answer_header(v->answer, "Location", "/s/%s%s%sdone=%s", v->link, query,
+                          query[0] != '\0' ? "&" : "?", recall_id);
+    v->answer->status = 303;
+}
+
+/* What the confirmation refused is refused here as well: a form can be changed by hand. */
+static bool is_allowed(struct visit *v, const struct sender_view *view, const struct form *form)
+{
+    if (!fb_id_is_valid(form->id)) {
+        page_error(v, PAGE_BAD_FORM);
+        return false;
+    }
+    if (!form->is_all && form->count == 0) {
+        page_error(v, PAGE_NOBODY);
+        return false;
+    }
+    for (size_t i = 0; i < form->count && !form->is_all; i++) {
+        if (!sender_is_known(view, form->recipients[i])) {
+            page_error(v, PAGE_BAD_FORM);
+            return false;
+        }
+        if (sender_is_shared(view, form->recipients[i])) {
+            page_error(v, PAGE_ONLY_WHOLE);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void count(const char *outcome)
+{
+    char labels[64];
+    (void)snprintf(labels, sizeof labels, "outcome=\"%s\"", outcome);
+    fb_metric_add("fumibako_portal_recalls_total", labels, 1);
+}
+
+static void answer(struct visit *v, const struct form *form, enum fb_status s,
+                   const struct fb_error *err)
+{
+    fb_log_context(v->msg_id, NULL, "portal", NULL, 0);
+    if (s == FB_OK) {
+        count("asked");
+        if (form->is_all) {
+            fb_log(FB_INFO, "the sender's page asked for recall %s of all recipients", form->id);
+        } else {
+            fb_log(FB_INFO, "the sender's page asked for recall %s of %zu recipient(s)", form->id,
+                   form->count);
+        }
+        see_page(v, form->id);
+    } else if (s == FB_EXISTS) {
+        count("repeated");
+        see_page(v, form->id);
+    } else {
+        count("failed");
+        fb_log(FB_WARN, "recall %s was not taken: %s", form->id, err->text);
+        switch (s) {
+        case FB_NOT_FOUND:
+            page_error(v, PAGE_NO_RECORD);
+            break;
+        case FB_TOO_BIG:
+            page_error(v, PAGE_MANY_RECALLS);
+            break;
+        case FB_INVALID:
+            page_error(v, PAGE_BAD_FORM);
+            break;
+        default:
+            page_unavailable(v, err);
+            break;
+        }
+    }
+    fb_log_context_clear();
+}
+
+/* Who has the link acts for the sender: it was sent to no one else. */
+static const char *actor_of(const struct sender_view *view)
+{
+    const char *from = view->m.from != NULL ? view->m.from : "";
+    bool fits = from[0] != '\0' && strlen(from) < sizeof view->recalls->actor && form_is_utf8(from);
+    return fits ? from : "sender";
+}
+
+void recall_act(struct visit *v, const struct form *form)
+{
+    struct fb_error err = {0};
+    struct sender_view view;
+    struct fb_redis *r = portal_redis_take(v->portal);
+    enum fb_status s = sender_load(v, r, &view, &err);
+    if (s != FB_OK) {
+        answer(v, form, s, &err);
+    } else if (is_allowed(v, &view, form)) {
+        struct fb_recall_request q = {.recipients = form->recipients,
+                                      .count = form->is_all ? 0 : form->count,
+                                      .actor = actor_of(&view),
+                                      .source = "portal",
+                                      .reason = form->reason};
+        memcpy(q.id, form->id, sizeof q.id);
+        answer(v, form, fb_ledger_recall(r, v->msg_id, &q, NULL, &err), &err);
+    }
+    portal_redis_give(v->portal, r);
+    sender_deinit(&view);
+}

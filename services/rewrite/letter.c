@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/rewrite/letter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "services/rewrite/compose.h"
+#include "services/rewrite/letter_gather.h"
+#include "services/rewrite/smtp_client.h"
+
+static void count_letter(const struct fb_job *job, const char *outcome)
+{
+    char labels[80];
+    (void)snprintf(labels, sizeof labels, "letter=\"%s\",outcome=\"%s\"",
+                   fb_letter_name(job->letter), outcome);
+    fb_metric_add("fumibako_letters_total", labels, 1);
+}
+
+/* What stands in a header field and an SMTP command as it is. */
+static bool is_writable(const char *address)
+{
+    for (const unsigned char *p = (const unsigned char *)address; *p != '\0'; p++) {
+        if (*p < 0x20 || *p == 0x7f || *p == '<' || *p == '>') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_ascii(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* FB_OK: the relay has taken or refused it. */
+static enum fb_status hand_over(struct letter *l, struct smtp_client *client,
+                                struct content *content, struct fb_error *err)
+{
+    bool is_unknown = false;
+    struct smtp_recipient sender = {.address = l->facts.sender, .notify = "NEVER"};
+    struct smtp_mail mail = {.reverse_path = "",
+                             .is_smtputf8 = !is_ascii(l->facts.sender),
+                             .recipients = &sender,
+                             .recipient_count = 1,
+                             .content = {.ctx = content,
+                                         .read = content_read,
+                                         .size = content_size(content),
+                                         .has_8bit = content->has_8bit}};
+    content_rewind(content);
+    enum fb_status s = smtp_client_send(client, &mail, &is_unknown, err);
+    if (is_unknown) {
+        fb_log(FB_WARN,
+               "the connection was lost between the end of a letter and the relay's reply: "
+               "it may arrive twice");
+    }
+    if (s != FB_OK) {
+        return s;
+    }
+    char label[32];
+    (void)snprintf(label, sizeof label, "code=\"%dxx\"", sender.code / 100);
+    fb_metric_add("fumibako_relayed_total", label, 1);
+    if (sender.code / 100 == 4) {
+        return fb_error_set(err, FB_AGAIN, "the relay puts the letter off: %d %s", sender.code,
+                            sender.enhanced);
+    }
+    bool is_taken = sender.code / 100 == 2;
+    count_letter(l->job, is_taken ? "sent" : "refused");
+    if (!is_taken) { /* a report about it would be a loop */
+        fb_log(FB_ERROR, "the relay refuses a letter to the sender (%s): %d %s",
+               fb_letter_name(l->job->letter), sender.code, sender.enhanced);
+    }
+    return FB_OK;
+}
+
+static enum fb_status send_letter(struct letter *l, struct smtp_client *client,
+                                  struct fb_error *err)
+{
+    struct content content;
+    content_init(&content, NULL); /* nothing of the spooled mail is in it */
+    enum fb_status s =
+        compose_letter(&l->facts, l->job, l->service->config->rewrite.key, &content, err);
+    if (s == FB_OK) {
+        s = hand_over(l, client, &content, err);
+    }
+    content_deinit(&content);
+    return s;
+}
+
+static enum fb_status work(struct letter *l, struct smtp_client *client, struct fb_outcome *out,
+                           struct fb_error *err)
+{
+    bool is_wanted = false;
+    enum fb_status s = letter_gather(l, &is_wanted, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    if (!is_wanted) {
+        count_letter(l->job, "not needed");
+        return FB_OK;
+    }
+    if (!is_writable(l->facts.sender)) {
+        return fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
+    }
+    s = send_letter(l, client, err);
+    if (s == FB_OK && l->job->letter == FB_LETTER_RECALL && l->is_news) {
+        out->ops = fb_ops_new();
+        fb_ledger_recall_told(l->redis, out->ops, l->job->msg_id, l->job->recall_id,
+                              l->facts.is_final ? "final" : "interim");
+    }
+    return s;
+}
+
+void letter_handle(struct rewrite_service *service, void *thread, struct fb_redis *redis,
+                   const struct fb_claim *claim, struct fb_outcome *out)
+{
+    struct fb_error err = {0};
+    struct fb_policy *policy = fb_policy_follow_get(service->policy);
+    struct letter l = {.service = service, .redis = redis, .job = &claim->job, .policy = policy};
+    enum fb_status s = policy != NULL
+                           ? work(&l, thread, out, &err)
+                           : fb_error_set(&err, FB_CONFIG,
+                                          "no policy is known; apply one with `fumibako policy "
+                                          "apply`");
+    letter_release(&l);
+    fb_policy_unref(&policy);
+    if (s != FB_OK && fb_status_class(s) == FB_CLASS_RETRY) {
+        out->kind = FB_OUTCOME_RETRY;
+        out->reason = err;
+        return;
+    }
+    out->kind = FB_OUTCOME_FINISH;
+    if (s == FB_LOST) {
+        out->kind = FB_OUTCOME_DROP;
+    } else if (s != FB_OK) { /* a letter is never held: it would be one more mail to decide about */
+        count_letter(&claim->job, "failed");
+        fb_log(FB_ERROR, "a letter to the sender (%s) cannot be made and is given up: %s",
+               fb_letter_name(claim->job.letter), err.text);
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A real browser for the tests of pages: Debian's headless Chromium, driven over its pipe (DevTools protocol), each with a
+// profile of its own. Keys and clicks are real input events; scripts of the page can be switched off.
+//
+//   const browser = await Browser.start(t);
+//   const page = await browser.page({ width: 375, language: 'ja', dark: true, scripts: false });
+//   await page.open(url);
+//   await page.click('button[value=all]');       // waits for the next page
+//   await page.text('main');
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import { waitFor } from '../support/harness.mjs';
+
+const WAIT = 20000;
+const NOBODY = 65534;
+const KEYS = { Tab: { code: 9 }, Enter: { code: 13, text: '\r' }, ' ': { code: 32, text: ' ' } };
+
+export class Browser {
+  #next = 1;
+  #waiting = new Map();
+  #listeners = new Set();
+  #input = Buffer.alloc(0);
+
+  static async start(t) {
+    const browser = new Browser();
+    browser.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-browser-'));
+    // Chromium's sandbox does not start as root; nothing here switches it off.
+    const isRoot = process.getuid() === 0;
+    if (isRoot) fs.chownSync(browser.dir, NOBODY, NOBODY);
+    browser.process = spawn('/usr/bin/chromium-headless-shell', ['--headless', '--remote-debugging-pipe', '--disable-gpu',
+      '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--disable-dev-shm-usage', '--disable-breakpad', '--font-render-hinting=none', '--hide-scrollbars',
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', '--no-proxy-server',
+      `--user-data-dir=${browser.dir}/profile`, 'about:blank'],
+    { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
+      env: { HOME: browser.dir, TMPDIR: browser.dir, PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' } });
+    browser.process.on('error', () => {});
+    process.on('exit', browser.#kill);
+    browser.process.stdio[3].on('error', () => {});
+    browser.process.stdio[4].on('data', (c) => browser.#take(c));
+    t?.after(() => browser.stop());
+    await browser.call('Browser.getVersion');
+    return browser;
+  }
+
+  #take(chunk) {
+    this.#input = Buffer.concat([this.#input, chunk]);
+    for (;;) {
+      const end = this.#input.indexOf(0);
+      if (end < 0) return;
+      const message = JSON.parse(this.#input.subarray(0, end).toString());
+      this.#input = this.#input.subarray(end + 1);
+      if (message.id) {
+        const waiter = this.#waiting.get(message.id);
+        this.#waiting.delete(message.id);
+        if (message.error) waiter?.reject(new Error(`${waiter.method}: ${message.error.message}`));
+        else waiter?.resolve(message.result);
+      } else {
+        for (const listener of this.#listeners) listener(message);
+      }
+    }
+  }
+
+  /** One command; rejected after a time. */
+  call(method, params = {}, sessionId) {
+    return new Promise((resolve, reject) => {
+      const id = this.#next++;
+      const timer = setTimeout(() => reject(new Error(`${method}: no answer within ${WAIT} ms`)), WAIT);
+      const done = (fn) => (value) => { clearTimeout(timer); fn(value); };
+      this.#waiting.set(id, { method, resolve: done(resolve), reject: done(reject) });
+      this.process.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
+    });
+  }
+
+  /** The next event of this name in a session. */
+  event(name, sessionId) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => { this.#listeners.delete(listener); reject(new Error(`${name} did not come`)); }, WAIT);
+      const listener = (m) => {
+        if (m.method !== name || m.sessionId !== sessionId) return;
+        clearTimeout(timer);
+        this.#listeners.delete(listener);
+        resolve(m.params);
+      };
+      this.#listeners.add(listener);
+    });
+  }
+
+  listen(fn) { this.#listeners.add(fn); }
+
+  /** A page in a context of its own: cookies are shared with nobody, unless another page's context is given. */
+  async page({ width = 1200, height = 900, language = 'en', dark = false, scripts = false, context = null } = {}) {
+    const browserContextId = context ?? (await this.call('Target.createBrowserContext')).browserContextId;
+    const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', browserContextId });
+    const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
+    const page = new Page(this, sessionId, browserContextId);
+    await page.call('Page.enable');
+    await page.call('Runtime.enable');
+    await page.call('Log.enable');
+    await page.call('Network.enable');
+    await page.call('Network.setExtraHTTPHeaders', { headers: { 'Accept-Language': language } });
+    await page.call('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 600 });
+    await page.call('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }] });
+    if (!scripts) await page.call('Emulation.setScriptExecutionDisabled', { value: true });
+    return page;
+  }
+
+  // With its children, which are in its process group.
+  #kill = () => {
+    if (this.process.exitCode === null && this.process.signalCode === null && this.process.pid) {
+      process.kill(-this.process.pid, 'SIGKILL');
+    }
+  };
+
+  async stop() {
+    const ended = this.process.exitCode ?? this.process.signalCode ?? once(this.process, 'exit');
+    this.#kill();
+    await ended;
+    process.off('exit', this.#kill);
+    for (const pipe of this.process.stdio) pipe?.destroy(); // a child may still hold the other end
+    // Its children end a moment later than it does, and may still write.
+    await waitFor(() => {
+      fs.rmSync(this.dir, { recursive: true, force: true });
+      return !fs.existsSync(this.dir);
+    }, { what: 'the profile to be removed' });
+  }
+}
+
+class Page {
+  problems = []; // what the browser's console says: refused styles, blocked requests
+
+  constructor(browser, session, context) {
+    Object.assign(this, { browser, session, context });
+    browser.listen((m) => {
+      if (m.sessionId !== session) return;
+      if (m.method === 'Log.entryAdded' && m.params.entry.level === 'error') this.problems.push(m.params.entry.text);
+      if (m.method === 'Network.responseReceived' && m.params.type === 'Document') this.status = m.params.response.status;
+    });
+  }
+
+  call(method, params) { return this.browser.call(method, params, this.session); }
+
+  async #loaded(start) {
+    const loaded = this.browser.event('Page.loadEventFired', this.session);
+    await Promise.all([loaded, start()]);
+  }
+
+  open(url) { return this.#loaded(() => this.call('Page.navigate', { url })); }
+  reload() { return this.#loaded(() => this.call('Page.reload')); }
+
+  /** fn runs in the page, whether or not its own scripts may. */
+  async evaluate(fn, ...args) {
+    const { result, exceptionDetails } = await this.call('Runtime.evaluate', { returnByValue: true, awaitPromise: true,
+      expression: `(${fn})(${args.map((a) => JSON.stringify(a)).join(',')})` });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+
+  text(selector) { return this.evaluate((s) => document.querySelector(s)?.innerText ?? null, selector); }
+  url() { return this.evaluate(() => location.href); }
+
+  async #middle(selector) {
+    return this.evaluate((s) => {
+      const e = document.querySelector(s);
+      if (!e) throw new Error(`there is no ${s}`);
+      e.scrollIntoView({ block: 'center' });
+      const { x, y, width, height } = e.getBoundingClientRect();
+      return { x: x + width / 2, y: y + height / 2 };
+    }, selector);
+  }
+
+  /** A click of the mouse; with leads, the next page is waited for. */
+  async click(selector, { leads = true, times = 1 } = {}) {
+    const { x, y } = await this.#middle(selector);
+    const press = async () => {
+      for (let i = 1; i <= times; i++) {
+        for (const type of ['mousePressed', 'mouseReleased']) {
+          await this.call('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: i });
+        }
+      }
+    };
+    await (leads ? this.#loaded(press) : press());
+  }
+
+  async type(selector, text) {
+    await this.click(selector, { leads: false });
+    await this.call('Input.insertText', { text });
+  }
+
+  async key(key, code = key) {
+    for (const type of ['keyDown', 'keyUp']) {
+      await this.call('Input.dispatchKeyEvent', { type, key, code, ...(type === 'keyDown' && KEYS[key].text ? { text: KEYS[key].text } : {}),
+        windowsVirtualKeyCode: KEYS[key].code });
+    }
+  }
+
+  async screenshot(file) {
+    const { cssContentSize } = await this.call('Page.getLayoutMetrics');
+    const { data } = await this.call('Page.captureScreenshot', { captureBeyondViewport: true,
+      clip: { x: 0, y: 0, width: cssContentSize.width, height: cssContentSize.height, scale: 1 } });
+    fs.writeFileSync(file, Buffer.from(data, 'base64'));
+  }
+
+  /** What axe-core finds of WCAG 2.0 to 2.2, A and AA: rule, and where. */
+  async accessibility() {
+    const source = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    await this.call('Emulation.setScriptExecutionDisabled', { value: false }); // axe waits, which needs timers
+    await this.call('Runtime.evaluate', { expression: source });
+    return this.evaluate(async () => {
+      const { violations } = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] });
+      return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' | ')}`);
+    });
+  }
+}
