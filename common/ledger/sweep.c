@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ledger/recall_again.h"
 #include "common/ledger/sweep_internal.h"
 #include "common/log.h"
 #include "proto/envelope.h"
@@ -93,6 +94,7 @@ void fb_sweeper_free(struct fb_sweeper **sweeper)
 {
     struct fb_sweeper *s = *sweeper;
     if (s != NULL) {
+        fb_journal_close(&s->journal);
         free(s->suspects);
         free(s->cursor);
         free(s);
@@ -175,6 +177,24 @@ static enum fb_status call(struct fb_sweeper *s, int shard, const struct redo *r
     return st;
 }
 
+/* What took its job may have taken a recall: that is back before the job is. */
+static enum fb_status recall_again(struct fb_sweeper *s, int shard, struct fb_spool_msg *msg,
+                                   const struct fb_envelope *envelope, struct fb_error *err)
+{
+    struct fb_ops *ops = fb_ops_new();
+    enum fb_status st =
+        fb_recall_again(s->spool, s->redis, &s->journal, msg, envelope, true, ops, err);
+    if (st == FB_OK && fb_ops_count(ops) > 0) {
+        st = fb_queue_change(s->redis, shard, ops, err);
+        if (st == FB_OK) {
+            fb_log_fields(FB_WARN, "a recall that Redis forgot is made again", "msg_id",
+                          fb_spool_msg_id(msg), NULL);
+        }
+    }
+    fb_ops_free(&ops);
+    return st;
+}
+
 /* The mail is read for what its jobs carry; FB_NOT_FOUND when it is gone meanwhile. */
 static enum fb_status put_back(struct fb_sweeper *s, int shard, const struct redo *redo,
                                struct fb_error *err)
@@ -187,6 +207,9 @@ static enum fb_status put_back(struct fb_sweeper *s, int shard, const struct red
     enum fb_status st = fb_spool_msg_open(s->spool, redo->ref, &msg, err);
     if (st == FB_OK) {
         st = fb_envelope_decode(fb_spool_msg_envelope(msg), &envelope, err);
+    }
+    if (st == FB_OK) {
+        st = recall_again(s, shard, msg, &envelope, err);
     }
     if (st == FB_OK) {
         (void)snprintf(model.msg_id, sizeof model.msg_id, "%s", msg_id);

@@ -7,6 +7,7 @@
 
 #include "common/ledger/internal.h"
 #include "common/ledger/sweep.h"
+#include "common/spool/journal.h"
 
 #define FB_SWEEP_MAX_SUSPECTS 20000U /* of a look at one shard */
 
@@ -22,6 +23,7 @@ struct fb_suspect {
 struct fb_sweeper {
     struct fb_spool *spool;
     struct fb_redis *redis;
+    struct fb_journal *journal; /* who was recalled; opened by the first message that is put back */
     int64_t patience_ms;
     bool (*pause)(void *ctx);
     void *ctx;

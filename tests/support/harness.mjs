@@ -265,10 +265,12 @@ export class Redis {
     await waitFor(async () => (await this.command('PING')) === 'PONG', { what: 'redis-server' });
   }
 
+  get isRunning() { return Boolean(this.process) && this.process.exitCode === null && this.process.signalCode === null; }
+
   async stop(signal = 'SIGKILL') {
     this.client?.socket.destroy();
     this.client = null;
-    if (this.process && this.process.exitCode === null && this.process.signalCode === null) {
+    if (this.isRunning) {
       this.process.kill(signal);
       await this.exited;
     }
@@ -516,7 +518,7 @@ export class World {
       }
     }
     let refusal = null;
-    if (this.usesAcl && this.redis?.process?.exitCode === null) await this.#checkAcl().catch((e) => { refusal = e; });
+    if (this.usesAcl && this.redis?.isRunning) await this.#checkAcl().catch((e) => { refusal = e; });
     await this.redis?.stop();
     for (const fn of this.cleanups.reverse()) await fn();
     process.off('exit', this.#onExit);

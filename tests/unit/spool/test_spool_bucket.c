@@ -275,7 +275,7 @@ static void journals_stay_while_a_message_of_theirs_lives(void **state)
     struct fx *fx = *state;
     char id[FB_ID_SIZE];
     char ref[FB_REF_SIZE];
-    static const uint32_t rcpt[] = {4};
+    static const uint32_t rcpt[] = {4}, other[] = {5};
     bool has[1] = {false};
     struct fb_journal *journal = NULL;
     struct fb_spool_writer *writer = fx_writer(fx, "w");
@@ -283,13 +283,19 @@ static void journals_stay_while_a_message_of_theirs_lives(void **state)
     fb_spool_writer_free(&writer);
     assert_int_equal(fb_journal_open(fx->spool, "a", &journal, NULL), FB_OK);
     assert_int_equal(fb_journal_commit(journal, id, 0, FB_SENT_NOTICE, rcpt, 1, NULL), FB_OK);
+    assert_int_equal(fb_journal_commit(journal, id, 0, FB_SENT_RECALLED, other, 1, NULL), FB_OK);
     fb_journal_close(&journal);
     fx_sleep_ms(1200);
     assert_int_equal(fb_spool_tidy(fx->spool, 0, NULL), FB_OK);
-    assert_int_equal(list(fx, "journal/").count, 1);
+    assert_int_equal(list(fx, "journal/").count, 2);
     assert_int_equal(fb_journal_open(fx->spool, "b", &journal, NULL), FB_OK);
     assert_int_equal(fb_journal_lookup(journal, id, FB_SENT_NOTICE, rcpt, 1, has, NULL), FB_OK);
     assert_true(has[0]);
+    /* Each kind by itself, up to the last one. */
+    assert_int_equal(fb_journal_lookup(journal, id, FB_SENT_RECALLED, other, 1, has, NULL), FB_OK);
+    assert_true(has[0]);
+    assert_int_equal(fb_journal_lookup(journal, id, FB_SENT_RECALLED, rcpt, 1, has, NULL), FB_OK);
+    assert_false(has[0]);
     assert_int_equal(fb_spool_msg_erase(fx->spool, ref, id, NULL), FB_OK);
     assert_int_equal(fb_spool_tidy(fx->spool, 0, NULL), FB_OK);
     assert_int_equal(list(fx, "journal/").count, 0);
