@@ -80,6 +80,7 @@ for (const after of [0, 1, 2]) {
     await stage.until(`${3 - after} left`, (b) => b.collaborations.length === 3 - after);
     await sleep(300);
     await stage.revoke.kill();
+    await stage.redis.abandon('revoke');
     await stage.sim.faults([]);
     const open = new Set((await stage.box()).collaborations.map((c) => c.login));
     (await stage.show()).recipients.forEach((r) => {

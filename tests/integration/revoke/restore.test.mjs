@@ -141,6 +141,7 @@ for (const [where, fault] of [
       await stage.restore();
       await sleep(1500);
       await stage.revoke.kill();
+      await stage.redis.abandon('revoke');
       await stage.sim.faults([]);
       assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled'], 'nothing that is not confirmed');
       if (recalledAgain) await stage.recall();
