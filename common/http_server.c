@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/config.h"
@@ -70,6 +71,36 @@ const char *fb_http_query(const struct fb_http_request *r, const char *name)
 const char *fb_http_cookie(const struct fb_http_request *r, const char *name)
 {
     return lookup(r, MHD_COOKIE_KIND, name);
+}
+
+struct list {
+    const char *name;
+    struct fb_buf *out;
+    bool has_any;
+    enum fb_status status;
+};
+
+static enum MHD_Result add_to_list(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct list *list = ctx;
+    (void)kind;
+    if (strcasecmp(name, list->name) == 0 && list->status == FB_OK) {
+        list->status = fb_buf_add_str(list->out, list->has_any ? ", " : "");
+        list->has_any = true;
+        if (list->status == FB_OK && value != NULL) {
+            list->status = fb_buf_add_str(list->out, value);
+        }
+    }
+    return MHD_YES;
+}
+
+enum fb_status fb_http_header_list(const struct fb_http_request *r, const char *name,
+                                   struct fb_buf *out)
+{
+    struct list list = {.name = name, .out = out, .status = FB_OK};
+    (void)MHD_get_connection_values(r->connection, MHD_HEADER_KIND, add_to_list, &list);
+    return list.status;
 }
 
 void fb_http_answer_header(struct fb_http_answer *a, const char *name, const char *fmt, ...)
@@ -154,6 +185,50 @@ static enum MHD_Result take_body(const struct fb_http_server *s, struct request 
     return r->dropped > s->o.max_body + MAX_DROPPED ? MHD_NO : MHD_YES;
 }
 
+struct framing {
+    unsigned lengths, encodings;
+    bool is_odd;
+};
+
+static enum MHD_Result look_at_framing(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                       const char *value)
+{
+    struct framing *f = ctx;
+    (void)kind;
+    f->is_odd = f->is_odd || strpbrk(name, " \t") != NULL; /* "Content-Length : 5" */
+    if (strcasecmp(name, "Content-Length") == 0) {
+        f->lengths++;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        f->encodings++;
+        f->is_odd = f->is_odd || value == NULL || strcasecmp(value, "chunked") != 0;
+    }
+    return MHD_YES;
+}
+
+/* The library takes the first of several lengths, and an encoding before a length. */
+static bool is_ambiguous(struct MHD_Connection *connection)
+{
+    struct framing f = {0};
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_framing, &f);
+    return f.is_odd || f.lengths + f.encodings > 1;
+}
+
+/* Before the body is read: the library closes the connection then. */
+static enum MHD_Result refuse(struct MHD_Connection *connection)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(0, &(char){0}, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    enum MHD_Result ok = MHD_add_response_header(response, "Connection", "close");
+    if (ok == MHD_YES) {
+        ok = MHD_queue_response(connection, MHD_HTTP_BAD_REQUEST, response);
+    }
+    MHD_destroy_response(response);
+    return ok;
+}
+
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **state)
@@ -161,6 +236,9 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     struct fb_http_server *s = ctx;
     struct request *r = *state;
     (void)version;
+    if (r == NULL && is_ambiguous(connection)) {
+        return refuse(connection);
+    }
     if (r == NULL) {
         r = fb_xcalloc(1, sizeof *r);
         fb_buf_init(&r->body, s->o.max_body);

@@ -3,7 +3,8 @@
  * A small HTTP/1.1 server over libmicrohttpd, for pages and short calls: a request is handed on when its body is
  * whole, and answered in one piece.  Everything is bounded: connections, head, body, idle time, and the time that one
  * request may take (against clients that send or read a byte now and then).  Nothing is logged: URLs may be secrets.
- * TLS is the business of a proxy in front of it.
+ * TLS is the business of a proxy in front of it.  A request whose length a proxy might read in another way than we do
+ * is answered with 400 and is the last of its connection (RFC 9112 6.3): what is behind it could be somebody else's.
  */
 #ifndef FB_COMMON_HTTP_SERVER_H
 #define FB_COMMON_HTTP_SERVER_H
@@ -29,6 +30,10 @@ struct fb_http_request {
 const char *fb_http_header(const struct fb_http_request *r, const char *name);
 const char *fb_http_query(const struct fb_http_request *r, const char *name);
 const char *fb_http_cookie(const struct fb_http_request *r, const char *name);
+/* Appends all values of a header that is a list and may come in several lines, in their order, with ", " between them
+ * (RFC 9110 5.3); nothing when it is not there.  FB_TOO_BIG when they do not fit. */
+FB_MUST_USE enum fb_status fb_http_header_list(const struct fb_http_request *r, const char *name,
+                                               struct fb_buf *out);
 
 /* What the handler fills in. */
 struct fb_http_answer {

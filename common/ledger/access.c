@@ -17,8 +17,8 @@
 #define KNOWN_MS   INT64_C(7776000000) /* 90 days: Box keeps two weeks to two months */
 #define PARKED_MAX "10000"
 
-/* KEYS fence pos parked, then for each event: e g h w p
- * ARGV token has_position stream old new known_ms parked_max park_count (id text)... settled_count
+/* KEYS fence pos parked seen, then for each event: e g h w p
+ * ARGV token has_position stream old new known_ms parked_max park_count now (id text)... settled_count
  * id..., then for each event: recipient want at actor source user count first head tail
  * answers {code, "012..."}: known (or no parcel), recorded, changed */
 static const char record_lua[] =
@@ -28,10 +28,12 @@ static const char record_lua[] =
     "if ARGV[2] == '1' and (redis.call('HGET', pos, ARGV[3]) or '') ~= ARGV[4] then\n"
     "  return {4, ''}\n"
     "end\n"
-    "local at = 9\n"
+    "local at = 10\n"
     "for _ = 1, tonumber(ARGV[8]) do\n"
     "  if redis.call('HLEN', parked) < tonumber(ARGV[7]) then\n"
     "    redis.call('HSET', parked, ARGV[at], ARGV[at + 1])\n"
+    "  elseif ARGV[2] == '1' then\n" /* no room: the evidence has to say so */
+    "    redis.call('HSET', KEYS[4], 'from:' .. ARGV[3], ARGV[9])\n"
     "  end\n"
     "  at = at + 2\n"
     "end\n"
@@ -39,7 +41,7 @@ static const char record_lua[] =
     "local first_settled = at + 1\n"
     "at = at + 1 + settled\n"
     "local answer = {}\n"
-    "for k = 4, #KEYS, 5 do\n"
+    "for k = 5, #KEYS, 5 do\n"
     "  local e, g, h, w, p = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]\n"
     "  local r, want, when, actor, source = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], "
     "ARGV[at + 4]\n"
@@ -185,6 +187,7 @@ static void add_head(struct fb_call *c, int shard, const struct fb_ledger_page *
     fb_call_key(c, shard, "%s", "watch:fence");
     fb_call_key(c, shard, "%s", "watch:pos");
     fb_call_key(c, shard, "%s", "watch:parked");
+    fb_call_key(c, shard, "%s", "watch:seen");
     fb_call_arg_str(c, page->token);
     fb_call_arg_str(c, has_position ? "1" : "0");
     fb_call_arg_str(c, has_position ? page->stream : "");
@@ -195,6 +198,7 @@ static void add_head(struct fb_call *c, int shard, const struct fb_ledger_page *
     size_t park = shard == 0 ? page->park_count : 0;
     size_t settled = shard == 0 ? page->settled_count : 0;
     fb_call_arg_int(c, (int64_t)park);
+    fb_call_arg_int(c, fb_now_ms());
     for (size_t i = 0; i < park; i++) {
         fb_call_arg_str(c, page->park_ids[i]);
         fb_call_arg_str(c, page->park_texts[i]);

@@ -12,9 +12,6 @@
 
 #include "common/ledger/internal.h"
 
-/* What a storage surely still tells after the ledger was rebuilt: Box keeps two weeks at least. */
-#define KEPT_MS INT64_C(1209600000)
-
 static const char *const kind_names[] = {
     [FB_EV_STOPPED] = "stopped", [FB_EV_MAYBE_OUT] = "maybe_out", [FB_EV_PLAIN] = "plain",
     [FB_EV_REFUSED] = "refused", [FB_EV_WAITING] = "waiting",     [FB_EV_OPEN] = "open",
@@ -25,6 +22,11 @@ static const char *const kind_names[] = {
 const char *fb_evidence_kind_name(enum fb_evidence_kind kind)
 {
     return kind_names[kind];
+}
+
+bool fb_evidence_is_settled(const struct fb_evidence *e)
+{
+    return e->is_final || e->kind == FB_EV_OPEN || e->kind == FB_EV_WAITING;
 }
 
 static bool is(const char *a, const char *b)
@@ -210,9 +212,10 @@ static enum fb_status read_branch(struct fb_redis *r, const struct fb_ledger_mes
     const struct fb_ledger_branch *b = &m->branches[branch];
     char key[FB_KEY_SIZE];
     int64_t seen = 0;
+    int64_t from = 0;
     struct others others = {.count = 0};
     redisReply *hash = NULL;
-    enum fb_status s = fb_ledger_seen(r, b->storage, b->user, &seen, err);
+    enum fb_status s = fb_ledger_seen_range(r, b->storage, b->user, &from, &seen, err);
     if (s == FB_OK) {
         fb_key(key, fb_redis_shard(r, m->msg_id), "w:%s", b->parcel_id);
         s = fb_redis_call(r, &hash, err, "HGETALL", key, NULL);
@@ -225,12 +228,19 @@ static enum fb_status read_branch(struct fb_redis *r, const struct fb_ledger_mes
                     m->recipient_count, &others);
     }
     freeReplyObject(hash);
+    /* Until the parcel was known its events were put by: no word of what was read before. */
+    if (seen < b->uploaded_ms && m->accepted_ms > 0 && m->accepted_ms < seen) {
+        seen = m->accepted_ms;
+    }
+    from = from > m->accepted_ms ? from : 0; /* a gap before the mail is none */
+    int64_t rebuilt_from =
+        b->rebuilt_ms > FB_EVENTS_KEPT_MS ? b->rebuilt_ms - FB_EVENTS_KEPT_MS : 0;
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].branch == branch) {
             list[i].log_until_ms = seen;
             list[i].by_others = others.count > 0;
             list[i].others_ms = others.first_ms;
-            list[i].log_from_ms = b->rebuilt_ms > KEPT_MS ? b->rebuilt_ms - KEPT_MS : 0;
+            list[i].log_from_ms = from > rebuilt_from ? from : rebuilt_from;
         }
     }
     return FB_OK;

@@ -384,13 +384,31 @@ void fb_ledger_recall_job_failed(struct fb_redis *r, struct fb_ops *ops, const s
     report_now(r, ops, job);
 }
 
-void fb_ledger_recall_told(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
-                           const char *recall_id, const char *told)
+static void set_mark(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, char kind,
+                     const char *recall_id, const char *value)
 {
     char key[FB_KEY_SIZE];
     char field[40];
     recall_key(r, msg_id, key);
-    (void)snprintf(field, sizeof(field), "t:%.*s", FB_ID_SIZE - 1, recall_id);
-    fb_ops_add(ops, "HSET", key, field, told, NULL);
+    (void)snprintf(field, sizeof(field), "%c:%.*s", kind, FB_ID_SIZE - 1, recall_id);
+    fb_ops_add(ops, "HSET", key, field, value, NULL);
     fb_ops_add(ops, "EXPIRE", key, FB_LEDGER_LOST_TTL, "NX", NULL);
+}
+
+void fb_ledger_recall_told(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                           const char *recall_id, const char *told)
+{
+    set_mark(r, ops, msg_id, 't', recall_id, told);
+}
+
+void fb_ledger_recall_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                           const char *recall_id, const char *sent)
+{
+    set_mark(r, ops, msg_id, 's', recall_id, sent);
+}
+
+void fb_ledger_recall_reopen(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job)
+{
+    set_mark(r, ops, job->msg_id, 't', job->recall_id, "interim");
+    report_now(r, ops, job);
 }

@@ -52,7 +52,8 @@ struct fb_recall {
     uint32_t *recipients; /* none where is_all */
     size_t count;
     uint32_t jobs_left; /* revoke jobs that have not ended; a buried one has */
-    char told[8];       /* the last letter about it: "", "interim", "final" */
+    char told[8];       /* the last letter that was decided on: "", "interim", "final" */
+    char sent[8];       /* the last one that the relay took: the same */
     bool has_failed;    /* a revoke job of it was buried and has not been mended */
     char failure[FB_ERROR_MAX];
 };
@@ -72,5 +73,10 @@ void fb_ledger_recall_job_failed(struct fb_redis *r, struct fb_ops *ops, const s
 /* With the letter's job: what the sender is told ("interim", "final"). */
 void fb_ledger_recall_told(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
                            const char *recall_id, const char *told);
+/* With the end of the letter's job: it went out. */
+void fb_ledger_recall_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                           const char *recall_id, const char *sent);
+/* The final letter was decided on too early: it is due again. */
+void fb_ledger_recall_reopen(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Reading the recalls of a message: fb:{sN}:rc:<msg_id> with, for each recall's id, the record
  * (<id>, JSON), a mark for each job that has not ended (j:<id>:<job>), one for each that failed
- * (f:<id>:<job>, JSON), and what the sender was told (t:<id>).
+ * (f:<id>:<job>, JSON), what the sender is told (t:<id>) and which letter went out
+ * (s:<id>).
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -82,7 +83,8 @@ static char split_name(struct fb_slice name, char id[FB_ID_SIZE])
     memcpy(id, name.ptr, FB_ID_SIZE - 1);
     id[FB_ID_SIZE - 1] = '\0';
     bool is_whole = name.len == FB_ID_SIZE - 1;
-    return fb_id_is_valid(id) && is_whole == (kind == 'r' || kind == 't') ? kind : '\0';
+    return fb_id_is_valid(id) && is_whole == (kind == 'r' || kind == 't' || kind == 's') ? kind
+                                                                                         : '\0';
 }
 
 static struct fb_recall *find(struct fb_recall *list, size_t count, const char *id)
@@ -111,6 +113,9 @@ static void read_mark(char kind, struct fb_slice value, struct fb_recall *recall
     } else if (kind == 't' && value.len < sizeof recall->told) {
         memcpy(recall->told, value.ptr, value.len);
         recall->told[value.len] = '\0';
+    } else if (kind == 's' && value.len < sizeof recall->sent) {
+        memcpy(recall->sent, value.ptr, value.len);
+        recall->sent[value.len] = '\0';
     }
 }
 

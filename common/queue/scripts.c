@@ -357,8 +357,12 @@ static const char recall_lua[] =
             "  at = at + 4\n"
             "  redis.call('HSET', rc, 'j:' .. recall .. ':' .. mark, now)\n"
             "  redis.call('XADD', q, '*', 'j', job, 'f', now)\n"
-            /* No parcel yet: the upload's advance takes it once more from here. */
-            "  if has_parcel == '1' and redis.call('HEXISTS', m, 'u:' .. branch) == 0 then\n"
+            /* No parcel yet, or its upload runs again (restart): that one's advance takes it once
+             * more from here. */
+            "  local again = redis.call('HEXISTS', m, 'n:' .. branch) == 1 and\n"
+            "                redis.call('HEXISTS', m, 'd:upload:' .. branch) == 0\n"
+            "  if has_parcel == '1' and (again or redis.call('HEXISTS', m, 'u:' .. branch) == 0) "
+            "then\n"
             "    local k = 0\n"
             "    while k < 63 and redis.call('HEXISTS', m, 'v:' .. branch .. ':' .. k) == 1 do k = "
             "k + 1 end\n"

@@ -145,6 +145,16 @@ static const struct {
                           "もう一度お試しください。",
                           "The record cannot be reached at the moment, and nothing was changed. "
                           "Please try again in a while."},
+    [PAGE_UNSURE] =
+        {503, WAY_PAGE, NULL, "取り消しを受け付けられたか確認できません",
+         "It is not known whether the recall was accepted",
+         "取り消しを依頼しましたが、応答がありませんでした。ページを開き直してください。「取り消し"
+         "の"
+         "状況」に表示されていれば受け付け済みです。表示されていなければ、もう一度操作してください"
+         "。",
+         "It was asked for, but no answer came. Please open the page again: if the recall is "
+         "listed "
+         "there, it was accepted; if it is not, please repeat it."},
     [PAGE_TOO_MANY] =
         {429, WAY_NONE, "rate", "アクセスが多すぎます", "Too many requests",
          "短い時間に多くのアクセスがありました。1 分ほど待ってから、もう一度お試しください。",
@@ -232,7 +242,7 @@ void page_error(struct visit *v, enum page_error what)
         (void)snprintf(labels, sizeof labels, "reason=\"%s\"", errors[what].reason);
         fb_metric_add("fumibako_portal_refused_total", labels, 1);
     }
-    if (what == PAGE_UNAVAILABLE || what == PAGE_TOO_MANY) {
+    if (errors[what].status == 503 || what == PAGE_TOO_MANY) {
         fb_http_answer_header(v->answer, "Retry-After", "%d", what == PAGE_TOO_MANY ? 60 : RETRY_S);
     }
     page_begin(v, &h, title, is_get);

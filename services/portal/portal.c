@@ -11,7 +11,8 @@
 #include "common/netlist.h"
 #include "services/portal/language.h"
 
-#define LINK_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+#define MAX_FORWARDED 32768 /* more than any head holds */
+#define LINK_LETTERS  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 /* ---- the pool ---- */
 
@@ -43,17 +44,10 @@ void portal_redis_give(struct portal *p, struct fb_redis *r)
 
 /* ---- who asks ---- */
 
-/* The last address of X-Forwarded-For that is no proxy of ours: what stands before it, anybody can write.  Without
- * proxies, or for what is no address, who connected. */
-static void find_client(struct visit *v)
+/* The last address that is no proxy of ours: what stands before it, anybody can write.  Without proxies, or for what is
+ * no address, who connected. */
+static void pass_proxies(struct visit *v, struct fb_slice rest)
 {
-    const char *forwarded = fb_http_header(v->request, "X-Forwarded-For");
-    memset(&v->client, 0, sizeof v->client);
-    if (v->request->peer == NULL || !fb_net_address_of(v->request->peer, &v->client) ||
-        forwarded == NULL) {
-        return;
-    }
-    struct fb_slice rest = fb_slice_str(forwarded);
     while (rest.len > 0 && fb_netlist_has(v->portal->proxies, &v->client)) {
         const uint8_t *comma = memrchr(rest.ptr, ',', rest.len);
         size_t at = comma != NULL ? (size_t)(comma - rest.ptr) + 1 : 0;
@@ -70,6 +64,21 @@ static void find_client(struct visit *v)
         v->client = address;
         rest = fb_slice_sub(rest, 0, at > 0 ? at - 1 : 0);
     }
+}
+
+/* All lines of X-Forwarded-For: some proxies add one of their own behind what the client wrote. */
+static void find_client(struct visit *v)
+{
+    struct fb_buf forwarded;
+    memset(&v->client, 0, sizeof v->client);
+    if (v->request->peer == NULL || !fb_net_address_of(v->request->peer, &v->client)) {
+        return;
+    }
+    fb_buf_init(&forwarded, MAX_FORWARDED);
+    if (fb_http_header_list(v->request, "X-Forwarded-For", &forwarded) == FB_OK) {
+        pass_proxies(v, fb_slice_buf(&forwarded));
+    }
+    fb_buf_deinit(&forwarded);
 }
 
 static bool is_method(const struct visit *v, const char *method)

@@ -81,6 +81,7 @@ enum page_error {
     PAGE_ENDED,       /* the link has ended */
     PAGE_NO_RECORD,   /* ours, but the ledger does not know the mail (any more) */
     PAGE_UNAVAILABLE, /* Redis cannot be asked */
+    PAGE_UNSURE,      /* Redis was asked for a recall and did not answer */
     PAGE_TOO_MANY,    /* too many requests */
     PAGE_BAD_METHOD,
     PAGE_BAD_TYPE, /* not a form */

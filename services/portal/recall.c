@@ -73,8 +73,14 @@ static void answer(struct visit *v, const struct form *form, const struct fb_rec
         see_page(v, q);
     } else {
         count("failed");
-        fb_log(FB_WARN, "recall %s was not taken: %s", form->id, err->text);
+        fb_log(FB_WARN,
+               s == FB_NETWORK ? "recall %s may have been taken: %s"
+                               : "recall %s was not taken: %s",
+               form->id, err->text);
         switch (s) {
+        case FB_NETWORK: /* perhaps only the answer was lost: nobody may rely on either */
+            page_error(v, PAGE_UNSURE);
+            break;
         case FB_NOT_FOUND:
             page_error(v, PAGE_NO_RECORD);
             break;
@@ -107,8 +113,12 @@ void recall_act(struct visit *v, const struct form *form)
     struct fb_recall_request q = {.source = "portal"};
     struct fb_redis *r = portal_redis_take(v->portal);
     enum fb_status s = sender_load(v, r, &view, &err);
-    if (s != FB_OK) {
-        answer(v, form, &q, s, &err);
+    if (s == FB_NOT_FOUND) {
+        count("failed");
+        page_error(v, PAGE_NO_RECORD);
+    } else if (s != FB_OK) {
+        count("failed");
+        page_unavailable(v, &err);
     } else if (is_allowed(v, &view, form)) {
         q.recipients = form->recipients;
         q.count = form->is_all ? 0 : form->count;

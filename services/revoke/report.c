@@ -24,7 +24,7 @@ static bool is_all_final(const struct fb_ledger_message *m, const struct fb_reca
                          const struct fb_evidence *evidence)
 {
     for (size_t i = 0; i < m->recipient_count; i++) {
-        if (is_about(recall, (uint32_t)i) && !evidence[i].is_final) {
+        if (is_about(recall, (uint32_t)i) && !fb_evidence_is_settled(&evidence[i])) {
             return false;
         }
     }

@@ -101,6 +101,10 @@ static enum fb_status work(struct letter *l, struct smtp_client *client, struct 
     if (s != FB_OK) {
         return s;
     }
+    if (l->is_early) { /* its final letter was decided on, and something changed: it is due again */
+        out->ops = fb_ops_new();
+        fb_ledger_recall_reopen(l->redis, out->ops, l->job);
+    }
     if (!is_wanted) {
         count_letter(l->job, "not needed");
         return FB_OK;
@@ -109,10 +113,13 @@ static enum fb_status work(struct letter *l, struct smtp_client *client, struct 
         return fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
     }
     s = send_letter(l, client, err);
-    if (s == FB_OK && l->job->letter == FB_LETTER_RECALL && l->is_news) {
-        out->ops = fb_ops_new();
-        fb_ledger_recall_told(l->redis, out->ops, l->job->msg_id, l->job->recall_id,
-                              l->facts.is_final ? "final" : "interim");
+    if (s == FB_OK && l->job->letter == FB_LETTER_RECALL) {
+        const char *what = l->facts.is_final ? "final" : "interim";
+        out->ops = out->ops != NULL ? out->ops : fb_ops_new();
+        fb_ledger_recall_sent(l->redis, out->ops, l->job->msg_id, l->job->recall_id, what);
+        if (l->is_news) {
+            fb_ledger_recall_told(l->redis, out->ops, l->job->msg_id, l->job->recall_id, what);
+        }
     }
     return s;
 }

@@ -251,16 +251,10 @@ static enum fb_status gather_unopened(struct letter *l, struct fb_error *err)
     return s;
 }
 
-/* Nothing of it can change any more.  What was given back since is no matter of this recall. */
-static bool is_settled(const struct fb_evidence *e)
-{
-    return e->is_final || e->kind == FB_EV_OPEN || e->kind == FB_EV_WAITING;
-}
-
 static void add_recalled(struct letter *l, size_t recipient, bool *is_settled_all)
 {
     struct fb_evidence *e = &l->evidence[recipient];
-    *is_settled_all = *is_settled_all && is_settled(e);
+    *is_settled_all = *is_settled_all && fb_evidence_is_settled(e);
     add_person(l, (struct letter_person){.address = l->message.recipients[recipient].address,
                                          .evidence = e});
 }
@@ -308,6 +302,8 @@ static enum fb_status gather_recall(struct letter *l, struct fb_error *err)
     list_recalled(l, recall);
     /* Whoever added the job has decided that a letter is due, and may have noted it already. */
     l->is_news = l->facts.is_final ? strcmp(recall->told, "final") != 0 : recall->told[0] == '\0';
+    l->was_sent = l->facts.is_final ? strcmp(recall->sent, "final") == 0 : recall->sent[0] != '\0';
+    l->is_early = !l->facts.is_final && strcmp(recall->told, "final") == 0;
     for (size_t i = 0; i < l->message.recipient_count && l->facts.is_given_up; i++) {
         l->evidence[i].complete_ms = 0; /* nobody looks again (evidence_text.h) */
     }
@@ -364,7 +360,7 @@ enum fb_status letter_gather(struct letter *l, bool *is_wanted_r, struct fb_erro
     if (s == FB_OK) {
         read_title(l);
         make_page(l);
-        *is_wanted_r = l->facts.person_count > 0;
+        *is_wanted_r = l->facts.person_count > 0 && !l->was_sent;
     }
     return s;
 }

@@ -25,7 +25,9 @@ struct letter {
     struct fb_parcel parcel;
     bool has_parcel;
     struct fb_title title;
-    bool is_news; /* recall: the ledger does not know yet that this is told */
+    bool is_news;  /* recall: the ledger does not know yet that this is told */
+    bool was_sent; /* recall: this letter is out already, another job's */
+    bool is_early; /* recall: the final letter was decided on, and is not due (any more) */
     char page[LETTER_PAGE_SIZE];
     struct letter_person *persons;
     /* the result: lends from all of the above */

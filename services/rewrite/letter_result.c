@@ -110,12 +110,13 @@ static enum fb_status add_final(struct words *w, const struct tally *t, bool is_
 {
     size_t bad = t->failed + t->copies + t->opened + t->restored + t->closing;
     size_t unknown = is_given_up ? t->unsettled : 0;
+    bool is_whole = t->log_from == 0; /* with a gap nobody can say that it was in time */
     enum fb_status s = FB_OK;
-    if (bad + unknown == 0 && t->stopped == t->all) {
+    if (bad + unknown == 0 && is_whole && t->stopped == t->all) {
         return words_say(w, "すべて送信前に止めました。どなたにもメールは届いていません。",
                          "Everything was stopped in time: no mail went out.");
     }
-    if (bad + unknown == 0) {
+    if (bad + unknown == 0 && is_whole) {
         return say_at(w, "すべて取り消しが間に合いました。",
                       "Everything was taken back in time: as of ", t->log_until,
                       " の時点で、どの宛先の方についても開かれた記録はありません。",

@@ -406,15 +406,33 @@ static enum fb_status add_date(struct words *w, const char *name, size_t len)
     return FB_NOT_FOUND;
 }
 
+/* What is no address but our own word for who asked is in the reader's language. */
+static const char *actor_words(const struct words *w, const char *actor)
+{
+    if (strcmp(actor, "operator") == 0) {
+        return w->is_ja ? "(管理者)" : "by the administrator";
+    }
+    if (strcmp(actor, "sender") == 0) {
+        return w->is_ja ? "(差出人)" : "by the sender";
+    }
+    return actor;
+}
+
 static enum fb_status add_value(struct words *w, const char *name, size_t len)
 {
     const struct letter_facts *f = w->facts;
     const struct {
         const char *name, *value;
     } values[] = {
-        {"sender", f->sender},         {"recipient", f->sender}, {"msg_id", f->msg_id},
-        {"postmaster", f->postmaster}, {"recall_link", f->page}, {"rule", f->rule},
-        {"security", f->security},     {"storage", f->storage},  {"actor", f->actor},
+        {"sender", f->sender},
+        {"recipient", f->sender},
+        {"msg_id", f->msg_id},
+        {"postmaster", f->postmaster},
+        {"recall_link", f->page},
+        {"rule", f->rule},
+        {"security", f->security},
+        {"storage", f->storage},
+        {"actor", actor_words(w, f->actor)},
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (words_is(name, len, values[i].name)) {

@@ -165,6 +165,8 @@ static void read_events(const struct storage_session *s, const json_t *entries,
         e.at_ms = read_time(json_string_value(json_object_get(event, "created_at")));
         if (e.id[0] == '\0' || e.folder_id[0] == '\0') {
             fb_log(FB_DEBUG, "an event without id or folder is passed over");
+            page->has_gap = page->has_gap || (!e.is_own && (e.kind == STORAGE_EVENT_PREVIEW ||
+                                                            e.kind == STORAGE_EVENT_DOWNLOAD));
             continue;
         }
         page->items[page->count++] = e;

@@ -238,18 +238,28 @@ static enum fb_status undo_recalled(struct work *w, struct fb_error *err)
 }
 
 /* All are recalled: nothing is made.  But an earlier try that died may have let them in already,
- * and no manifest tells revoke of it.  FB_OK: there is such a parcel, now closed and known; else
- * FB_RECALLED. */
+ * and no manifest tells revoke of it; where a power cut took its notes, too, the folder is found by
+ * its name.  FB_OK: there is such a parcel, now closed and known; else FB_RECALLED. */
 static enum fb_status close_earlier(struct work *w, struct fb_error *err)
 {
     struct fb_error own = {0};
+    bool is_again = w->claim->deliveries > 1 || w->claim->job.attempt > 0;
     enum fb_status s = fb_spool_parcel_load(w->msg, w->claim->job.branch, &w->parcel, &own);
-    if (s == FB_NOT_FOUND || s == FB_CORRUPT ||
-        (s == FB_OK && (w->parcel.folder_id == NULL || w->parcel.folder_id[0] == '\0'))) {
+    bool has_folder = s == FB_OK && w->parcel.folder_id != NULL && w->parcel.folder_id[0] != '\0';
+    if (s != FB_OK && s != FB_NOT_FOUND && s != FB_CORRUPT) {
+        *err = own;
+        return s;
+    }
+    if (!has_folder && s != FB_CORRUPT && !is_again) {
         return FB_RECALLED;
     }
+    if (has_folder) {
+        s = FB_OK;
+    } else {
+        fb_parcel_deinit(&w->parcel);
+        s = begin_parcel(w, err);
+    }
     if (s != FB_OK) {
-        *err = own;
         return s;
     }
     memcpy(w->parcel.parcel_id, w->parcel_id, sizeof w->parcel.parcel_id);

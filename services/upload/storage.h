@@ -60,6 +60,7 @@ struct storage_events {
     size_t count;
     char position[256]; /* of the next page, as the storage writes it */
     bool is_end;        /* nothing follows for now */
+    bool has_gap;       /* an access was told without what it was to */
 };
 void storage_events_deinit(struct storage_events *page);
 /* What the storage says of one grant. */

@@ -11,7 +11,9 @@
 #include "common/metrics.h"
 
 #define PARK_MS    (24 * 3600 * INT64_C(1000))
-#define PARKED_MAX 500 /* looked at in one go */
+#define PARKED_MAX 10000 /* all there are (ledger/access.c) */
+#define CHUNK      500   /* recorded in one go */
+#define MAX_FAILED 10
 
 /* What is known of one parcel while a page is worked on. */
 struct known {
@@ -381,20 +383,43 @@ static bool take_parked(void *ctx, const char *id, const char *text)
     return list->count < PARKED_MAX;
 }
 
+/* One that cannot be done does not hold up the others. */
+static enum fb_status apply_chunk(struct watch_round *w, const struct storage_event *items,
+                                  size_t count, struct fb_error *err)
+{
+    struct work k;
+    enum fb_status first = FB_OK;
+    int failed = 0;
+    work_init(&k, w, count);
+    for (size_t i = 0; i < count && failed < MAX_FAILED; i++) {
+        struct fb_error own = {0};
+        enum fb_status s = look_at(&k, &items[i], true, &own);
+        if (s != FB_OK && failed++ == 0) {
+            first = s;
+            *err = own;
+        }
+    }
+    if (k.settled_count > 0) {
+        struct fb_ledger_page page = {.stream = NULL};
+        struct fb_error own = {0};
+        enum fb_status s = record(&k, &page, &own);
+        if (s != FB_OK) {
+            first = s;
+            *err = own;
+        }
+    }
+    work_deinit(&k);
+    return first;
+}
+
 enum fb_status watch_apply_parked(struct watch_round *w, struct fb_error *err)
 {
     struct parked list = {.storage = w->name, .items = fb_xcalloc(PARKED_MAX, sizeof *list.items)};
     enum fb_status s = fb_ledger_parked(w->redis, SIZE_MAX, take_parked, &list, err);
-    struct work k;
-    work_init(&k, w, list.count);
-    for (size_t i = 0; i < list.count && s == FB_OK; i++) {
-        s = look_at(&k, &list.items[i], true, err);
+    for (size_t at = 0; at < list.count && s == FB_OK; at += CHUNK) {
+        size_t n = list.count - at < CHUNK ? list.count - at : CHUNK;
+        s = apply_chunk(w, &list.items[at], n, err);
     }
-    if (s == FB_OK && k.settled_count > 0) {
-        struct fb_ledger_page page = {.stream = NULL};
-        s = record(&k, &page, err);
-    }
-    work_deinit(&k);
     free(list.items);
     return s;
 }

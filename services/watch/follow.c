@@ -35,6 +35,7 @@ struct follow {
     struct storage_sessions *sessions;
     struct pause streams[MAX_STREAMS];
     struct pause pending, parked;
+    int64_t ended_ms[MAX_STREAMS]; /* in this round: read to its end by a read that began then */
     int64_t next_ms;
     int64_t wake_seen;
 };
@@ -96,6 +97,10 @@ static enum fb_status read_page(struct watch_round *w, const struct fb_policy_st
         s = w->storage->events(w->session, user, position, &page, err);
     }
     *is_end_r = page.is_end;
+    /* Noted before the position moves, so that no crash hides it. */
+    if (s == FB_OK && (page.has_gap || strcmp(position, "now") == 0)) {
+        s = fb_ledger_seen_from(w->redis, w->token, stream, fb_now_ms(), err);
+    }
     if (s == FB_OK && (page.count > 0 || strcmp(page.position, stored) != 0)) {
         s = watch_apply(w, &page, stream, stored, err);
     }
@@ -105,7 +110,7 @@ static enum fb_status read_page(struct watch_round *w, const struct fb_policy_st
 
 /* Read to its end, it is complete until the moment at which the last page was asked for. */
 static enum fb_status read_stream(struct watch_round *w, const struct fb_policy_storage *st,
-                                  const char *user, struct fb_error *err)
+                                  const char *user, int64_t *ended_ms_r, struct fb_error *err)
 {
     char stream[FB_STREAM_NAME];
     bool is_end = false;
@@ -120,7 +125,8 @@ static enum fb_status read_stream(struct watch_round *w, const struct fb_policy_
         asked_ms = fb_now_ms();
         s = read_page(w, st, user, stream, &is_end, err);
     }
-    return s == FB_OK && is_end ? fb_ledger_seen_set(w->redis, w->token, stream, asked_ms, err) : s;
+    *ended_ms_r = s == FB_OK && is_end ? asked_ms : 0;
+    return s;
 }
 
 /* ---- a round ---- */
@@ -176,12 +182,15 @@ static void read_streams(struct follow *f, struct watch_round *w, const struct f
     for (size_t i = 0; i < count && i < MAX_STREAMS; i++) {
         struct fb_error err = {0};
         const char *user = i == 0 ? "" : st->users[i - 1].id;
+        f->ended_ms[i] = 0;
         if (!is_due(&f->streams[i])) {
             is_whole = is_whole && f->streams[i].pause_ms == 0;
             continue;
         }
         enum fb_status s = open_storage(f, w, policy, &err);
-        s = s == FB_OK && w->storage->events != NULL ? read_stream(w, st, user, &err) : s;
+        s = s == FB_OK && w->storage->events != NULL
+                ? read_stream(w, st, user, &f->ended_ms[i], &err)
+                : s;
         after(f, w, &f->streams[i], s, interval_ms,
               "the storage's events cannot be read, they are asked for again", &err);
         is_whole = is_whole && s == FB_OK;
@@ -190,6 +199,32 @@ static void read_streams(struct follow *f, struct watch_round *w, const struct f
         char labels[200];
         (void)snprintf(labels, sizeof labels, "storage=\"%s\"", w->label);
         fb_metric_set("fumibako_watch_read_timestamp_seconds", labels, (double)fb_now_ms() / 1000);
+    }
+}
+
+/* Only when what was put by is looked at, too: it was read and is not recorded. */
+static void tell_seen(struct follow *f, struct watch_round *w, const struct fb_policy_storage *st)
+{
+    size_t count = st->follows_enterprise ? 1 : 1 + st->user_count;
+    struct fb_error err = {0};
+    enum fb_status s = FB_OK;
+    bool is_first = true;
+    for (size_t i = 0; i < count && i < MAX_STREAMS && s == FB_OK; i++) {
+        char stream[FB_STREAM_NAME];
+        if (f->ended_ms[i] == 0) {
+            continue;
+        }
+        s = is_first ? watch_apply_parked(w, &err) : s;
+        is_first = false;
+        fb_ledger_stream_name(st->name, st->follows_enterprise, i == 0 ? "" : st->users[i - 1].id,
+                              stream);
+        s = s == FB_OK ? fb_ledger_seen_set(w->redis, w->token, stream, f->ended_ms[i], &err) : s;
+        f->ended_ms[i] = 0;
+    }
+    if (s == FB_LOST) {
+        watch_token_lost(w->service, w->token);
+    } else if (s != FB_OK && !fb_service_stopping()) {
+        tell_failure(w, "events that were put by wait on", &err);
     }
 }
 
@@ -202,6 +237,7 @@ static void round_once(struct follow *f, struct watch_round *w, const struct fb_
         }
     }
     read_streams(f, w, policy, st);
+    tell_seen(f, w, st);
     if (is_due(&f->parked)) {
         struct fb_error err = {0};
         enum fb_status s = open_storage(f, w, policy, &err);

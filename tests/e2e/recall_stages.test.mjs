@@ -43,6 +43,11 @@ async function submitBoth(stack) {
   return { whole: await submit(stack, 'whole', WHOLE), one: await submit(stack, 'one', ONE) };
 }
 
+function loseNotes(stack) {
+  const notes = fs.readdirSync(stack.world.spoolDir, { recursive: true }).filter((f) => /(^|\/)parcel\.0$/.test(f));
+  for (const f of notes) fs.rmSync(`${stack.world.spoolDir}/${f}`);
+}
+
 const show = async (stack, id) => (await stack.ctl('message', 'show', id, '--json')).json();
 const known = (stack, ids) => waitFor(async () => {
   for (const id of Object.values(ids)) if ((await stack.redis('HEXISTS', `fb:{s0}:m:${id}`, 'queued')) !== 1) return false;
@@ -205,8 +210,11 @@ const UPLOAD = {
     is: (box) => box.collaborations.length === 4 },
 };
 for (const [what, { slow, then, is }] of Object.entries(UPLOAD)) {
-  for (const isKilled of [false, true]) {
-    test(`during upload: ${what}${isKilled ? ', and upload is killed behind the recall' : ''}`, async (t) => {
+  const isLast = what === Object.keys(UPLOAD).at(-1);
+  for (const [isKilled, isLost] of [[false, false], [true, false], ...(isLast ? [[true, true]] : [])]) {
+    const also = isLost ? ', and upload is killed behind the recall and its notes are lost'
+      : isKilled ? ', and upload is killed behind the recall' : '';
+    test(`during upload: ${what}${also}`, async (t) => {
       const stack = await start(t);
       const pause = { delay_ms: 3000 };
       await stack.box.faults([{ match: slow, do: pause }]);
@@ -217,10 +225,14 @@ for (const [what, { slow, then, is }] of Object.entries(UPLOAD)) {
       }
       await waitFor(async () => is(await stack.box.state()), { what, ...patience });
       await recallBoth(stack, ids);
-      if (isKilled) await stack.by.upload.kill();
+      if (isKilled) {
+        await stack.by.upload.kill();
+        await stack.world.redis.abandon('upload');
+      }
       await stack.box.faults([]);
       if (isKilled) {
         await remembered(stack); // there is no manifest yet by which it could close anything
+        if (isLost) loseNotes(stack); // as a power cut may: they are not synced
         await stack.startService('upload');
       }
       await ended(stack, ids, isKilled ? ['upload'] : []);

@@ -276,6 +276,14 @@ export class Redis {
     }
   }
 
+  /** What a killed worker had in hand looks idle for an hour: the next one need not wait until it counts as abandoned. */
+  async abandon(stage, shard = 0) {
+    const key = `fb:{s${shard}}:${stage}`;
+    for (const [id, consumer] of await this.command('XPENDING', key, 'workers', '-', '+', 1000)) {
+      await this.command('XCLAIM', key, 'workers', consumer, 0, id, 'IDLE', 3600000, 'JUSTID');
+    }
+  }
+
   /** One command; arrays come back as arrays, integers as numbers, nil as null, errors are thrown. */
   async command(...args) {
     if (this.client === null || this.client.reader.isEnded) {

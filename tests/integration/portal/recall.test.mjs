@@ -2,6 +2,7 @@
 // A recall by the sender's page: two steps, once, and only from this page in this browser.
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import test from 'node:test';
 import { waitFor } from '../../support/harness.mjs';
 import { Portal, formOf, makeLink, newId, visible } from './kit.mjs';
@@ -214,4 +215,35 @@ test('more recalls of one mail than the ledger keeps are refused in words', asyn
   const answer = await client.post(form.action, form.hidden);
   assert.equal(answer.status, 409);
   assert.match(visible(answer.text), /Too many recalls of this mail/);
+});
+
+test('a recall whose answer was lost is not called undone; asking again asks once', async (t) => {
+  const portal = await Portal.create(t);
+  // Between portal and Redis: what Redis says to the recall is lost.
+  let lost = null;
+  const wire = net.createServer((near) => {
+    const far = net.connect(portal.world.ports.redis, '127.0.0.1');
+    let isMute = false;
+    near.on('data', (c) => { isMute ||= lost !== null && c.includes(lost); far.write(c); });
+    far.on('data', (c) => { if (!isMute) near.write(c); });
+    for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => {}).on('close', () => other.destroy());
+  });
+  await new Promise((resolve) => wire.listen(0, '127.0.0.1', resolve));
+  portal.world.atEnd(() => wire.close());
+  await portal.service.stop();
+  await portal.world.start('portal', { redis: { url: `redis://127.0.0.1:${wire.address().port}/0` } });
+
+  const first = await confirmed(portal); // Redis knows the script from here on
+  assert.equal((await first.client.post(first.form.action, first.form.hidden)).status, 303);
+  const { client, link, id, form } = await confirmed(portal);
+  lost = Object.fromEntries(form.hidden).id;
+  const answer = await client.post(form.action, form.hidden);
+  assert.equal(answer.status, 503);
+  assert.doesNotMatch(visible(answer.text), /nothing was changed|Nothing was changed/i);
+  assert.match(visible(answer.text), /not known whether .* Open the page again/);
+  assert.deepEqual(Object.keys(await portal.recalls(id)), [lost], 'it was taken');
+  lost = null;
+  assert.match(visible((await client.get(`/s/${link}`)).text), /From everybody/);
+  assert.equal((await client.post(form.action, form.hidden)).status, 303);
+  assert.equal(Object.keys(await portal.recalls(id)).length, 1);
 });

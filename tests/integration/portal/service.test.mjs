@@ -66,6 +66,47 @@ test('whoever tries links gets 429, a sender at the same address does not; proxi
   assert.equal(seen.filter((s) => s === 404).length, 20, 'nobody is believed');
 });
 
+test('X-Forwarded-For in several lines is one list: what the client wrote itself is not believed', async (t) => {
+  const portal = await Portal.create(t);
+  // Some proxies add a line of their own behind those that came.
+  const from = (...lines) => portal.client({ headers: { 'x-forwarded-for': lines } });
+  const statuses = [];
+  for (let i = 0; i < 25; i++) statuses.push((await from(`203.0.113.${i}`, '198.51.100.7').get('/s/x')).status);
+  assert.equal(statuses.filter((s) => s === 404).length, 20, 'a new address each time is no new client');
+  assert.equal((await from('198.51.100.7', '203.0.113.1').get('/s/x')).status, 404, 'nobody is blocked by another');
+  assert.equal((await from('203.0.113.1, 198.51.100.7', '127.0.0.1').get('/s/x')).status, 429);
+});
+
+test('a request whose length can be read in two ways is refused, and nothing behind it is taken for another', async (t) => {
+  const portal = await Portal.create(t);
+  const behind = 'GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n';
+  const sent = (head, body) => new Promise((resolve) => {
+    const socket = net.connect(portal.world.ports.portal, '127.0.0.1', () =>
+      socket.write(`POST /s/x HTTP/1.1\r\nHost: x\r\n${head.join('\r\n')}\r\n\r\n${body}${behind}`));
+    let answer = '';
+    const timer = setTimeout(() => { answer += ' (not closed)'; socket.destroy(); }, 5000);
+    socket.on('data', (c) => { answer += c; });
+    socket.on('error', () => {});
+    socket.on('close', () => { clearTimeout(timer); resolve(answer); });
+  });
+  for (const [head, body] of [
+    [[`Content-Length: ${behind.length + 5}`, 'Transfer-Encoding: chunked'], '0\r\n\r\n'],
+    [['Transfer-Encoding: chunked', 'Content-Length: 4'], '0\r\n\r\n'],
+    [['Content-Length: 0', `Content-Length: ${behind.length}`], ''],
+    [[`Content-Length : ${behind.length}`], ''],
+    [['Transfer-Encoding : chunked'], ''],
+    [['Transfer-Encoding: identity'], ''],
+    [['Transfer-Encoding: gzip, chunked'], '0\r\n\r\n'],
+    [['Transfer-Encoding: chunked', 'Transfer-Encoding: identity'], '0\r\n\r\n'],
+  ]) {
+    const answer = await sent(head, body);
+    assert.match(answer, /^HTTP\/1\.1 400 [\s\S]*Connection: close/i, head.join(', '));
+    assert.doesNotMatch(answer, /Disallow|not closed/, head.join(', '));
+  }
+  assert.match(await sent(['Transfer-Encoding: chunked'], '0\r\n\r\n'), /^HTTP\/1\.1 404 [\s\S]*HTTP\/1\.1 200 /,
+    'one way to read it');
+});
+
 test('more requests than a person makes get 429', async (t) => {
   const portal = await Portal.create(t);
   const link = makeLink(await portal.mail());

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import { sleep, waitFor } from '../../support/harness.mjs';
 import { isClosed, TO, uploaded } from './kit.mjs';
 
@@ -48,52 +48,50 @@ test('the ledger has who asked, and when the storage confirmed', async (t) => {
   assert.equal(report.recalls[0].jobs_left, 0);
 });
 
-// They wait most of the time: for Box, and for the killed one's job to be taken over.
-describe('with patience', { concurrency: 4 }, () => {
-  test('a storage that is away is tried by one job while the others wait, and all are done when it is back', async (t) => {
+test('a storage that is away is tried by one job while the others wait, and all are done when it is back', async (t) => {
+  const stage = await uploaded(t);
+  const ids = [stage.id];
+  for (let i = 0; i < 11; i++) ids.push((await stage.seed({ to: TO, parts: [{ name: 'a.pdf', size: 100 }] })).id);
+  await stage.passed(12);
+  await stage.revoke.stop();
+  for (const id of ids) assert.equal((await stage.ctl('recall', id)).code, 0);
+  await stage.sim.faults([{ match: { path: '/2.0/' }, do: { status: 403, headers: {}, drop: 'before' } }]);
+  await stage.start('revoke', { overrides: {} });
+  await waitFor(async () => /its jobs wait together/.test(stage.revoke.output), { what: 'a pause', timeout: 240000 });
+  await waitFor(async () => (await stage.count('delayed:revoke')) >= 8, { what: 'the others to wait', timeout: 20000 });
+  await stage.sim.request('DELETE', '/__requests');
+  await sleep(4000);
+  const { json } = await stage.sim.request('GET', '/__requests');
+  assert.ok(json.total <= 12, `${json.total} calls while it is away`);
+  await stage.sim.faults([]);
+  await waitFor(async () => (await stage.sim.state('collaborations')).collaborations.length === 0, { what: 'nobody', timeout: 180000 });
+  await stage.idle(120000);
+  assert.equal(await stage.count('dead'), 0);
+  assert.match(stage.revoke.output, /answers again/);
+  assert.ok(isClosed(await stage.box()));
+});
+
+for (const after of [0, 1, 2]) {
+  test(`killed behind removal ${after + 1} of 3: another ends it, and the ledger says no more than is so`, async (t) => {
     const stage = await uploaded(t);
-    const ids = [stage.id];
-    for (let i = 0; i < 11; i++) ids.push((await stage.seed({ to: TO, parts: [{ name: 'a.pdf', size: 100 }] })).id);
-    await stage.passed(12);
-    await stage.revoke.stop();
-    for (const id of ids) assert.equal((await stage.ctl('recall', id)).code, 0);
-    await stage.sim.faults([{ match: { path: '/2.0/' }, do: { status: 403, headers: {}, drop: 'before' } }]);
-    await stage.start('revoke', { overrides: {} });
-    await waitFor(async () => /its jobs wait together/.test(stage.revoke.output), { what: 'a pause', timeout: 240000 });
-    await waitFor(async () => (await stage.count('delayed:revoke')) >= 8, { what: 'the others to wait', timeout: 20000 });
-    await stage.sim.request('DELETE', '/__requests');
-    await sleep(4000);
-    const { json } = await stage.sim.request('GET', '/__requests');
-    assert.ok(json.total <= 12, `${json.total} calls while it is away`);
+    await stage.sent();
+    await stage.sim.faults([{ match: { method: 'DELETE' }, after, times: 1, do: { slow_bps: 1, effect: true, status: 204, delay_ms: 60000 } }]);
+    await stage.recall();
+    await stage.until(`${3 - after} left`, (b) => b.collaborations.length === 3 - after);
+    await sleep(300);
+    await stage.revoke.kill();
+    await stage.redis.abandon('revoke');
     await stage.sim.faults([]);
-    await waitFor(async () => (await stage.sim.state('collaborations')).collaborations.length === 0, { what: 'nobody', timeout: 180000 });
-    await stage.idle(120000);
-    assert.equal(await stage.count('dead'), 0);
-    assert.match(stage.revoke.output, /answers again/);
+    const open = new Set((await stage.box()).collaborations.map((c) => c.login));
+    (await stage.show()).recipients.forEach((r) => {
+      if (open.has(r.address)) assert.notEqual(r.grant, 'recalled');
+    });
+    await stage.start('revoke');
+    await stage.untilStates('recalled', 'recalled', 'recalled').catch(async () => stage.idle(60000));
+    assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled']);
     assert.ok(isClosed(await stage.box()));
   });
-
-  for (const after of [0, 1, 2]) {
-    test(`killed behind removal ${after + 1} of 3: another ends it, and the ledger says no more than is so`, async (t) => {
-      const stage = await uploaded(t);
-      await stage.sent();
-      await stage.sim.faults([{ match: { method: 'DELETE' }, after, times: 1, do: { slow_bps: 1, effect: true, status: 204, delay_ms: 60000 } }]);
-      await stage.recall();
-      await stage.until(`${3 - after} left`, (b) => b.collaborations.length === 3 - after);
-      await sleep(300);
-      await stage.revoke.kill();
-      await stage.sim.faults([]);
-      const open = new Set((await stage.box()).collaborations.map((c) => c.login));
-      (await stage.show()).recipients.forEach((r) => {
-        if (open.has(r.address)) assert.notEqual(r.grant, 'recalled');
-      });
-      await stage.start('revoke');
-      await stage.untilStates('recalled', 'recalled', 'recalled').catch(async () => stage.idle(60000));
-      assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled']);
-      assert.ok(isClosed(await stage.box()));
-    });
-  }
-});
+}
 
 test('a recall of a mail that is still on its way is durable beside the spool before the storage is asked', async (t) => {
   const stage = await uploaded(t);

@@ -4,7 +4,7 @@
 // crashes in between.
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import { sleep } from '../../support/harness.mjs';
 import { isClosed, TO, uploaded } from './kit.mjs';
 
@@ -124,38 +124,36 @@ test('recall and restore in quick succession: whatever was asked for last stands
   assert.ok(isClosed(await stage.box()));
 });
 
-// They wait most of the time, for the killed one's job to be taken over: all at once.
-describe('killed', { concurrency: 6 }, () => {
-  for (const [where, fault] of [
-    ['before the link is opened', { method: 'PUT', path: '/folders/' }],
-    ['between two invitations', { method: 'POST', path: '/collaborations', after: 1 }],
-    ['behind the last invitation', { method: 'POST', path: '/collaborations', after: 2 }],
-  ]) {
-    for (const recalledAgain of [false, true]) {
-      test(`killed ${where}, ${recalledAgain ? 'and recalled before it runs again: nobody is in' : 'it is finished by another'}`, async (t) => {
-        const stage = await uploaded(t);
-        await stage.sent();
-        await stage.recall();
-        await stage.untilStates('recalled', 'recalled', 'recalled');
-        await stage.sim.request('DELETE', '/__requests');
-        // Done, and the answer never comes: what it was is known to Box alone.
-        await stage.sim.faults([{ match: { method: fault.method, path: fault.path }, after: fault.after ?? 0, times: 1, do: { slow_bps: 1 } }]);
-        await stage.restore();
-        await sleep(1500);
-        await stage.revoke.kill();
-        await stage.sim.faults([]);
-        assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled'], 'nothing that is not confirmed');
-        if (recalledAgain) await stage.recall();
-        await stage.start('revoke');
-        await stage.idle(90000);
-        if (recalledAgain) {
-          assert.ok(isClosed(await stage.box()), JSON.stringify((await stage.box()).collaborations));
-          assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled']);
-        } else {
-          assert.deepEqual(sorted(await stage.box()), [...TO].sort());
-          assert.deepEqual(await stage.states(), ['active', 'active', 'pending']);
-        }
-      });
-    }
+for (const [where, fault] of [
+  ['before the link is opened', { method: 'PUT', path: '/folders/' }],
+  ['between two invitations', { method: 'POST', path: '/collaborations', after: 1 }],
+  ['behind the last invitation', { method: 'POST', path: '/collaborations', after: 2 }],
+]) {
+  for (const recalledAgain of [false, true]) {
+    test(`killed ${where}, ${recalledAgain ? 'and recalled before it runs again: nobody is in' : 'it is finished by another'}`, async (t) => {
+      const stage = await uploaded(t);
+      await stage.sent();
+      await stage.recall();
+      await stage.untilStates('recalled', 'recalled', 'recalled');
+      await stage.sim.request('DELETE', '/__requests');
+      // Done, and the answer never comes: what it was is known to Box alone.
+      await stage.sim.faults([{ match: { method: fault.method, path: fault.path }, after: fault.after ?? 0, times: 1, do: { slow_bps: 1 } }]);
+      await stage.restore();
+      await sleep(1500);
+      await stage.revoke.kill();
+      await stage.redis.abandon('revoke');
+      await stage.sim.faults([]);
+      assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled'], 'nothing that is not confirmed');
+      if (recalledAgain) await stage.recall();
+      await stage.start('revoke');
+      await stage.idle(90000);
+      if (recalledAgain) {
+        assert.ok(isClosed(await stage.box()), JSON.stringify((await stage.box()).collaborations));
+        assert.deepEqual(await stage.states(), ['recalled', 'recalled', 'recalled']);
+      } else {
+        assert.deepEqual(sorted(await stage.box()), [...TO].sort());
+        assert.deepEqual(await stage.states(), ['active', 'active', 'pending']);
+      }
+    });
   }
-});
+}

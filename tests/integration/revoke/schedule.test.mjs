@@ -47,6 +47,7 @@ test('killed in the middle of many, another ends it; nothing is left open', asyn
   const first = await scene.world.start('revoke', scene.settings());
   await waitFor(async () => (await open(scene)) < 600, { what: 'some to be closed' });
   await first.kill();
+  await scene.world.redis.abandon('revoke');
   assert.ok((await open(scene)) > 0);
   await scene.world.start('revoke', scene.settings());
   await over(scene, 120000);

@@ -40,6 +40,7 @@ test('killed in the middle of a recall, another one ends it', async (t) => {
   await stage.recall();
   await stage.until('one gone', (b) => b.collaborations.length === 2);
   await stage.revoke.kill();
+  await stage.redis.abandon('revoke');
   await stage.sim.faults([]);
   await stage.start('revoke');
   await waitFor(async () => (await stage.box()).collaborations.length === 0, { what: 'nobody', timeout: 60000 });

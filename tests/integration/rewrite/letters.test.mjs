@@ -46,7 +46,8 @@ const idle = (stage) => waitFor(async () => await stage.world.redis.command('XLE
 const seen = (stage, ms) => stage.world.redis.command('HSET', 'fb:{s0}:watch:seen', 'box user ', ms);
 
 /** What the ledger says that the sender was told of the message's recall. */
-const told = async (stage, id) => (await stage.world.redis.command('HGETALL', `fb:{s0}:rc:${id}`)).find((v) => /^(interim|final)$/.test(v));
+const told = async (stage, id) => (await stage.world.redis.command('HGETALL', `fb:{s0}:rc:${id}`))
+  .find((v, i, all) => i % 2 === 1 && all[i - 1].startsWith('t:'));
 
 /** What every letter must be, whatever it says. */
 function checkLetter(stage, mail, messageId) {
@@ -202,6 +203,26 @@ test('a recall is reported as far as it is known, and once more when all is know
   await idle(stage);
   assert.equal(letters(stage).length, 2);
   assert.equal(await told(stage, id), 'final');
+});
+
+test('letters that waited for the relay go out once, and a final one that came too early comes again', async (t) => {
+  const stage = await Stage.create(t, { config: { revoke: { settle: '1m' } } });
+  const id = await stage.seed(receipted({ receipt: false }));
+  assert.equal(await stage.finished(id), 'sent');
+  const recall = await seedLetter(stage, 'recall', id);
+  await seen(stage, Date.now());
+  await stage.world.redis.command('HSET', `fb:{s0}:rc:${id}`, `t:${recall}`, 'final');
+  await seedLetter(stage, 'letter', 'recall', id, 0, recall);
+  checkLetter(stage, await aLetter(stage), `recall-${recall}-interim`);
+  await idle(stage);
+  assert.equal(await stage.world.redis.command('HGET', `fb:{s0}:rc:${id}`, `t:${recall}`), 'interim');
+  await seedLetter(stage, 'revoked', id);
+  await seen(stage, Date.now() + 2 * MINUTE);
+  for (let i = 0; i < 2; i++) {
+    await seedLetter(stage, 'letter', 'recall', id, 0, recall);
+    await idle(stage);
+  }
+  assert.equal(letters(stage).length, 2);
 });
 
 test('a day later the last word says that the log could not be read', async (t) => {

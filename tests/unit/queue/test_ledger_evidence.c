@@ -262,6 +262,75 @@ static void the_later_of_the_two_streams_counts_and_it_never_goes_back(void **st
     assert_int_equal(ms, 0);
 }
 
+/* What a storage did not keep, and what was passed over, is said to be lost; a gap that ended before
+ * the mail came is none. */
+static void a_gap_in_the_events_is_told(void **state)
+{
+    (void)state;
+    const int64_t day = 86400000;
+    char token[FB_LEASE_TOKEN] = "";
+    message("secure", "sent");
+    upload("active|1|100||");
+    set(M, "at", "8640000000"); /* day 100 */
+    set(M, "u:0", "8640000050");
+    assert_status(FB_OK, fb_lease_keep(q.r, "watch", 60000, token, &q.err));
+    see(100 * day); /* the first look: 14 days are kept */
+    see(114 * day);
+    assert_int_equal(look()->log_from_ms, 0);
+    see(129 * day);
+    assert_int_equal(look()->log_from_ms, 115 * day);
+    assert_status(FB_OK, fb_ledger_seen_from(q.r, token, "box user ", 110 * day, &q.err));
+    assert_int_equal(look()->log_from_ms, 115 * day);
+    assert_status(FB_OK, fb_ledger_seen_from(q.r, token, "box user ", 120 * day, &q.err));
+    assert_int_equal(look()->log_from_ms, 120 * day);
+    set(M, "at", "10400000000"); /* behind it */
+    assert_int_equal(look()->log_from_ms, 0);
+}
+
+/* Until the ledger knew the parcel its events were put by. */
+static void nothing_is_said_of_the_time_before_the_parcel_was_known(void **state)
+{
+    (void)state;
+    message("secure", "sent");
+    upload("active|1|100||");
+    set(M, "at", "1000");
+    set(M, "u:0", "5000");
+    see(4000);
+    assert_int_equal(look()->log_until_ms, 1000);
+    see(5000);
+    assert_int_equal(look()->log_until_ms, 5000);
+}
+
+/* An event that was dropped for want of room is a gap. */
+static void what_could_not_be_put_by_is_a_gap(void **state)
+{
+    (void)state;
+    char token[FB_LEASE_TOKEN] = "";
+    const char *const ids[] = {"x"};
+    const char *const texts[] = {"{}"};
+    message("secure", "sent");
+    upload("active|1|100||");
+    set(M, "at", "1000");
+    see(5000);
+    for (int i = 0; i < 10000; i++) {
+        char field[16];
+        (void)snprintf(field, sizeof field, "%d", i);
+        set("fb:{s0}:watch:parked", field, "{}");
+    }
+    assert_status(FB_OK, fb_lease_keep(q.r, "watch", 60000, token, &q.err));
+    const struct fb_ledger_page page = {.token = token,
+                                        .stream = "box user ",
+                                        .old_position = "",
+                                        .new_position = "1",
+                                        .park_ids = ids,
+                                        .park_texts = texts,
+                                        .park_count = 1};
+    assert_int_equal(look()->log_from_ms, 0);
+    enum fb_ledger_recorded got = FB_EVENT_KNOWN;
+    assert_status(FB_OK, fb_ledger_record(q.r, &page, &got, &q.err));
+    assert_true(look()->log_from_ms > 1000);
+}
+
 static void a_stalled_leader_cannot_say_how_far_it_read(void **state)
 {
     (void)state;
@@ -498,6 +567,9 @@ int main(void)
         PROMISE(the_later_of_the_two_streams_counts_and_it_never_goes_back),
         PROMISE(a_stalled_leader_cannot_say_how_far_it_read),
         PROMISE(the_first_of_each_kind_of_access_is_told),
+        PROMISE(a_gap_in_the_events_is_told),
+        PROMISE(nothing_is_said_of_the_time_before_the_parcel_was_known),
+        PROMISE(what_could_not_be_put_by_is_a_gap),
         PROMISE(accesses_of_others_are_told_as_theirs),
         PROMISE(whoever_looked_was_not_stopped),
         PROMISE(who_was_invited_is_pending),

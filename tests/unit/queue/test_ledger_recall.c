@@ -124,6 +124,28 @@ static void a_recall_before_the_parcel_follows_its_upload(void **state)
     assert_false(message_has(job.msg_id, "v:0:0"));
 }
 
+/* A rewrite that lost the parcel sends the branch through upload again, and that one's grants go into the
+ * ledger once more: over what revoke wrote, unless it comes behind it. */
+static void a_recall_before_an_upload_that_is_repeated_follows_it_too(void **state)
+{
+    (void)state;
+    struct fb_job job = planned(1);
+    struct fb_claim up = take(FB_STAGE_UPLOAD, "a");
+    assert_status(FB_OK, to_rewrite(&up, true));
+    struct fb_claim re = take(FB_STAGE_REWRITE, "a");
+    assert_status(FB_OK, fb_queue_restart(q.r, "a", &re, &q.err));
+    struct fb_claim render = take(FB_STAGE_RENDER, "a");
+    struct fb_job next;
+    fb_job_follow(&render, FB_STAGE_UPLOAD, 0, &next);
+    assert_status(FB_OK, fb_queue_advance(q.r, "a", &render, &next, 1, NULL, &q.err));
+    up = take(FB_STAGE_UPLOAD, "a");
+    assert_status(FB_OK, recall(q.r, job.msg_id, NULL, 0, false, "cli:test", NULL, &q.err));
+    struct fb_claim revoke = take(FB_STAGE_REVOKE, "a");
+    assert_status(FB_OK, fb_queue_advance(q.r, "a", &revoke, NULL, 0, NULL, &q.err));
+    assert_status(FB_OK, to_rewrite(&up, true));
+    assert_int_equal(1, stats(FB_STAGE_REVOKE).waiting);
+}
+
 static void restore_takes_the_mark_away(void **state)
 {
     (void)state;
@@ -260,6 +282,7 @@ int main(void)
         PROMISE(what_is_recalled_is_not_sent),
         PROMISE(what_is_out_is_told_and_stays_claimed),
         PROMISE(a_recall_before_the_parcel_follows_its_upload),
+        PROMISE(a_recall_before_an_upload_that_is_repeated_follows_it_too),
         PROMISE(restore_takes_the_mark_away),
         PROMISE(a_recall_keeps_the_history),
         PROMISE(of_recall_and_sending_exactly_one_wins),

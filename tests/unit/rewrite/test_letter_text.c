@@ -199,8 +199,8 @@ static void test_the_head_line_of_a_recall_is_true(void **state)
            "すべて送信前に止めました。");
 
     letter_kit_init(&l, FB_LETTER_RECALL, k->policy);
-    l.evidence[1].log_from_ms = LETTER_NOW - 86400000;
-    result(&l.facts, GOOD_EN, GOOD_JA);
+    l.evidence[1].log_from_ms = LETTER_NOW - 86400000; /* then nobody knows that it was in time */
+    result(&l.facts, "The recall has ended. Records from before", "取り消しは終わりました。");
     result(&l.facts, "Records from before 2026-11-27 03:00 UTC may be lost.",
            "2026年11月27日 12:00 (日本時間) より前の記録は失われている可能性があります。");
     l.evidence[0] = (struct fb_evidence){.kind = FB_EV_STOPPED, .is_final = true};
