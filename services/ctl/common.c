@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/ledger/ledger.h"
 #include "common/yaml.h"
 #include "services/ctl/ctl.h"
 
@@ -74,6 +75,19 @@ bool ctl_need_redis(struct ctl *c, int *exit_r)
     }
     if (c->redis == NULL &&
         fb_redis_new(c->config, CTL_REDIS_TIMEOUT_MS, &c->redis, &err) != FB_OK) {
+        *exit_r = ctl_fail(c, &err);
+        return false;
+    }
+    return true;
+}
+
+bool ctl_need_message(struct ctl *c, struct fb_ledger_message *m_r, int *exit_r)
+{
+    struct fb_error err = {0};
+    if (!ctl_need_redis(c, exit_r)) {
+        return false;
+    }
+    if (fb_ledger_get(c->redis, c->words[0], m_r, &err) != FB_OK) {
         *exit_r = ctl_fail(c, &err);
         return false;
     }

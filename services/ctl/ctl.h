@@ -50,6 +50,8 @@ extern const struct ctl_command ctl_commands[];
 bool ctl_need_config(struct ctl *c, int *exit_r);
 bool ctl_need_redis(struct ctl *c, int *exit_r);
 bool ctl_need_spool(struct ctl *c, int *exit_r);
+/* The same with the message that the first word names; free it with fb_ledger_message_deinit. */
+bool ctl_need_message(struct ctl *c, struct fb_ledger_message *m_r, int *exit_r);
 
 /* "fumibako: <text>" on stderr, or {"error": ...} on stdout with --json. Returns FB_EXIT_FAILED, or
  * FB_EXIT_CONFIG for FB_CONFIG (a setting or credential is wrong). */

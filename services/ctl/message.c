@@ -318,11 +318,8 @@ int ctl_message_show(struct ctl *c)
     int code = 0;
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
-    if (!ctl_need_redis(c, &code)) {
+    if (!ctl_need_message(c, &m, &code)) {
         return code;
-    }
-    if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
-        return ctl_fail(c, &err);
     }
     enum fb_status s = c->is_json ? show_json(c, &m, &err) : print_message(c, &m, &err);
     fb_ledger_message_deinit(&m);

@@ -354,11 +354,8 @@ int ctl_message_restore(struct ctl *c)
     size_t count = 0;
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
-    if (!ctl_need_redis(c, &code)) {
+    if (!ctl_need_message(c, &m, &code)) {
         return code;
-    }
-    if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
-        return ctl_fail(c, &err);
     }
     struct restore x = {
         .c = c, .m = &m, .wanted = fb_xcalloc(m.recipient_count + 1, sizeof *x.wanted)};
@@ -478,11 +475,8 @@ int ctl_message_report(struct ctl *c)
     if (c->language != NULL && strcmp(c->language, "ja") != 0 && strcmp(c->language, "en") != 0) {
         return ctl_usage_error(c, "--language takes ja or en");
     }
-    if (!ctl_need_redis(c, &code)) {
+    if (!ctl_need_message(c, &m, &code)) {
         return code;
-    }
-    if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
-        return ctl_fail(c, &err);
     }
     enum fb_status s = fb_ledger_recalls(c->redis, m.msg_id, &recalls, &count, &err);
     if (s == FB_OK) {

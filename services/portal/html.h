@@ -20,8 +20,7 @@ void html_raw(struct html *h, const char *markup);
 void html_say(struct html *h, const char *ja, const char *en);
 /* The same with values that need no escaping: numbers, ids, links that were checked. */
 void html_printf(struct html *h, const char *fmt, ...) FB_PRINTF(2, 3);
-/* Escaped.  Control characters, line separators and bidi controls become blanks, as with them a
- * value could pass for our words or hide others. */
+/* Escaped and made harmless, as common/shown.h says. */
 void html_text(struct html *h, const char *text);
 /* <time> with the time in words. */
 void html_time(struct html *h, int64_t ms);

@@ -6,6 +6,7 @@
 
 #include "common/evidence_text.h"
 #include "common/policy/template.h"
+#include "common/shown.h"
 #include "services/rewrite/logo.h"
 #include "services/rewrite/notice_templates.h"
 
@@ -13,52 +14,9 @@
 
 /* ---- values ---- */
 
-/* Control characters, line separators and bidi overrides of a value would let it pass for our words
- * (UTF-8 of U+2028-202E, U+2066-2069).  Length of such a one at p, 0 when it is none. */
-static size_t trick_length(const char *p)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    if (u[0] < 0x20 || u[0] == 0x7f) {
-        return 1;
-    }
-    if (u[0] == 0xC2 && u[1] >= 0x80 && u[1] <= 0x9F) {
-        return 2;
-    }
-    bool is_bidi = u[0] == 0xE2 && ((u[1] == 0x80 && u[2] >= 0xA8 && u[2] <= 0xAE) ||
-                                    (u[1] == 0x81 && u[2] >= 0xA6 && u[2] <= 0xA9));
-    return is_bidi ? 3 : 0;
-}
-
-static const char *entity(char c)
-{
-    switch (c) {
-    case '&':
-        return "&amp;";
-    case '<':
-        return "&lt;";
-    case '>':
-        return "&gt;";
-    case '"':
-        return "&quot;";
-    case '\'':
-        return "&#39;";
-    default:
-        return NULL;
-    }
-}
-
 enum fb_status words_escape(struct words *w, const char *text)
 {
-    enum fb_status s = FB_OK;
-    while (*text != '\0' && s == FB_OK) {
-        size_t trick = trick_length(text);
-        const char *as = w->form == NOTICE_HTML ? entity(*text) : NULL;
-        s = trick > 0    ? fb_buf_add_char(w->out, ' ')
-            : as != NULL ? fb_buf_add_str(w->out, as)
-                         : fb_buf_add_char(w->out, *text);
-        text += trick > 0 ? trick : 1;
-    }
-    return s;
+    return fb_shown_add(w->out, text, w->form == NOTICE_HTML);
 }
 
 enum fb_status words_say(struct words *w, const char *ja, const char *en)

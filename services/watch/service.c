@@ -127,6 +127,7 @@ enum fb_status watch_run(void *ctx, struct fb_error *err)
             next_ms = fb_mono_ms() + (was_leader ? RENEW_MS : STEP_MS * 4);
         }
         start_followers(s);
+        watch_webhook_tick(s->webhook);
         fb_health_beat();
         struct pollfd p = {.fd = fb_service_stop_fd(), .events = POLLIN};
         (void)poll(&p, 1, STEP_MS);

@@ -12,6 +12,8 @@ struct watch_webhook;
 FB_MUST_USE enum fb_status watch_webhook_new(const struct fb_config *config,
                                              struct watch_webhook **webhook_r,
                                              struct fb_error *err);
+/* Closes connections that take too long; call it every second or so.  NULL is none. */
+void watch_webhook_tick(struct watch_webhook *webhook);
 void watch_webhook_free(struct watch_webhook **webhook);
 
 #endif

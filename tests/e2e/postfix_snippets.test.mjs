@@ -108,9 +108,12 @@ test('through the Postfix snippets each recipient of an alias gets one notice, a
   smtp.close();
   assert.equal(reply.code, 250);
 
-  await waitFor(() => postfix.mails().length >= 2, { timeout: 60000, what: `two notices\n${postfix.log()}` });
+  await waitFor(() => postfix.mails().length >= 3, { timeout: 60000, what: `two notices and the receipt\n${postfix.log()}` });
   await new Promise((resolve) => setTimeout(resolve, 2000)); // whatever goes round would come now
-  const mails = postfix.mails();
+  const receipts = postfix.mails().filter((mail) => to(mail) === 'taro@example.jp');
+  assert.equal(receipts.length, 1, 'the sender has one receipt');
+  assert.match(receipts[0], /^Auto-Submitted: auto-generated\r?$/m);
+  const mails = postfix.mails().filter((mail) => !receipts.includes(mail));
   assert.deepEqual(mails.map(to).sort(), ['hanako@partner.example.com', 'jiro@partner.example.com']);
   for (const mail of mails) {
     assert.match(mail, /^X-Fumibako-Id: /m);

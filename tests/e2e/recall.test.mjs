@@ -154,6 +154,15 @@ async function recallSome(stack, mails, until) {
   }
 }
 
+/** Every stream was read to its end behind that moment, says watch. */
+async function caughtUp(stack, moment) {
+  await waitFor(async () => {
+    const flat = await stack.world.redis.command('HGETALL', 'fb:{s0}:watch:seen');
+    const seen = flat.flatMap((name, i) => (i % 2 === 0 && !name.startsWith('from:') ? [Number(flat[i + 1])] : []));
+    return seen.length > stack.box.users.length && seen.every((ms) => ms >= moment);
+  }, { timeout: 90000, interval: 500, what: 'watch to have read every stream' });
+}
+
 async function killSome(stack, until) {
   const kills = { watch: 0, revoke: 0 };
   while (Date.now() < until) {
@@ -191,6 +200,7 @@ test(`${MAILS} mails, random accesses and recalls, watch and revoke killed: ledg
     await waitFor(() => recalled.every((m) => tell(stack, m).some(isFinal)), { timeout: 180000, interval: 1000, what: 'the final reports' })
       .catch((e) => { throw new Error(`${e.message}: ${recalled.filter((m) => !tell(stack, m).some(isFinal)).map((m) => m.id).slice(0, 5)}\n${stack.logs('revoke').slice(-3000)}`); });
     await stack.settled({ timeout: 120000 });
+    await caughtUp(stack, Date.now());
 
     const box = await stack.box.state();
     const log = accesses(box);

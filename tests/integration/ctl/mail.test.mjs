@@ -21,6 +21,9 @@ async function submit(desk, content, { from = 'taro@example.jp', to = ['hanako@e
 const isReady = async (desk, stage, n) =>
   waitFor(async () => (await desk.json('queue'))[stage].dead === n, { what: `${n} dead of ${stage}`, timeout: 20000 });
 
+/** The ledger's record; ingest makes it right behind its answer, not before. */
+const recorded = (desk, id) => waitFor(() => desk.json('message', 'show', id), { what: `the record of ${id}`, timeout: 20000 });
+
 test('submit hands a mail with LF or CRLF to ingest and prints its id', async (t) => {
   const desk = await Desk.create(t);
   await desk.world.start('ingest');
@@ -28,14 +31,14 @@ test('submit hands a mail with LF or CRLF to ingest and prints its id', async (t
     const r = await desk.ok('submit', desk.write('m.eml', content), '--from', 'a@example.jp', '--to', 'b@example.com', '--to',
       'c@example.com');
     assert.match(r.stdout, /^[0-9A-Z]{26}\n$/);
-    const shown = await desk.json('message', 'show', r.stdout.trim());
+    const shown = await recorded(desk, r.stdout.trim());
     assert.deepEqual(shown.recipients.map((x) => [x.address, x.state]), [['b@example.com', 'waiting'], ['c@example.com', 'waiting']]);
     assert.equal(shown.from, 'a@example.jp');
   }
   const sizes = (await desk.json('spool', 'list')).messages.map((m) => m.size).sort((a, b) => a - b);
   assert.equal(sizes[0], sizes[1]);
   const bounce = await desk.json('submit', desk.write('m.eml', PLAIN), '--from', '', '--to', 'b@example.com');
-  assert.equal((await desk.json('message', 'show', bounce.id)).from, '');
+  assert.equal((await recorded(desk, bounce.id)).from, '');
 });
 
 test('submit: what is refused says why and what to do', async (t) => {
