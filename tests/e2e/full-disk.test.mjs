@@ -37,7 +37,7 @@ test('with the disk full the MTA keeps the mail; with room again everything is d
     await waitFor(async () => (await stack.world.redis.command('XLEN', 'fb:{s0}:render')) > 0, { what: 'some mail to be taken' });
     assert.ok(stack.postfix.queued() > 0, 'the MTA keeps what was refused');
     for (const service of ['render', 'upload', 'rewrite']) await stack.startService(service);
-    await waitFor(() => new Set(stack.postfix.all().map((m) => m.to)).size >= count,
+    await waitFor(() => stack.postfix.reached() >= count,
       { timeout: 240000, interval: 500, what: 'everything to be delivered' });
     for (let i = 0; i < count; i++) {
       const mails = stack.postfix.delivered(`r${i}@partner.example.com`);

@@ -114,7 +114,7 @@ test(`kill -9 of any service at any time during ${MAILS} mails: nothing lost, no
     })();
     killer.catch(() => {});
     await sendAll(stack, 0, MAILS);
-    await waitFor(() => stack.postfix.all().length > MAILS * 0.8,
+    await waitFor(() => stack.postfix.reached() > MAILS * 0.8,
       { timeout: 20 * 60000, interval: 500, what: 'most of the mail' });
     isDone = true;
     await killer;
@@ -141,13 +141,13 @@ test('Redis stopped for a minute, restarted, and wiped once: ingest goes on acce
     await waitFor(() => stack.postfix.queued() === 0, { timeout: 60000, what: 'ingest to accept without Redis' });
     await sleep(Math.max(0, outage - (Date.now() - before)));
     await stack.world.redis.start(['--appendonly', 'yes', '--appendfsync', 'everysec']);
-    await waitFor(() => stack.postfix.all().length >= 150, { timeout: 5 * 60000, what: 'the mail after the restart' });
+    await waitFor(() => stack.postfix.reached() >= 150, { timeout: 5 * 60000, what: 'the mail after the restart' });
     // Wiped in the middle of work: the spool is the truth; the policy is known from its last good copy.
     const sending = sendAll(stack, 150, 100);
     await sleep(700);
     await stack.world.redis.command('FLUSHALL');
     await sending;
-    await waitFor(() => new Set(stack.postfix.all().map((m) => m.to)).size >= 250,
+    await waitFor(() => stack.postfix.reached() >= 250,
       { timeout: 5 * 60000, interval: 500, what: 'the mail after the wipe' });
     await sleep(3000);
     const { problems, copies, twins } = await judge(stack, 0, 250);

@@ -171,6 +171,11 @@ postlog unix-dgram n - n - 1 postlogd
     return this.all().filter((m) => m.to.toLowerCase() === address.toLowerCase());
   }
 
+  /** How many different addresses of a domain have mail; what goes back to the senders does not count. */
+  reached(domain = 'partner.example.com') {
+    return new Set(this.all().map((m) => m.to.toLowerCase()).filter((to) => to.endsWith(`@${domain}`))).size;
+  }
+
   #seen = new Set();
   #mails = [];
 
