@@ -44,16 +44,22 @@ void fb_redis_node_free(struct fb_redis_node **node)
     }
 }
 
-static void set_password(struct fb_redis_url *url, const char *password)
+static void wipe_text(char **text)
 {
-    if (password == NULL || password[0] == '\0') {
-        return;
+    if (*text != NULL) {
+        explicit_bzero(*text, strlen(*text));
+        free(*text);
+        *text = NULL;
     }
-    if (url->password != NULL) {
-        explicit_bzero(url->password, strlen(url->password));
-        free(url->password);
+}
+
+/* What is set replaces what is there. */
+static void set_password(char **to, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        wipe_text(to);
+        *to = fb_xstrdup(text);
     }
-    url->password = fb_xstrdup(password);
 }
 
 enum fb_status fb_redis_new(const struct fb_config *config, int timeout_ms,
@@ -72,7 +78,7 @@ enum fb_status fb_redis_new(const struct fb_config *config, int timeout_ms,
             return s;
         }
     }
-    set_password(&url, config->redis.password);
+    set_password(&url.password, config->redis.password);
     struct fb_redis *r = fb_xcalloc(1, sizeof(*r));
     r->url = url;
     r->timeout_ms = timeout_ms;
@@ -86,6 +92,8 @@ enum fb_status fb_redis_new(const struct fb_config *config, int timeout_ms,
         r->node_count = 1;
     }
     if (url.mode == FB_REDIS_SENTINEL) {
+        set_password(&r->sentinel.user, config->redis.sentinel_user);
+        set_password(&r->sentinel.password, config->redis.sentinel_password);
         struct fb_redis_link *l = &r->nodes[0]->link;
         l->locate = fb_redis_sentinel_locate;
         l->check = fb_redis_sentinel_check;
@@ -185,6 +193,8 @@ void fb_redis_free(struct fb_redis **redis)
         fb_redis_node_free(&r->nodes[i]);
     }
     fb_redis_link_drop(&r->sentinel.link);
+    wipe_text(&r->sentinel.user);
+    wipe_text(&r->sentinel.password);
     free(r->waiting);
     free(r->cluster.slots);
     fb_redis_url_deinit(&r->url);
@@ -503,6 +513,11 @@ enum fb_status fb_redis_time(struct fb_redis *r, int64_t *ms_r, struct fb_error 
 }
 
 /* ---- shards ---- */
+
+bool fb_redis_may_fail_over(const struct fb_redis *r)
+{
+    return r->url.mode != FB_REDIS_SINGLE;
+}
 
 int fb_redis_shard_count(const struct fb_redis *r)
 {

@@ -83,6 +83,8 @@ void fb_redis_reset(struct fb_redis *r);
 uint64_t fb_redis_connections(const struct fb_redis *r);
 /* Server time in ms (TIME). */
 FB_MUST_USE enum fb_status fb_redis_time(struct fb_redis *r, int64_t *ms_r, struct fb_error *err);
+/* Another node may take over (Sentinel, Cluster), which does not know the last writes. */
+bool fb_redis_may_fail_over(const struct fb_redis *r);
 int fb_redis_shard_count(const struct fb_redis *r);
 /* The shard of a message: CRC-32 of its id modulo shards. */
 int fb_redis_shard(const struct fb_redis *r, const char *msg_id);

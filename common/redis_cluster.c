@@ -104,7 +104,7 @@ static bool take_run(struct fb_redis *r, const redisReply *run, const struct fb_
         return false;
     }
     if (name->type == REDIS_REPLY_STRING && name->len > 0) {
-        if ((size_t)name->len >= sizeof at.name) {
+        if ((size_t)name->len >= sizeof at.name || strlen(name->str) != (size_t)name->len) {
             return false;
         }
         memcpy(at.name, name->str, (size_t)name->len + 1);

@@ -38,7 +38,8 @@ struct fb_redis {
     size_t first, count, cap;
     int shard_of_keyless; /* where commands without a key go */
     struct {
-        size_t at; /* the sentinel in use */
+        size_t at;             /* the sentinel in use */
+        char *user, *password; /* NULL: as for Redis */
         struct fb_redis_link link;
         bool is_linked;
         int64_t look_at_ms;

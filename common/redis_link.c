@@ -168,12 +168,14 @@ static enum fb_status greet(struct fb_redis_link *l, int argc, const char **argv
 
 enum fb_status fb_redis_link_auth(struct fb_redis_link *l, struct fb_error *err)
 {
-    const char *with_user[] = {"AUTH", l->url->user, l->url->password};
-    const char *without[] = {"AUTH", l->url->password};
-    if (l->url->password == NULL) {
+    const char *user = l->own_password != NULL ? l->own_user : l->url->user;
+    const char *password = l->own_password != NULL ? l->own_password : l->url->password;
+    const char *with_user[] = {"AUTH", user, password};
+    const char *without[] = {"AUTH", password};
+    if (password == NULL) {
         return fb_error_set(err, FB_CONFIG, "redis: NOAUTH a password is asked for, and none set");
     }
-    return l->url->user != NULL ? greet(l, 3, with_user, err) : greet(l, 2, without, err);
+    return user != NULL ? greet(l, 3, with_user, err) : greet(l, 2, without, err);
 }
 
 static enum fb_status greet_all(struct fb_redis_link *l, struct fb_error *err)

@@ -11,7 +11,8 @@
 struct redisReply;
 
 struct fb_redis_link {
-    const struct fb_redis_url *url; /* user, password, database, TLS: lent */
+    const struct fb_redis_url *url;      /* user, password, database, TLS: lent */
+    const char *own_user, *own_password; /* in place of the URL's, with a password: lent */
     struct fb_redis_host at;
     int timeout_ms;
     bool is_plain;    /* no AUTH, no SELECT: a sentinel that did not ask for a password */

@@ -30,7 +30,8 @@ static bool take_address(const redisReply *reply, struct fb_redis_host *at_r)
     }
     size_t len = (size_t)reply->element[0]->len;
     long port = strtol(reply->element[1]->str, NULL, 10);
-    if (len == 0 || len >= sizeof at_r->name || port <= 0 || port > UINT16_MAX) {
+    if (len == 0 || len >= sizeof at_r->name || strlen(reply->element[0]->str) != len ||
+        port <= 0 || port > UINT16_MAX) {
         return false;
     }
     memcpy(at_r->name, reply->element[0]->str, len + 1);
@@ -56,12 +57,14 @@ static struct fb_redis_link *sentinel_link(struct fb_redis *r)
         l->generation = generation;
         l->is_plain = true;
         l->is_database = false;
+        l->own_user = r->sentinel.user;
+        l->own_password = r->sentinel.password;
         r->sentinel.is_linked = true;
     }
     return l;
 }
 
-/* It gets the password only when it asks for one: many have none while Redis has. */
+/* It gets a password only when it asks for one: many have none while Redis has. */
 static enum fb_status ask(struct fb_redis *r, struct fb_redis_host *at_r, struct fb_error *err)
 {
     const char *argv[] = {"SENTINEL", "get-master-addr-by-name", r->url.primary};

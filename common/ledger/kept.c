@@ -74,7 +74,9 @@ bool fb_ledger_is_kept(struct fb_redis *r, int shard, uint64_t connections, int 
         return false;
     }
     int64_t wanted = role.offset;
-    bool is_kept = role.replicas == 0 || role.best >= wanted;
+    /* A primary without replicas may be one that was replaced and has not heard of it yet. */
+    bool is_alone = role.replicas == 0 && !fb_redis_may_fail_over(r);
+    bool is_kept = is_alone || role.best >= wanted;
     if (!is_kept) {
         hurry(r, shard, timeout_ms);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the sent journal remembers of recalls, for a Redis that forgot them.  Shared by the replay
- * and the sweeper; nobody else includes it.
+ * What the sent journal remembers of recalls, for a Redis that forgot them.  For the replay and the
+ * sweeper, which put a message back, and for rewrite, which is about to send one.
  */
 #ifndef FB_COMMON_LEDGER_RECALL_AGAIN_H
 #define FB_COMMON_LEDGER_RECALL_AGAIN_H

@@ -29,6 +29,7 @@ struct replay {
     /* of the unknown ones */
     struct fb_job jobs[BATCH];
     struct fb_ops *ops[BATCH];
+    struct fb_pace_sender senders[BATCH];
     size_t job_count;
     struct fb_replay_result *result;
     enum fb_status status;
@@ -50,28 +51,38 @@ void fb_replay_first_job(struct fb_redis *redis, struct fb_ops *ops, const char 
 
 /* ---- what Redis knows ---- */
 
+/* Whether a fail-over would not forget the end any more, by Redis' own clock. */
+static bool is_long_ago(const struct replay *r, const redisReply *done_ms, int64_t now)
+{
+    return !fb_redis_may_fail_over(r->to->redis) || done_ms->type != REDIS_REPLY_STRING ||
+           now - fb_reply_int(done_ms) > FB_ENDED_KEEP_MS;
+}
+
 /* Which of the batch Redis knows, and which of them have ended.  The same field decides in the
  * enqueue script, and were it wrong here, the script would still say so. */
 static enum fb_status ask_known(struct replay *r)
 {
     struct fb_redis *redis = r->to->redis;
-    enum fb_status s = FB_OK;
+    int64_t now = 0;
+    enum fb_status s = fb_redis_time(redis, &now, r->err);
     for (size_t i = 0; i < r->count && s == FB_OK; i++) {
         const char *id = r->batch[i].msg_id;
         char key[FB_KEY_SIZE];
         fb_key(key, fb_redis_shard(redis, id), "m:%s", id);
         struct fb_slice argv[] = {FB_SLICE_LITERAL("HMGET"), fb_slice_str(key),
-                                  FB_SLICE_LITERAL("queued"), FB_SLICE_LITERAL("state")};
-        s = fb_redis_append(redis, 4, argv, r->err);
+                                  FB_SLICE_LITERAL("queued"), FB_SLICE_LITERAL("state"),
+                                  FB_SLICE_LITERAL("done_ms")};
+        s = fb_redis_append(redis, 5, argv, r->err);
     }
     for (size_t i = 0; i < r->count && s == FB_OK; i++) {
         redisReply *reply = NULL;
         s = fb_redis_fetch(redis, &reply, r->err);
         if (s == FB_OK) {
-            bool is_pair = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
-            r->is_known[i] = is_pair && reply->element[0]->type == REDIS_REPLY_STRING;
+            bool is_answer = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
+            r->is_known[i] = is_answer && reply->element[0]->type == REDIS_REPLY_STRING;
             r->is_done[i] = r->is_known[i] && reply->element[1]->type == REDIS_REPLY_STRING &&
-                            strcmp(reply->element[1]->str, "done") == 0;
+                            strcmp(reply->element[1]->str, "done") == 0 &&
+                            is_long_ago(r, reply->element[2], now);
             freeReplyObject(reply);
         }
     }
@@ -112,6 +123,9 @@ static enum fb_status add_job(struct replay *r, const struct fb_spool_entry *ent
     if (s == FB_OK) {
         struct fb_job *job = &r->jobs[r->job_count];
         struct fb_ops *ops = fb_ops_new();
+        if (r->to->pace != NULL) {
+            fb_pace_sender(r->to->pace, envelope.reverse_path, &r->senders[r->job_count]);
+        }
         r->ops[r->job_count++] = ops;
         /* First: nothing may stand in their way.  Not known means not enqueued: better a mail that
          * waits than one that was recalled and goes. */
@@ -138,8 +152,9 @@ static enum fb_status send_jobs(struct replay *r)
     if (r->job_count == 0) {
         return FB_OK;
     }
-    enum fb_status s = fb_queue_enqueue(r->to->redis, r->jobs, (const struct fb_ops *const *)r->ops,
-                                        r->job_count, status, r->err);
+    enum fb_status s =
+        fb_queue_enqueue_paced(r->to->redis, r->jobs, (const struct fb_ops *const *)r->ops,
+                               r->job_count, r->to->pace, r->senders, status, r->err);
     for (size_t i = 0, n = r->job_count; i < n && s == FB_OK; i++) {
         r->result->enqueued += status[i] == FB_OK;
         r->result->known += status[i] == FB_EXISTS;

@@ -24,15 +24,17 @@
 #define LEASE_MS   600000 /* of one look at a shard, should its process die */
 #define MAX_REDO   1000U  /* messages that are put back in one look */
 #define MAX_ITEMS  64U    /* jobs of one message in one look */
-#define ITEMS_SIZE (MAX_ITEMS * 16)
+#define ITEMS_SIZE (MAX_ITEMS * 20)
 
-/* KEYS m open missing render upload rewrite  ARGV msg score gap items count, then count times: stage
- * branch job first; job "" = only asked.  Answers 0 moved on or over, 1 look again, 2 may be put
- * back, 3 is put back. */
+/* KEYS m open missing render upload rewrite, the same three of the bulk lane, dead dead:count  ARGV msg
+ * score gap items count, then count times: stage branch job first; job "" = only asked; stage
+ * "dead:render": a dead letter.  Answers 0 moved on or over, 1 look again, 2 may be put back, 3 is
+ * put back. */
 static struct fb_script redo_script = {
     "sweep",
     "local m, open, missing = KEYS[1], KEYS[2], KEYS[3]\n"
-    "local stream = {render = KEYS[4], upload = KEYS[5], rewrite = KEYS[6]}\n"
+    "local k = redis.call('HGET', m, 'lane') == 'bulk' and 6 or 3\n"
+    "local stream = {render = KEYS[k + 1], upload = KEYS[k + 2], rewrite = KEYS[k + 3]}\n"
     "local msg, score, t = ARGV[1], ARGV[2], redis.call('TIME')\n"
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
     "local state = redis.call('HGET', m, 'state')\n"
@@ -53,9 +55,23 @@ static struct fb_script redo_script = {
     "local n = 0\n"
     "for i = 6, 5 + ARGV[5] * 4, 4 do\n"
     "  local stage, b = ARGV[i], ARGV[i + 1]\n"
-    "  if redis.call('HEXISTS', m, 'd:' .. stage .. ':' .. b) == 0 and\n"
+    "  local held = string.match(stage, '^dead:(.+)')\n"
+    "  local why = redis.call('HGET', m, 'h:' .. b)\n"
+    "  if held then\n"
+    "    local status, reason = string.match(why or '', '^([^|]*)|(.*)$')\n"
+    "    if status and status ~= 'expired' and\n"
+    "       redis.call('HEXISTS', m, 'd:rewrite:' .. b) == 0 then\n"
+    "      local e = {'j', ARGV[i + 2], 'f', ARGV[i + 3], 'g', held, 's', status, 'r',\n"
+    "                 'its dead letter was lost and is written again; held because: ' .. reason,\n"
+    "                 't', string.format('%.0f', now), 'i', '0-0'}\n"
+    "      if k == 6 then e[15] = 'l'; e[16] = 'bulk' end\n"
+    "      redis.call('XADD', KEYS[10], '*', unpack(e))\n"
+    "      redis.call('HINCRBY', KEYS[11], held, 1)\n"
+    "      n = n + 1\n"
+    "    end\n"
+    "  elseif redis.call('HEXISTS', m, 'd:' .. stage .. ':' .. b) == 0 and\n"
     "     redis.call('HEXISTS', m, 'd:rewrite:' .. b) == 0 and\n"
-    "     (redis.call('HEXISTS', m, 'h:' .. b) == 0 or\n"
+    "     (not why or\n"
     "      (stage == 'render' and redis.call('HEXISTS', m, 'branches') == 1)) then\n"
     "    redis.call('XADD', stream[stage], '*', 'j', ARGV[i + 2], 'f', ARGV[i + 3])\n"
     "    n = n + 1\n"
@@ -116,6 +132,16 @@ struct redo {
     char ref[FB_REF_SIZE]; /* "" = not in the spool */
 };
 
+static const char *item_name(const struct fb_suspect *x)
+{
+    if (!x->is_held) {
+        return fb_stage_name(x->stage);
+    }
+    return x->stage == FB_STAGE_RENDER   ? "dead:render"
+           : x->stage == FB_STAGE_UPLOAD ? "dead:upload"
+                                         : "dead:rewrite";
+}
+
 static enum fb_status call(struct fb_sweeper *s, int shard, const struct redo *redo,
                            const struct fb_job *model, int64_t *answer_r, struct fb_error *err)
 {
@@ -129,14 +155,18 @@ static enum fb_status call(struct fb_sweeper *s, int shard, const struct redo *r
     fb_call_key(&c, shard, "m:%s", x->msg_id);
     fb_call_key(&c, shard, "open");
     fb_call_key(&c, shard, "sweep:missing");
-    for (int stage = FB_STAGE_RENDER; stage <= FB_STAGE_REWRITE; stage++) {
-        fb_call_key(&c, shard, "%s", fb_stage_name((enum fb_stage)stage));
+    for (int lane = 0; lane < FB_LANE_COUNT; lane++) {
+        for (int stage = FB_STAGE_RENDER; stage <= FB_STAGE_REWRITE; stage++) {
+            fb_call_stream(&c, shard, (enum fb_stage)stage, (enum fb_lane)lane);
+        }
     }
+    fb_call_key(&c, shard, "dead");
+    fb_call_key(&c, shard, "dead:count");
     items[0] = '\0';
     for (size_t i = 0; i < redo->count && count < MAX_ITEMS; i++) {
         if (!x[i].is_found) {
-            int n = snprintf(items + used, sizeof items - used, "%s:%" PRIu32 ",",
-                             fb_stage_name(x[i].stage), x[i].branch);
+            int n = snprintf(items + used, sizeof items - used, "%s:%" PRIu32 ",", item_name(&x[i]),
+                             x[i].branch);
             FB_ASSERT(n > 0 && (size_t)n < sizeof items - used);
             used += (size_t)n;
             count++;
@@ -152,7 +182,7 @@ static enum fb_status call(struct fb_sweeper *s, int shard, const struct redo *r
             continue;
         }
         n++;
-        fb_call_arg_str(&c, fb_stage_name(x[i].stage));
+        fb_call_arg_str(&c, item_name(&x[i]));
         fb_call_arg_int(&c, x[i].branch);
         if (model == NULL) {
             fb_call_arg_str(&c, "");
@@ -221,7 +251,7 @@ static enum fb_status put_back(struct fb_sweeper *s, int shard, const struct red
     if (st == FB_OK && answer == 3) {
         s->result->requeued++;
         fb_log_fields(FB_WARN, "a message without a job was put back into the queue", "msg_id",
-                      msg_id, "stage", fb_stage_name(s->suspects[redo->from].stage), NULL);
+                      msg_id, "stage", item_name(&s->suspects[redo->from]), NULL);
     }
     fb_envelope_deinit(&envelope);
     fb_spool_msg_close(&msg);

@@ -2,9 +2,9 @@
  *
  * The sweeper: finds messages that are open, have made no progress for long and have no job
  * anywhere (stream, delayed set, dead letters), and gives them the job of their next undone stage
- * again.  Run by ingest now and then; safe in many places and at any time: a shard is looked at by
- * one process at a time, and a job is only added when it was missing in two looks and the message
- * has not moved since.
+ * again; a branch that is held and has lost its dead letter gets that again.  Run by ingest now and
+ * then; safe in many places and at any time: a shard is looked at by one process at a time, and a job
+ * is only added when it was missing in two looks and the message has not moved since.
  *
  * The other half is the replay (replay.h): messages of the spool that Redis does not know at all.
  * Together they make the spool the truth, whatever a fail-over of Redis forgets.
@@ -18,7 +18,7 @@
 struct fb_sweep_result {
     uint64_t looked;         /* messages without progress that were looked at */
     uint64_t missing;        /* of them, without a job; they are looked at once more */
-    uint64_t requeued;       /* of those, put back */
+    uint64_t requeued;       /* of those, put back: into a queue, or among the dead letters */
     uint64_t orphans;        /* of those, not in the spool any more: nothing can be done */
     char orphan[FB_ID_SIZE]; /* one of them, "" = none */
 };

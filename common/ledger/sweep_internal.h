@@ -11,12 +11,13 @@
 
 #define FB_SWEEP_MAX_SUSPECTS 20000U /* of a look at one shard */
 
-/* A job that an open message should have. */
+/* A job that an open message should have; for a held branch: the dead letter. */
 struct fb_suspect {
     char msg_id[FB_ID_SIZE];
     char score[32]; /* its last progress, as Redis writes it */
     enum fb_stage stage;
     uint32_t branch;
+    bool is_held;
     bool is_found;
 };
 

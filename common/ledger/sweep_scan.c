@@ -37,12 +37,12 @@ static void suspect(struct fb_sweeper *s, const char *msg_id, const char *score,
 }
 
 /* Milliseconds of the stream's oldest entry; INT64_MAX when it is empty. */
-static enum fb_status oldest_ms(struct fb_redis *r, int shard, enum fb_stage stage, int64_t *ms_r,
-                                struct fb_error *err)
+static enum fb_status oldest_ms(struct fb_redis *r, int shard, enum fb_stage stage,
+                                enum fb_lane lane, int64_t *ms_r, struct fb_error *err)
 {
     char key[FB_KEY_SIZE];
     redisReply *reply = NULL;
-    fb_key(key, shard, "%s", fb_stage_name(stage));
+    fb_stream_key(key, shard, stage, lane);
     enum fb_status s = fb_redis_call(r, &reply, err, "XRANGE", key, "-", "+", "COUNT", "1", NULL);
     if (s != FB_OK) {
         return s;
@@ -58,6 +58,17 @@ static enum fb_status oldest_ms(struct fb_redis *r, int shard, enum fb_stage sta
     return s;
 }
 
+/* Held: its job is among the dead letters and nowhere else. */
+static void suspect_held(struct fb_sweeper *s, const char *msg_id, const char *score,
+                         enum fb_stage stage, uint32_t branch)
+{
+    size_t before = s->count;
+    suspect(s, msg_id, score, stage, branch);
+    if (s->count > before) {
+        s->suspects[before].is_held = true;
+    }
+}
+
 static bool is_there(const redisReply *reply, size_t i)
 {
     return reply->type == REDIS_REPLY_ARRAY && i < reply->elements &&
@@ -69,17 +80,24 @@ static bool begins(const redisReply *reply, size_t i, const char *head)
     return is_there(reply, i) && strncmp(reply->element[i]->str, head, strlen(head)) == 0;
 }
 
+/* With a dead letter by right: one that nobody released in time is held without. */
+static bool is_buried(const redisReply *reply, size_t held, size_t done)
+{
+    return is_there(reply, held) && !is_there(reply, done) && !begins(reply, held, "expired|");
+}
+
 struct message {
     const char *msg_id, *score;
     int64_t at_ms; /* its score */
     int shard;
-    const int64_t *oldest; /* of the streams, by place in `stages` */
+    enum fb_lane lane;
+    int64_t (*oldest)[STAGES]; /* of the streams, by lane and place in `stages` */
 };
 
 static void suspect_unless_waiting(struct fb_sweeper *s, const struct message *m, size_t stage,
                                    uint32_t branch)
 {
-    if (m->oldest[stage] >= m->at_ms) {
+    if (m->oldest[m->lane][stage] >= m->at_ms) {
         suspect(s, m->msg_id, m->score, stages[stage], branch);
     }
 }
@@ -115,20 +133,21 @@ static enum fb_status suspect_branches(struct fb_sweeper *s, const struct messag
             begins(reply, at, "secure|") && !is_there(reply, at + 1) && !is_there(reply, at + 4);
         if (!is_over) {
             suspect_unless_waiting(s, m, is_upload ? 1 : 2, first + b);
+        } else if (is_buried(reply, at + 3, at + 2)) {
+            suspect_held(s, m->msg_id, m->score, stages[is_upload ? 1 : 2], first + b);
         }
     }
     freeReplyObject(reply);
     return st;
 }
 
-static enum fb_status suspect_message(struct fb_sweeper *s, const struct message *m,
-                                      struct fb_error *err)
+static enum fb_status suspect_message(struct fb_sweeper *s, struct message *m, struct fb_error *err)
 {
     char key[FB_KEY_SIZE];
     redisReply *reply = NULL;
     fb_key(key, m->shard, "m:%s", m->msg_id);
     enum fb_status st = fb_redis_call(s->redis, &reply, err, "HMGET", key, "state", "branches",
-                                      "d:render:0", "f:all", "h:0", "d:rewrite:0", NULL);
+                                      "d:render:0", "f:all", "h:0", "d:rewrite:0", "lane", NULL);
     if (st != FB_OK) {
         return st;
     }
@@ -136,6 +155,8 @@ static enum fb_status suspect_message(struct fb_sweeper *s, const struct message
     bool is_planned = is_there(reply, 2);
     bool is_decided = is_there(reply, 3); /* by the operator, for the message as a whole */
     bool is_held = is_there(reply, 4) || is_there(reply, 5);
+    bool has_letter = is_buried(reply, 4, 5);
+    m->lane = begins(reply, 6, "bulk") ? FB_LANE_BULK : FB_LANE_NORMAL;
     int64_t branches = is_there(reply, 1) ? fb_reply_int(reply->element[1]) : 0;
     freeReplyObject(reply);
     if (is_over) {
@@ -144,10 +165,14 @@ static enum fb_status suspect_message(struct fb_sweeper *s, const struct message
     } else if (is_decided && branches == 0) {
         if (!is_held) {
             suspect_unless_waiting(s, m, 2, 0);
+        } else if (has_letter) {
+            suspect_held(s, m->msg_id, m->score, FB_STAGE_REWRITE, 0);
         }
     } else if (!is_planned) {
         if (!is_held || branches > 0) {
             suspect_unless_waiting(s, m, 0, 0);
+        } else if (has_letter) {
+            suspect_held(s, m->msg_id, m->score, FB_STAGE_RENDER, 0);
         }
     } else {
         for (int64_t b = 0; b < branches && st == FB_OK; b += BRANCHES) {
@@ -192,7 +217,7 @@ static enum fb_status suspect_page(struct fb_sweeper *s, struct message *m, int6
         m->at_ms = fb_reply_int(reply->element[i * 2 + 1]);
         bool is_waiting = true;
         for (size_t k = 0; k < STAGES; k++) {
-            is_waiting = is_waiting && m->oldest[k] < m->at_ms;
+            is_waiting = is_waiting && m->oldest[FB_LANE_NORMAL][k] < m->at_ms;
         }
         if (!is_waiting && fb_id_is_valid(msg_id)) {
             s->result->looked++;
@@ -205,11 +230,12 @@ static enum fb_status suspect_page(struct fb_sweeper *s, struct message *m, int6
 
 enum fb_status fb_sweep_suspect(struct fb_sweeper *s, int shard, struct fb_error *err)
 {
-    int64_t oldest[STAGES], now = 0;
+    int64_t oldest[FB_LANE_COUNT][STAGES], now = 0;
     struct message m = {.shard = shard, .oldest = oldest};
     enum fb_status st = fb_redis_time(s->redis, &now, err);
-    for (size_t i = 0; i < STAGES && st == FB_OK; i++) {
-        st = oldest_ms(s->redis, shard, stages[i], &oldest[i], err);
+    for (size_t i = 0; i < STAGES * FB_LANE_COUNT && st == FB_OK; i++) {
+        enum fb_lane lane = (enum fb_lane)(i / STAGES);
+        st = oldest_ms(s->redis, shard, stages[i % STAGES], lane, &oldest[lane][i % STAGES], err);
     }
     s->count = 0;
     size_t seen = 0, page = PAGE;
@@ -227,10 +253,24 @@ enum fb_status fb_sweep_suspect(struct fb_sweeper *s, int shard, struct fb_error
 
 /* ---- what is there ---- */
 
+/* A job of a newer version waits for an upgraded worker: its message is under way, at whatever stage. */
+static void found_newer(struct fb_sweeper *s, struct fb_slice job_bytes)
+{
+    char msg_id[FB_ID_SIZE];
+    bool is_job = fb_job_peek(job_bytes, msg_id);
+    for (size_t i = 0; is_job && i < s->count; i++) {
+        s->suspects[i].is_found |= strcmp(s->suspects[i].msg_id, msg_id) == 0;
+    }
+}
+
 static void found(struct fb_sweeper *s, struct fb_slice job_bytes)
 {
     struct fb_job job;
-    if (fb_job_decode(job_bytes, &job, NULL) != FB_OK) {
+    enum fb_status st = fb_job_decode(job_bytes, &job, NULL);
+    if (st != FB_OK) {
+        if (st == FB_AGAIN) {
+            found_newer(s, job_bytes);
+        }
         return;
     }
     struct fb_suspect want = {.stage = job.stage, .branch = job.branch};
@@ -239,9 +279,17 @@ static void found(struct fb_sweeper *s, struct fb_slice job_bytes)
     if (x != NULL) {
         x->is_found = true;
     }
+    /* Of a held branch any letter counts: its stage is only guessed. */
+    for (size_t i = 0; i < STAGES; i++) {
+        want.stage = stages[i];
+        x = bsearch(&want, s->suspects, s->count, sizeof want, by_job);
+        if (x != NULL && x->is_held) {
+            x->is_found = true;
+        }
+    }
 }
 
-/* A stream of jobs behind *last, which is moved on. */
+/* A stream of jobs behind *last, which is moved on.  Name: what its key ends with. */
 static enum fb_status scan_stream(struct fb_sweeper *s, int shard, const char *name, char last[64],
                                   struct fb_error *err)
 {
@@ -279,11 +327,11 @@ static enum fb_status scan_stream(struct fb_sweeper *s, int shard, const char *n
 /* From the latest to the next due: those that are promoted meanwhile shorten the end that is read
  * last, so that none is skipped. */
 static enum fb_status scan_delayed(struct fb_sweeper *s, int shard, enum fb_stage stage,
-                                   struct fb_error *err)
+                                   enum fb_lane lane, struct fb_error *err)
 {
     char key[FB_KEY_SIZE], from[24], to[24];
     enum fb_status st = FB_OK;
-    fb_key(key, shard, "delayed:%s", fb_stage_name(stage));
+    fb_key(key, shard, "delayed:%s%s", fb_stage_name(stage), fb_lane_suffix(stage, lane));
     size_t count = PAGE;
     for (size_t at = 0; count == PAGE && st == FB_OK; at += PAGE) {
         redisReply *reply = NULL;
@@ -307,24 +355,31 @@ static enum fb_status scan_delayed(struct fb_sweeper *s, int shard, enum fb_stag
     return st;
 }
 
+static enum fb_status scan_lane(struct fb_sweeper *s, int shard, enum fb_stage stage,
+                                enum fb_lane lane, struct fb_error *err)
+{
+    char last[64] = "-", name[32];
+    (void)snprintf(name, sizeof name, "%s%s", fb_stage_name(stage), fb_lane_suffix(stage, lane));
+    enum fb_status st = scan_stream(s, shard, name, last, err);
+    if (st == FB_OK) {
+        st = scan_delayed(s, shard, stage, lane, err);
+    }
+    return st == FB_OK ? scan_stream(s, shard, name, last, err) : st;
+}
+
 enum fb_status fb_sweep_confirm(struct fb_sweeper *s, int shard, struct fb_error *err)
 {
     enum fb_status st = FB_OK;
     for (size_t i = 0; i < STAGES && st == FB_OK; i++) {
-        char last[64] = "-";
         bool is_wanted = false;
         for (size_t k = 0; k < s->count && !is_wanted; k++) {
-            is_wanted = s->suspects[k].stage == stages[i];
+            is_wanted = s->suspects[k].stage == stages[i] && !s->suspects[k].is_held;
         }
         if (!is_wanted) {
             continue;
         }
-        st = scan_stream(s, shard, fb_stage_name(stages[i]), last, err);
-        if (st == FB_OK) {
-            st = scan_delayed(s, shard, stages[i], err);
-        }
-        if (st == FB_OK) {
-            st = scan_stream(s, shard, fb_stage_name(stages[i]), last, err);
+        for (int lane = 0; lane < FB_LANE_COUNT && st == FB_OK; lane++) {
+            st = scan_lane(s, shard, stages[i], (enum fb_lane)lane, err);
         }
     }
     char last[64] = "-";

@@ -7,6 +7,7 @@
  * When a call of several messages is refused, or ends before its last one, those without an answer
  * are tried alone, so that what is wrong with one of them is told of that one only.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ struct flight {
     const struct fb_job *jobs;
     const struct fb_ops *const *ops; /* or NULL */
     size_t count;
+    const struct fb_pace *pace; /* or NULL */
+    const struct fb_pace_sender *senders;
     enum fb_status *status;
     struct fb_error *err;
     bool is_taken[PIPELINE]; /* into a group */
@@ -73,8 +76,17 @@ static enum fb_status group_call(const struct flight *f, const struct group *g, 
     int shard = fb_redis_shard(f->r, first->msg_id);
     size_t key_at[GROUP], len[GROUP], at = 0;
     enum fb_status s = FB_OK;
+    bool is_paced = f->pace != NULL && f->pace->is_on;
+    char room[32] = "0", step[32] = "0";
     fb_call_key(c, shard, "open");
-    fb_call_key(c, shard, "%s", fb_stage_name(first->stage));
+    fb_call_stream(c, shard, first->stage, FB_LANE_NORMAL);
+    fb_call_stream(c, shard, first->stage, FB_LANE_BULK);
+    if (is_paced) {
+        (void)snprintf(room, sizeof room, "%.3f", f->pace->room_ms);
+        (void)snprintf(step, sizeof step, "%.3f", f->pace->step_ms);
+    }
+    fb_call_arg_copy(c, room);
+    fb_call_arg_copy(c, step);
     for (size_t i = 0; i < g->count && s == FB_OK; i++) {
         key_at[i] = c->key_count + 1; /* Lua counts from 1 */
         fb_call_key(c, shard, "m:%s", f->jobs[g->index[i]].msg_id);
@@ -89,6 +101,10 @@ static enum fb_status group_call(const struct flight *f, const struct group *g, 
         fb_call_arg(c,
                     len[i] == 0 ? FB_SLICE_LITERAL("") : fb_slice_of(c->packed.ptr + at, len[i]));
         at += len[i];
+        if (is_paced) {
+            fb_call_key(c, shard, "pace:%s", f->senders[g->index[i]].hash);
+        }
+        fb_call_arg_int(c, is_paced ? (int64_t)c->key_count : 0);
     }
     return s;
 }
@@ -237,6 +253,15 @@ enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
                                 const struct fb_ops *const *ops, size_t count,
                                 enum fb_status *status_r, struct fb_error *err)
 {
+    return fb_queue_enqueue_paced(r, jobs, ops, count, NULL, NULL, status_r, err);
+}
+
+enum fb_status fb_queue_enqueue_paced(struct fb_redis *r, const struct fb_job *jobs,
+                                      const struct fb_ops *const *ops, size_t count,
+                                      const struct fb_pace *pace,
+                                      const struct fb_pace_sender *senders,
+                                      enum fb_status *status_r, struct fb_error *err)
+{
     enum fb_status connection = FB_OK;
     for (size_t from = 0; from < count; from += PIPELINE) {
         size_t n = count - from < PIPELINE ? count - from : PIPELINE;
@@ -244,6 +269,8 @@ enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
                            .jobs = jobs + from,
                            .ops = ops != NULL ? ops + from : NULL,
                            .count = n,
+                           .pace = pace,
+                           .senders = pace != NULL ? senders + from : NULL,
                            .status = status_r + from,
                            .err = err};
         if (connection == FB_OK) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/crypto.h"
+#include "common/curl_handle.h"
 #include "common/s3/internal.h"
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -182,7 +183,7 @@ void fb_s3_close(struct fb_s3 **s3_ptr)
         return;
     }
     for (size_t i = 0; i < s3->idle_count; i++) {
-        curl_easy_cleanup(s3->idle[i]);
+        fb_curl_free(s3->idle[i]);
     }
     FB_ASSERT(pthread_mutex_destroy(&s3->lock) == 0);
     fb_wipe(&s3->credentials, sizeof s3->credentials);
@@ -206,12 +207,12 @@ CURL *fb_s3_handle_take(struct fb_s3 *s3)
         curl = s3->idle[--s3->idle_count];
     }
     (void)pthread_mutex_unlock(&s3->lock);
-    return curl != NULL ? curl : curl_easy_init();
+    return curl != NULL ? curl : fb_curl_new();
 }
 
 void fb_s3_handle_give(struct fb_s3 *s3, CURL *curl, bool is_good)
 {
-    curl_easy_reset(curl); /* forgets the secret as well; the connection stays */
+    curl = fb_curl_renew(curl); /* forgets the secret as well; the connection stays */
     (void)pthread_mutex_lock(&s3->lock);
     if (is_good && s3->idle_count < FB_S3_MAX_IDLE) {
         s3->idle[s3->idle_count++] = curl;
@@ -219,7 +220,7 @@ void fb_s3_handle_give(struct fb_s3 *s3, CURL *curl, bool is_good)
     }
     (void)pthread_mutex_unlock(&s3->lock);
     if (curl != NULL) {
-        curl_easy_cleanup(curl);
+        fb_curl_free(curl);
     }
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client's current credentials: from the environment, a web identity (STS), the files, or the
- * container's agent, in the order of the AWS tools.  Those that end are fetched anew some minutes
- * before; those that the store refuses, at once (files are rewritten by rotation).
+ * The client's current credentials: from the environment, a web identity (STS), the files, the
+ * container's agent, or the machine's own, in the order of the AWS tools.  Those that end are
+ * fetched anew some minutes before; those that the store refuses, at once (files are rewritten by
+ * rotation).
  */
-#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/crypto.h"
@@ -13,6 +14,7 @@
 
 #define EARLY_MS     300000 /* before they end */
 #define AGAIN_MS     5000   /* between two fetches because of refusals */
+#define LOOK_MS      10000  /* between two before the end: some agents have no newer ones yet */
 #define FETCH_MS     15000
 #define MAX_ANSWER   ((size_t)256 << 10)
 #define MAX_IDENTITY ((size_t)64 << 10)
@@ -22,29 +24,47 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
     return fb_buf_add(ctx, data, size * count) == FB_OK ? size * count : 0;
 }
 
-/* One request of its own; out is initialised by the call. */
-static enum fb_status fetch(struct fb_s3 *s3, const char *what, const char *url, const char *form,
-                            const char *authorization, struct fb_buf *out, struct fb_error *err)
+static struct curl_slist *header_lines(const struct fb_s3_fetch *f)
 {
-    struct curl_slist *headers = NULL;
+    struct curl_slist *list = NULL;
+    for (size_t i = 0; i < 2 && f->headers[i][0] != NULL; i++) {
+        char line[FB_S3_TOKEN];
+        int n = snprintf(line, sizeof line, "%s: %s", f->headers[i][0], f->headers[i][1]);
+        struct curl_slist *longer =
+            n > 0 && (size_t)n < sizeof line ? curl_slist_append(list, line) : NULL;
+        fb_wipe(line, sizeof line);
+        if (longer == NULL) {
+            curl_slist_free_all(list);
+            return NULL;
+        }
+        list = longer;
+    }
+    return list;
+}
+
+enum fb_status fb_s3_fetch(struct fb_s3 *s3, const struct fb_s3_fetch *f, struct fb_buf *out,
+                           struct fb_error *err)
+{
     long status = 0;
+    struct curl_slist *headers = header_lines(f);
     CURL *curl = fb_s3_handle_take(s3);
     fb_buf_init(out, MAX_ANSWER);
     if (curl == NULL) {
-        return fb_error_set(err, FB_NO_SPACE, "no memory for a request to %s", what);
+        curl_slist_free_all(headers);
+        return fb_error_set(err, FB_NO_SPACE, "no memory for a request to %s", f->what);
     }
-    bool ok = fb_s3_limits(curl, s3, FETCH_MS) &&
-              curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-              curl_easy_setopt(curl, CURLOPT_WRITEDATA, out) == CURLE_OK &&
-              (form == NULL || curl_easy_setopt(curl, CURLOPT_POSTFIELDS, form) == CURLE_OK);
-    if (ok && authorization != NULL) {
-        char line[FB_S3_TOKEN];
-        (void)snprintf(line, sizeof line, "Authorization: %s", authorization);
-        headers = curl_slist_append(NULL, line);
-        fb_wipe(line, sizeof line);
-        ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
-    }
+    bool ok =
+        fb_s3_limits(curl, s3, FETCH_MS) &&
+        curl_easy_setopt(curl, CURLOPT_URL, f->url) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, out) == CURLE_OK &&
+        (f->form == NULL || curl_easy_setopt(curl, CURLOPT_POSTFIELDS, f->form) == CURLE_OK) &&
+        (f->method == NULL ||
+         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, f->method) == CURLE_OK) &&
+        (f->whole_ms == 0 || curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, f->whole_ms) == CURLE_OK) &&
+        (!f->is_local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
+        (f->headers[0][0] == NULL ||
+         (headers != NULL && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK));
     CURLcode rc = ok ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
     if (rc == CURLE_OK) {
         rc = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -52,20 +72,23 @@ static enum fb_status fetch(struct fb_s3 *s3, const char *what, const char *url,
     fb_s3_handle_give(s3, curl, rc == CURLE_OK);
     curl_slist_free_all(headers);
     if (rc != CURLE_OK) {
-        return fb_error_set(err, FB_NETWORK, "%s: %s", what, curl_easy_strerror(rc));
+        return fb_error_set(err, FB_NETWORK, "%s: %s", f->what, curl_easy_strerror(rc));
     }
     if (status != 200) {
         char code[64] = "";
         (void)fb_s3_xml_get(fb_slice_buf(out), "Code", code, sizeof code);
-        return fb_error_set(err, status >= 500 || status == 429 ? FB_AGAIN : FB_CONFIG,
+        return fb_error_set(err,
+                            status == 404                    ? FB_NOT_FOUND
+                            : status >= 500 || status == 429 ? FB_AGAIN
+                                                             : FB_CONFIG,
                             "%s refuses credentials for S3 (HTTP %ld %s); check the role and "
                             "what it trusts",
-                            what, status, code);
+                            f->what, status, code);
     }
     return FB_OK;
 }
 
-static void wipe_buf(struct fb_buf *b)
+void fb_s3_wipe_buf(struct fb_buf *b)
 {
     if (b->ptr != NULL) {
         fb_wipe(b->ptr, b->cap);
@@ -122,7 +145,8 @@ static enum fb_status from_web(struct fb_s3 *s3, struct fb_s3_credentials *c, st
     fb_buf_init(&form, 4 * MAX_IDENTITY);
     fb_buf_init(&answer, 0);
     s = web_form(fb_slice_buf(&token), &form);
-    s = s == FB_OK ? fetch(s3, "STS", url, fb_buf_str(&form), NULL, &answer, err)
+    const struct fb_s3_fetch f = {.what = "STS", .url = url, .form = fb_buf_str(&form)};
+    s = s == FB_OK ? fb_s3_fetch(s3, &f, &answer, err)
                    : fb_error_set(err, FB_CONFIG, "the web identity token of %s is no text", path);
     struct fb_slice xml = fb_slice_buf(&answer);
     if (s == FB_OK && (!fb_s3_xml_get(xml, "AccessKeyId", c->key_id, sizeof c->key_id) ||
@@ -133,75 +157,10 @@ static enum fb_status from_web(struct fb_s3 *s3, struct fb_s3_credentials *c, st
     }
     c->expires_ms = fb_s3_time_ms(expires);
     c->source = FB_S3_FROM_WEB;
-    wipe_buf(&token);
-    wipe_buf(&form);
-    wipe_buf(&answer);
-    return s;
-}
-
-static bool json_text(const json_t *object, const char *key, char *out, size_t size)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    int n = text != NULL ? snprintf(out, size, "%s", text) : -1;
-    return n > 0 && (size_t)n < size;
-}
-
-/* The agent that Kubernetes or ECS puts beside a container.  Plain HTTP only to this machine. */
-static enum fb_status from_container(struct fb_s3 *s3, struct fb_s3_credentials *c,
-                                     struct fb_error *err)
-{
-    const char *url = fb_s3_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-    const char *file = fb_s3_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    const char *given = fb_s3_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-    static const char *const near[] = {"http://127.0.0.1",      "http://localhost",
-                                       "http://[::1]",          "http://169.254.170.2",
-                                       "http://169.254.170.23", "https://"};
-    char *token = NULL;
-    char expires[64] = "";
-    struct fb_buf answer;
-    bool is_near = false;
-    if (url == NULL) {
-        return FB_NOT_FOUND;
-    }
-    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
-        size_t len = strlen(near[i]);
-        char next = strncmp(url, near[i], len) == 0 ? url[len] : 'x';
-        is_near = is_near || next == ':' || next == '/' ||
-                  (i + 1 == sizeof near / sizeof *near && strncmp(url, near[i], len) == 0);
-    }
-    if (!is_near) {
-        return fb_error_set(err, FB_CONFIG,
-                            "AWS_CONTAINER_CREDENTIALS_FULL_URI leads by plain HTTP to another "
-                            "machine");
-    }
-    if (file != NULL) {
-        struct fb_buf bytes;
-        enum fb_status s = fb_read_file(file, FB_S3_TOKEN / 2, &bytes, err);
-        if (s != FB_OK) {
-            (void)fb_error_prefix(err, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-            return FB_CONFIG;
-        }
-        token = fb_slice_dup_str(fb_slice_trim(fb_slice_buf(&bytes)));
-        wipe_buf(&bytes);
-    }
-    enum fb_status s =
-        fetch(s3, "the container's agent", url, NULL, token != NULL ? token : given, &answer, err);
-    json_t *json = s == FB_OK ? json_loadb(fb_buf_str(&answer), answer.len, 0, NULL) : NULL;
-    if (s == FB_OK && (!json_text(json, "AccessKeyId", c->key_id, sizeof c->key_id) ||
-                       !json_text(json, "SecretAccessKey", c->secret, sizeof c->secret))) {
-        s = fb_error_set(err, FB_AGAIN, "the container's agent answers without credentials");
-    }
-    (void)json_text(json, "Token", c->token, sizeof c->token);
-    (void)json_text(json, "Expiration", expires, sizeof expires);
-    c->expires_ms = fb_s3_time_ms(expires);
-    c->source = FB_S3_FROM_CONTAINER;
-    json_decref(json);
-    wipe_buf(&answer);
-    if (token != NULL) {
-        fb_wipe(token, strlen(token));
-        free(token);
-    }
-    return s;
+    fb_s3_wipe_buf(&token);
+    fb_s3_wipe_buf(&form);
+    fb_s3_wipe_buf(&answer);
+    return s == FB_NOT_FOUND ? FB_CONFIG : s;
 }
 
 static enum fb_status fetch_all(struct fb_s3 *s3, struct fb_s3_credentials *c, struct fb_error *err)
@@ -214,12 +173,16 @@ static enum fb_status fetch_all(struct fb_s3 *s3, struct fb_s3_credentials *c, s
         s = fb_s3_credentials_file(c, err);
     }
     if (s == FB_NOT_FOUND) {
-        s = from_container(s3, c, err);
+        s = fb_s3_credentials_container(s3, c, err);
+    }
+    if (s == FB_NOT_FOUND) {
+        s = fb_s3_credentials_instance(s3, c, err);
     }
     if (s == FB_NOT_FOUND) {
         return fb_error_set(err, FB_CONFIG,
                             "no credentials for S3: set AWS_ACCESS_KEY_ID and "
-                            "AWS_SECRET_ACCESS_KEY, a role, or a profile in ~/.aws/credentials");
+                            "AWS_SECRET_ACCESS_KEY, give the machine or the pod a role, or write a "
+                            "profile in ~/.aws/credentials");
     }
     return s;
 }
@@ -229,7 +192,13 @@ enum fb_status fb_s3_credentials_get(struct fb_s3 *s3, struct fb_s3_credentials 
 {
     (void)pthread_mutex_lock(&s3->lock);
     int64_t expires_ms = s3->credentials.expires_ms;
-    bool is_good = s3->has_credentials && (expires_ms == 0 || fb_now_ms() < expires_ms - EARLY_MS);
+    int64_t left_ms = expires_ms - fb_now_ms();
+    bool is_good =
+        s3->has_credentials && (expires_ms == 0 || left_ms > EARLY_MS ||
+                                (left_ms > LOOK_MS && fb_mono_ms() - s3->fetched_ms < LOOK_MS));
+    if (!is_good) {
+        s3->fetched_ms = fb_mono_ms();
+    }
     if (s3->has_credentials) {
         *c_r = s3->credentials;
     }

@@ -27,7 +27,13 @@ struct fb_s3_settings {
     enum fb_s3_style style;
 };
 
-enum fb_s3_source { FB_S3_FROM_ENV, FB_S3_FROM_FILE, FB_S3_FROM_WEB, FB_S3_FROM_CONTAINER };
+enum fb_s3_source {
+    FB_S3_FROM_ENV,
+    FB_S3_FROM_FILE,
+    FB_S3_FROM_WEB,
+    FB_S3_FROM_CONTAINER,
+    FB_S3_FROM_INSTANCE
+};
 
 struct fb_s3_credentials {
     char key_id[FB_S3_SECRET];
@@ -55,6 +61,26 @@ FB_MUST_USE enum fb_status fb_s3_credentials_get(struct fb_s3 *s3, struct fb_s3_
  * for. */
 bool fb_s3_credentials_drop(struct fb_s3 *s3, const struct fb_s3_credentials *c);
 
+/* One request for credentials; none of its parts is logged. */
+struct fb_s3_fetch {
+    const char *what, *url;
+    const char *method, *form; /* NULL: GET, or POST with a form */
+    const char *headers[2][2]; /* name and value; {NULL} ends them */
+    bool is_local;             /* past any proxy */
+    long whole_ms;             /* 0: 15 s */
+};
+/* out is initialised by the call.  FB_NOT_FOUND (404), FB_CONFIG (refused), FB_AGAIN, FB_NETWORK. */
+FB_MUST_USE enum fb_status fb_s3_fetch(struct fb_s3 *s3, const struct fb_s3_fetch *f,
+                                       struct fb_buf *out, struct fb_error *err);
+void fb_s3_wipe_buf(struct fb_buf *b);
+
+/* ---- credentials_host.c: FB_NOT_FOUND where there is no such thing ---- */
+
+FB_MUST_USE enum fb_status
+fb_s3_credentials_container(struct fb_s3 *s3, struct fb_s3_credentials *c_r, struct fb_error *err);
+FB_MUST_USE enum fb_status
+fb_s3_credentials_instance(struct fb_s3 *s3, struct fb_s3_credentials *c_r, struct fb_error *err);
+
 /* ---- client.c ---- */
 
 struct fb_s3 {
@@ -71,6 +97,7 @@ struct fb_s3 {
     struct fb_s3_credentials credentials;
     bool has_credentials;
     int64_t refused_ms; /* monotonic: when the last ones were dropped */
+    int64_t fetched_ms; /* monotonic: when newer ones were last asked for */
     int64_t clock_offset_ms;
 };
 

@@ -10,8 +10,9 @@
  * - AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; then AWS_WEB_IDENTITY_TOKEN_FILE
  *   with AWS_ROLE_ARN (IRSA); then the profile AWS_PROFILE of AWS_SHARED_CREDENTIALS_FILE
  *   (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config); then
- *   AWS_CONTAINER_CREDENTIALS_FULL_URI with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE (EKS Pod
- *   Identity)
+ *   AWS_CONTAINER_CREDENTIALS_RELATIVE_URI (ECS) or _FULL_URI with
+ *   AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE (EKS Pod Identity); then the machine's role (EC2:
+ *   IMDSv2), unless AWS_EC2_METADATA_DISABLED
  * - AWS_CA_BUNDLE: certificates to trust instead of the system's
  *
  * Every call is bounded in time (deadline_ms with all its retries) and memory, and repeats by

@@ -55,8 +55,10 @@ static enum fb_status load(const struct fb_spool_chunks *c, uint64_t index, uint
     bool is_last = index == fb_spool_chunk_count(c->content_len) - 1;
     if (got < len || fb_spool_unseal(c->key, c->kind, index, is_last, c->id,
                                      fb_slice_of(sealed, len), out) != FB_OK) {
-        return fb_error_set(err, FB_CORRUPT, "chunk %llu of %s fails its check",
-                            (unsigned long long)index, c->id);
+        return fb_error_set(err, FB_CORRUPT,
+                            "the stored bytes of %s were changed (disk or bucket): chunk "
+                            "%llu fails its check",
+                            c->id, (unsigned long long)index);
     }
     return FB_OK;
 }

@@ -51,18 +51,26 @@ struct fb_spool_in {
     void *ctx;
 };
 
+/* What waits for one committer thread; of a bucket there are two, so that small messages do not wait
+ * for the upload of a large one.  The writer's lock is of both queues. */
+struct fb_spool_lane {
+    struct fb_spool_writer *writer;
+    pthread_t thread;
+    pthread_cond_t wake;
+    struct fb_spool_in *queue;
+    struct fb_spool_in **queue_end;
+    bool is_waiting; /* the committer sleeps */
+};
+
 struct fb_spool_writer {
     struct fb_spool *spool;
     char name[FB_SPOOL_NAME_SIZE];
     fb_spool_batch_fn *on_batch;
     void *batch_ctx;
-    pthread_t thread;
-    pthread_mutex_t lock; /* queue and pool */
-    pthread_cond_t wake;
-    struct fb_spool_in *queue;
-    struct fb_spool_in **queue_end;
+    pthread_mutex_t lock;          /* queues and pool */
+    struct fb_spool_lane lanes[2]; /* the second: of a bucket, for large messages */
+    size_t lane_count;
     bool is_stopping;
-    bool is_waiting;             /* the committer sleeps */
     struct fb_spool_piece *pool; /* chunks to use again: fresh pages cost more than sealing */
     size_t pool_count;
     atomic_size_t memory;

@@ -64,7 +64,8 @@ struct fb_spool {
     int64_t usage_next_ms; /* monotonic: when to count again */
     uint64_t usage_bytes;
     int64_t percent_next_ms;
-    int64_t tidy_next_ms; /* of a bucket */
+    int64_t tidy_next_ms;    /* of a bucket */
+    uint64_t capacity_bytes; /* of the file system, with percent */
     int percent;
 };
 
@@ -146,6 +147,13 @@ FB_MUST_USE enum fb_status fb_spool_header_decode(const uint8_t in[FB_SPOOL_HEAD
 FB_MUST_USE enum fb_status fb_spool_header_unwrap(const struct fb_spool *spool,
                                                   const struct fb_spool_header *header,
                                                   uint8_t key_r[FB_KEY_SIZE], struct fb_error *err);
+/* The same magic with a later digit at its end: a newer version of Fumibako wrote it.  A digit that one
+ * flipped bit makes is none: that is damage, so the magics go on with 2, 4, 6, 7, 8. */
+bool fb_spool_is_newer(const uint8_t *have, const uint8_t *ours, size_t len);
+/* Sets FB_AGAIN: what is called so is of a newer version, and waits for an upgraded program. */
+FB_MUST_USE enum fb_status fb_spool_newer(struct fb_error *err, const char *what);
+/* Whether a record that fb_spool_header_decode does not take is of a newer version. */
+bool fb_spool_header_is_newer(const uint8_t in[FB_SPOOL_HEADER]);
 /* Where the bytes that erasing overwrites begin in the header, how many, and what they become. */
 #define FB_SPOOL_ERASE_OFFSET 128U
 #define FB_SPOOL_ERASE_SIZE   64U

@@ -64,6 +64,13 @@ bool fb_journal_decode(const uint8_t in[FB_JOURNAL_ENTRY], struct fb_journal_ent
            ((entry.kind >= 1 && entry.kind <= FB_JOURNAL_KINDS) || entry.kind == FORGET);
 }
 
+bool fb_journal_is_newer(const uint8_t in[FB_JOURNAL_ENTRY])
+{
+    uint8_t digest[FB_SHA256_SIZE];
+    fb_sha256(in, 56, digest); /* entries of every version are whole in the same way */
+    return fb_spool_is_newer(in, magic, sizeof magic) && memcmp(digest, in + 56, 8) == 0;
+}
+
 /* ---- reading ---- */
 
 /* Calls each for the good entries from *offset on and moves it behind the last of them: what
@@ -91,6 +98,9 @@ static enum fb_status read_entries(int fd, uint64_t *offset,
             if (fb_journal_decode(window + i, &entry)) {
                 *offset = at + i + FB_JOURNAL_ENTRY;
                 goes_on = each(ctx, &entry);
+            } else if (fb_journal_is_newer(window + i)) { /* what it says must not be passed over */
+                status = fb_spool_newer(err, "the sent journal");
+                goes_on = false;
             }
         }
         at += got - got % FB_JOURNAL_ENTRY;
@@ -470,9 +480,6 @@ enum fb_status fb_journal_tidy(struct fb_spool *spool, const struct fb_spool_ids
 {
     struct fb_spool_names names = {0};
     bool is_synced = false;
-    if (spool->remote != NULL) {
-        return fb_journal_remote_tidy(spool, live, keep_ms, err);
-    }
     enum fb_status status = fb_spool_names_read(spool->journal_fd, ".jnl", &names, err);
     for (size_t i = 0; i < names.count && status == FB_OK; i++) {
         status = tidy_file(spool, names.names[i], live, keep_ms, &is_synced, err);

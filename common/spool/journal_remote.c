@@ -11,12 +11,19 @@
 #include "common/spool/journal_internal.h"
 #include "common/spool/remote.h"
 
-#define FRESH_MS  1000
-#define LOOK_BACK 120000 /* clocks and slow puts: an object may be seen so long after its name */
+#define FRESH_MS   1000
+#define MAX_ROUNDS 20U
 
 static bool gather(void *ctx, struct fb_slice bytes)
 {
     return fb_buf_add_slice(ctx, bytes) == FB_OK;
+}
+
+enum fb_status fb_journal_remote_get(const struct fb_spool *spool, const char *key,
+                                     struct fb_buf *bytes, struct fb_error *err)
+{
+    fb_buf_init(bytes, FB_JOURNAL_MAX_GROUP + FB_JOURNAL_MAX_FORGOTTEN * FB_JOURNAL_ENTRY);
+    return fb_s3_read(fb_remote_s3(spool->remote), key, gather, bytes, NULL, err);
 }
 
 static enum fb_status read_object(const struct fb_spool *spool, const char *key,
@@ -24,14 +31,15 @@ static enum fb_status read_object(const struct fb_spool *spool, const char *key,
                                   void *ctx, struct fb_error *err)
 {
     struct fb_buf bytes;
-    fb_buf_init(&bytes, FB_JOURNAL_MAX_GROUP + FB_JOURNAL_MAX_FORGOTTEN * FB_JOURNAL_ENTRY);
-    enum fb_status status = fb_s3_read(fb_remote_s3(spool->remote), key, gather, &bytes, NULL, err);
+    enum fb_status status = fb_journal_remote_get(spool, key, &bytes, err);
     bool goes_on = true;
     for (size_t i = 0; status == FB_OK && goes_on && i + FB_JOURNAL_ENTRY <= bytes.len;
          i += FB_JOURNAL_ENTRY) {
         struct fb_journal_entry entry;
         if (fb_journal_decode(bytes.ptr + i, &entry)) {
             goes_on = each(ctx, &entry);
+        } else if (fb_journal_is_newer(bytes.ptr + i)) {
+            status = fb_spool_newer(err, "the sent journal");
         }
     }
     fb_buf_deinit(&bytes);
@@ -70,11 +78,15 @@ static enum fb_status on_object(void *ctx, const struct fb_s3_entry *object, str
     }
     enum fb_status status =
         read_object(journal->spool, object->key, fb_journal_add, journal->index, err);
-    if (status != FB_OK) {
-        return status == FB_NOT_FOUND ? FB_OK : status; /* tidied since the listing */
+    if (status ==
+        FB_NOT_FOUND) { /* tidied since the listing, or merged: where, the next one says */
+        journal->has_moved = true;
+        return FB_OK;
     }
-    note_read(journal, name);
-    return FB_OK;
+    if (status == FB_OK) {
+        note_read(journal, name);
+    }
+    return status;
 }
 
 /* A listing costs a round trip and money, and rewrite asks about several kinds of one message in a
@@ -103,12 +115,19 @@ enum fb_status fb_journal_remote_read(struct fb_journal *journal, const char *ms
     }
     if (journal->tail_count > 0) {
         const char *newest = journal->tails[journal->tail_count - 1].name;
-        long long ms = strtoll(newest, NULL, 10) - LOOK_BACK;
+        long long ms = strtoll(newest, NULL, 10) - FB_JOURNAL_LOOK_BACK_MS;
         (void)snprintf(after, sizeof after, "journal/%013lld", ms > 0 ? ms : 0);
     }
-    enum fb_status status =
-        fb_remote_each(journal->spool->remote, "journal/", after[0] != '\0' ? after : NULL,
-                       on_object, journal, err);
+    enum fb_status status = FB_OK;
+    unsigned rounds = 0;
+    do {
+        journal->has_moved = false;
+        status = fb_remote_each(journal->spool->remote, "journal/", after[0] != '\0' ? after : NULL,
+                                on_object, journal, err);
+    } while (status == FB_OK && journal->has_moved && ++rounds < MAX_ROUNDS);
+    if (status == FB_OK && journal->has_moved) {
+        status = fb_error_set(err, FB_AGAIN, "the sent journal moves while it is read");
+    }
     size_t old = 0;
     while (status == FB_OK && old < journal->tail_count && after[0] != '\0' &&
            strcmp(journal->tails[old].name, after + strlen("journal/")) < 0) {
@@ -148,36 +167,4 @@ enum fb_status fb_journal_remote_commit(struct fb_journal *journal, const struct
     note_read(journal, name);
     fb_spool_unlock(&journal->index_lock);
     return FB_OK;
-}
-
-struct remote_tidy {
-    const struct fb_spool *spool;
-    const struct fb_spool_ids *live;
-    int64_t before_ms;
-};
-
-static enum fb_status tidy_object(void *ctx, const struct fb_s3_entry *object, struct fb_error *err)
-{
-    const struct remote_tidy *tidy = ctx;
-    struct fb_journal_live search = {.live = tidy->live};
-    if (object->modified_ms >= tidy->before_ms) {
-        return FB_OK;
-    }
-    enum fb_status status =
-        read_object(tidy->spool, object->key, fb_journal_look_for_live, &search, err);
-    if (status == FB_OK && !search.is_found) {
-        status = fb_s3_delete(fb_remote_s3(tidy->spool->remote), object->key, err);
-    }
-    return status == FB_NOT_FOUND ? FB_OK : status;
-}
-
-enum fb_status fb_journal_remote_tidy(const struct fb_spool *spool, const struct fb_spool_ids *live,
-                                      int64_t keep_ms, struct fb_error *err)
-{
-    struct remote_tidy tidy = {
-        .spool = spool,
-        .live = live,
-        .before_ms = fb_s3_now_ms(fb_remote_s3(spool->remote)) - keep_ms,
-    };
-    return fb_remote_each(spool->remote, "journal/", NULL, tidy_object, &tidy, err);
 }

@@ -162,6 +162,8 @@ static enum fb_status read_manifest(const struct fb_spool *spool, const char *pa
     int e = fb_spool_src_read(&src, header, sizeof header, 0, &got);
     if (e != 0) {
         status = fb_error_errno(err, FB_IO, e, "read");
+    } else if (got == sizeof header && fb_spool_is_newer(header, magic, sizeof magic)) {
+        status = fb_spool_newer(err, "the manifest");
     } else if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
                memcmp(header + 8, zeros, sizeof zeros) != 0) {
         status = fb_error_set(err, FB_CORRUPT, "no good header");

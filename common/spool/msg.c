@@ -135,6 +135,8 @@ static enum fb_status open_record(const struct fb_spool *spool, const char *ref,
     int e = fb_spool_src_read(&src, bytes, sizeof bytes, *offset_r, &got);
     if (e != 0) {
         status = fb_error_errno(err, FB_IO, e, "read %s", name);
+    } else if (got == sizeof bytes && fb_spool_header_is_newer(bytes)) {
+        status = fb_spool_newer(err, "the mail in the spool");
     } else if (got < sizeof bytes || fb_spool_header_decode(bytes, header_r) != FB_OK) {
         status = fb_error_set(err, FB_CORRUPT, "no good record in %s at %llu", name,
                               (unsigned long long)*offset_r);

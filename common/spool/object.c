@@ -288,6 +288,10 @@ enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
         return fb_error_errno(err, FB_IO, e, "read object %s of %s", name, msg_id);
     }
     static const uint8_t zeros[8];
+    if (got == sizeof header && fb_spool_is_newer(header, magic, sizeof magic)) {
+        fb_spool_src_close(&src);
+        return fb_spool_newer(err, "a derived object of the mail");
+    }
     if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
         memcmp(header + 24, zeros, sizeof zeros) != 0) {
         fb_spool_src_close(&src);

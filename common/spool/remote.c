@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/spool/remote_index.h"
 
 #define ID_KEY     "spool.id"
 #define COPY       ((size_t)1 << 20)
@@ -24,6 +25,7 @@
 struct fb_remote {
     struct fb_s3 *s3;
     struct fb_erasures *erasures;
+    struct fb_remote_index *segments;
 };
 
 struct fb_s3 *fb_remote_s3(const struct fb_remote *remote)
@@ -34,6 +36,11 @@ struct fb_s3 *fb_remote_s3(const struct fb_remote *remote)
 struct fb_erasures *fb_remote_erasures(const struct fb_remote *remote)
 {
     return remote->erasures;
+}
+
+struct fb_remote_index *fb_remote_segments(const struct fb_remote *remote)
+{
+    return remote->segments;
 }
 
 /* Made by whoever opens the bucket first: the store refuses the second one. */
@@ -79,6 +86,7 @@ enum fb_status fb_remote_open(const char *url, char id_r[FB_ID_SIZE], struct fb_
         return s;
     }
     remote->erasures = fb_erasures_new(remote);
+    remote->segments = fb_remote_index_new();
     *remote_r = remote;
     return FB_OK;
 }
@@ -93,6 +101,7 @@ void fb_remote_close(struct fb_remote **remote_ptr)
                    err.text);
         }
         fb_erasures_free(&remote->erasures);
+        fb_remote_index_free(&remote->segments);
         fb_s3_close(&remote->s3);
         free(remote);
         *remote_ptr = NULL;

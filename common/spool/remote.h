@@ -67,6 +67,10 @@ FB_MUST_USE enum fb_status fb_remote_erase_tidy(struct fb_remote *remote,
                                                 const struct fb_spool_names *segments,
                                                 int64_t age_ms, struct fb_error *err);
 
+/* ---- what segments hold (remote_index.h) ---- */
+struct fb_remote_index;
+struct fb_remote_index *fb_remote_segments(const struct fb_remote *remote);
+
 struct fb_erasures;
 struct fb_erasures *fb_erasures_new(struct fb_remote *remote);
 void fb_erasures_free(struct fb_erasures **erasures);

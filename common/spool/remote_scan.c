@@ -10,14 +10,16 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/spool/journal_internal.h"
 #include "common/spool/remote.h"
+#include "common/spool/remote_index.h"
 
 #define WINDOW        ((size_t)1 << 20)
 #define TIDY_MIN_MS   600000
 #define SHRED_AGE_MS  600000
 #define NOTE_AGE_MS   3600000 /* of notes about erasures */
 #define ORPHAN_AGE_MS 3600000
-#define UPLOAD_AGE_MS 86400000
+#define UPLOAD_AGE_MS 3600000 /* of parts: no MTA waits so long; one that does gets its 4xx */
 #define MAX_SHRED     ((size_t)256 << 20) /* a segment holds what waited in memory: 128 MiB */
 
 /* ---- walking ---- */
@@ -35,42 +37,71 @@ struct walk {
     int64_t shred_age_ms;
 };
 
-static bool on_record(void *ctx, uint64_t offset, const struct fb_spool_header *header)
+static bool note_record(void *ctx, uint64_t offset, const struct fb_spool_header *header)
 {
-    struct walk *w = ctx;
-    struct fb_spool_entry entry = {.created_ms = header->created_ms, .size = header->content_len};
-    if (header->is_erased) {
+    fb_remote_segment_add(ctx, offset, header);
+    return true;
+}
+
+static bool on_record(struct walk *w, const struct fb_remote_record *r)
+{
+    struct fb_spool_entry entry = {.created_ms = r->created_ms, .size = r->size};
+    if (r->is_shredded) {
         return true;
     }
-    if (w->segment != NULL && fb_remote_is_erased(w->spool->remote, w->segment, offset)) {
+    if (w->segment != NULL && fb_remote_is_erased(w->spool->remote, w->segment, r->offset)) {
         w->unshredded++;
         return true;
     }
     w->live++;
-    fb_spool_ref_make(w->spool, w->segment, offset, header->msg_id, entry.ref);
-    memcpy(entry.msg_id, header->msg_id, sizeof entry.msg_id);
+    fb_spool_ref_make(w->spool, w->segment, r->offset, r->msg_id, entry.ref);
+    memcpy(entry.msg_id, r->msg_id, sizeof entry.msg_id);
     return w->each == NULL || w->each(w->ctx, &entry);
+}
+
+/* Reads an object for what it holds; damage is not remembered: it may be mended. */
+static enum fb_status read_object(struct walk *w, const struct fb_s3_entry *entry, bool is_large,
+                                  struct fb_remote_segment **segment_r, struct fb_error *err)
+{
+    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_remote_segment *made = fb_remote_segment_new(entry);
+    uint64_t size = 0, damaged = 0;
+    bool is_stopped = false;
+    enum fb_status s =
+        fb_remote_src_open(w->spool->remote, entry->key, 0, is_large ? FB_SPOOL_HEADER : WINDOW,
+                           &src.remote, &size, err);
+    if (s == FB_OK) {
+        s = fb_spool_walk(src, size, true, note_record, made, &damaged, &is_stopped, err);
+        fb_spool_src_close(&src);
+    }
+    if (s == FB_OK && damaged == 0) {
+        fb_remote_index_keep(fb_remote_segments(w->spool->remote), made);
+    }
+    w->damaged += damaged;
+    *segment_r = made;
+    return s;
 }
 
 static enum fb_status walk_object(struct walk *w, const struct fb_s3_entry *entry, bool is_large,
                                   struct fb_error *err)
 {
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_remote_index *index = fb_remote_segments(w->spool->remote);
     const char *name = strrchr(entry->key, '/') + 1;
-    uint64_t size = 0;
+    enum fb_status s = FB_OK;
     if (w->is_stopped || !fb_spool_file_name_is_valid(name, ".seg")) {
         return FB_OK;
     }
     w->segment = is_large ? NULL : name;
-    enum fb_status s =
-        fb_remote_src_open(w->spool->remote, entry->key, 0, is_large ? FB_SPOOL_HEADER : WINDOW,
-                           &src.remote, &size, err);
+    struct fb_remote_segment *segment = fb_remote_index_get(index, entry);
+    if (segment == NULL) {
+        s = read_object(w, entry, is_large, &segment, err);
+    }
+    for (size_t i = 0; s == FB_OK && i < segment->count && !w->is_stopped; i++) {
+        w->is_stopped = !on_record(w, &segment->records[i]);
+    }
+    fb_remote_index_unref(index, &segment);
     if (s == FB_NOT_FOUND) { /* tidied since the listing */
         return FB_OK;
-    }
-    if (s == FB_OK) {
-        s = fb_spool_walk(src, size, true, on_record, w, &w->damaged, &w->is_stopped, err);
-        fb_spool_src_close(&src);
     }
     return s == FB_OK ? FB_OK : fb_error_prefix(err, "%s", name);
 }
@@ -229,13 +260,17 @@ static enum fb_status tidy_orphans(struct fb_spool *spool, int64_t keep_ms, stru
     struct fb_spool_ids live = {0};
     uint64_t damaged = 0;
     int64_t age_ms = keep_ms > ORPHAN_AGE_MS ? keep_ms : ORPHAN_AGE_MS;
+    int64_t begun_ms = fb_s3_now_ms(s3); /* what came later is not among the live ones */
     enum fb_status s = fb_remote_scan(spool, collect, &live, &damaged, err);
+    if (s == FB_OK) { /* the proof of sending goes after the erasure was written down */
+        s = fb_remote_erase_flush(spool->remote, err);
+    }
     if (s == FB_OK && damaged == 0) {
         struct orphans orphans = {s3, &live, fb_s3_now_ms(s3) - age_ms};
         if (live.count > 1) {
             qsort(live.ids, live.count, FB_ID_SIZE, by_id);
         }
-        s = fb_journal_tidy(spool, &live, keep_ms, err);
+        s = fb_journal_remote_tidy(spool, &live, begun_ms, keep_ms, err);
         if (s == FB_OK) {
             s = fb_remote_each(spool->remote, "objects/", NULL, tidy_object, &orphans, err);
         }
@@ -267,7 +302,7 @@ enum fb_status fb_remote_tidy(struct fb_spool *spool, int64_t keep_ms, struct fb
     };
     uint64_t swept = 0;
     if (!is_due(spool, keep_ms)) {
-        return FB_OK;
+        return fb_journal_remote_tidy(spool, NULL, 0, 0, err);
     }
     /* Erasures are written down before what they speak of is removed. */
     enum fb_status s = fb_remote_erase_flush(spool->remote, err);

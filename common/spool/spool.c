@@ -210,6 +210,7 @@ static enum fb_status percent_used(struct fb_spool *spool, struct fb_error *err)
     /* As df counts: what only root may use is not there. */
     uint64_t used = (uint64_t)vfs.f_blocks - vfs.f_bfree;
     uint64_t usable = used + vfs.f_bavail;
+    spool->capacity_bytes = usable * vfs.f_frsize;
     spool->percent = usable == 0 ? 100 : (int)((used * 100 + usable - 1) / usable);
     if (vfs.f_files > 0) { /* no inode left is no space left */
         uint64_t files = (uint64_t)vfs.f_files;
@@ -217,6 +218,14 @@ static enum fb_status percent_used(struct fb_spool *spool, struct fb_error *err)
         spool->percent = inodes > spool->percent ? inodes : spool->percent;
     }
     return FB_OK;
+}
+
+uint64_t fb_spool_capacity(struct fb_spool *spool)
+{
+    fb_spool_lock(&spool->usage_lock);
+    uint64_t bytes = spool->capacity_bytes;
+    fb_spool_unlock(&spool->usage_lock);
+    return bytes;
 }
 
 enum fb_status fb_spool_usage(struct fb_spool *spool, uint64_t *bytes_r, int *percent_r,

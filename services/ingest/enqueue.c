@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/crypto.h"
 #include "common/ledger/ledger.h"
 #include "common/ledger/replay.h"
 #include "common/log.h"
@@ -35,6 +36,7 @@ struct enqueuer {
     struct fb_redis *redis;
     struct fb_journal *journal; /* of the replays; opened by the first that needs it */
     int64_t ttl_ms;
+    struct fb_pace pace;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -65,9 +67,11 @@ void pending_free(struct pending *p)
 /* Up to ENQUEUE_BATCH messages: status_r[i] is FB_OK or FB_EXISTS where Redis knows them now.  The
  * call's status is that of the connection. */
 static enum fb_status send_items(struct fb_redis *redis, struct pending *const *items, size_t count,
-                                 int64_t ttl_ms, enum fb_status *status_r, struct fb_error *err)
+                                 int64_t ttl_ms, const struct fb_pace *pace,
+                                 enum fb_status *status_r, struct fb_error *err)
 {
     FB_ASSERT(count <= ENQUEUE_BATCH);
+    struct fb_pace_sender senders[ENQUEUE_BATCH];
     struct fb_job *jobs = fb_xcalloc(count + 1, sizeof *jobs);
     struct fb_ops *ops[ENQUEUE_BATCH] = {NULL};
     for (size_t i = 0; i < count; i++) {
@@ -75,9 +79,10 @@ static enum fb_status send_items(struct fb_redis *redis, struct pending *const *
         ops[i] = fb_ops_new();
         fb_replay_first_job(redis, ops[i], p->msg_id, p->ref, &p->envelope, p->size, ttl_ms,
                             &jobs[i]);
+        fb_pace_sender(pace, p->envelope.reverse_path, &senders[i]);
     }
-    enum fb_status s =
-        fb_queue_enqueue(redis, jobs, (const struct fb_ops *const *)ops, count, status_r, err);
+    enum fb_status s = fb_queue_enqueue_paced(redis, jobs, (const struct fb_ops *const *)ops, count,
+                                              pace, senders, status_r, err);
     for (size_t i = 0; i < count; i++) {
         fb_ops_free(&ops[i]);
     }
@@ -152,7 +157,7 @@ static bool send_batch(struct enqueuer *e, size_t *sent_r)
     if (n == 0) {
         return true;
     }
-    enum fb_status s = send_items(e->redis, items, n, e->ttl_ms, status, &err);
+    enum fb_status s = send_items(e->redis, items, n, e->ttl_ms, &e->pace, status, &err);
     for (size_t i = 0; i < n; i++) {
         if (status[i] == FB_OK || status[i] == FB_EXISTS) {
             done++;
@@ -229,6 +234,7 @@ static void run_replay(struct enqueuer *e, bool is_sweep)
     const struct fb_replay replay = {.spool = e->spool,
                                      .redis = e->redis,
                                      .ledger_ttl_ms = e->ttl_ms,
+                                     .pace = &e->pace,
                                      .journal = &e->journal,
                                      .pause = on_replay_pause,
                                      .pause_ctx = e};
@@ -364,6 +370,10 @@ enum fb_status enqueuer_new(const struct fb_config *config, struct fb_spool *spo
         free(e);
         return s;
     }
+    uint8_t key[32];
+    fb_spool_derive_key(spool, FB_PACE_PURPOSE, key);
+    fb_pace_init(&e->pace, config, key, fb_redis_shard_count(e->redis));
+    fb_wipe(key, sizeof key);
     e->epochs = fb_xcalloc((size_t)fb_redis_shard_count(e->redis), sizeof *e->epochs);
     FB_ASSERT(pthread_mutex_init(&e->lock, NULL) == 0);
     FB_ASSERT(pthread_condattr_init(&attr) == 0);
@@ -450,6 +460,7 @@ void enqueuer_free(struct enqueuer **enqueuer)
     fb_journal_close(&e->journal);
     fb_redis_free(&e->redis);
     free(e->epochs);
+    fb_pace_deinit(&e->pace);
     (void)pthread_cond_destroy(&e->wake);
     (void)pthread_mutex_destroy(&e->lock);
     free(e);

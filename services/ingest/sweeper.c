@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/alarm.h"
 #include "common/ledger/sweep.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -18,11 +19,13 @@
 #define MAX_EVERY_MS     300000
 #define SHARE            20 /* a sweep may take one part in so many of the time */
 #define LOWER_PRIORITY   10
+#define CARRY_MS         1000
 
 struct sweeper {
     struct fb_redis *redis;
     struct fb_sweeper *sweeper;
     int64_t every_ms;
+    int64_t carry_next_ms; /* monotonic */
     pthread_t thread;
     atomic_bool is_stopping;
 };
@@ -43,14 +46,42 @@ static void sweep(struct sweeper *s)
                err.text); /* the enqueue thread says so */
     }
     fb_metric_add("fumibako_sweep_requeued_total", NULL, (double)result.requeued);
+    if (result.requeued > 0) {
+        fb_alarm_raise(FB_ALARM_REPAIRED, "jobs",
+                       "%llu jobs were lost and put back: did Redis fail over, or did somebody "
+                       "change its data?",
+                       (unsigned long long)result.requeued);
+    } else if (st == FB_OK) {
+        fb_alarm_clear(FB_ALARM_REPAIRED, "jobs");
+    }
     if (st == FB_OK) {
         fb_metric_set("fumibako_sweep_orphans", NULL, (double)result.orphans);
     }
+    if (st == FB_OK && result.orphans == 0) {
+        fb_alarm_clear(FB_ALARM_REPAIRED, "orphans");
+    }
     if (result.orphans > 0) {
+        fb_alarm_raise(
+            FB_ALARM_REPAIRED, "orphans",
+            "%llu open messages are not in the spool: restore the spool from its backup, "
+            "or tell their senders",
+            (unsigned long long)result.orphans);
         fb_log_fields(FB_ERROR,
                       "a message is open and its mail is not in the spool: restore the spool from "
                       "its backup, or look at the message and tell its sender",
                       "msg_id", result.orphan, NULL);
+    }
+}
+
+/* ingest has no worker that does it. */
+static void carry_alarms(struct sweeper *s)
+{
+    struct fb_error err = {0};
+    if (fb_mono_ms() >= s->carry_next_ms) {
+        s->carry_next_ms = fb_mono_ms() + CARRY_MS;
+        if (fb_alarm_publish(s->redis, &err) != FB_OK) {
+            fb_log(FB_DEBUG, "alarms cannot be carried to Redis now: %s", err.text);
+        }
     }
 }
 
@@ -66,6 +97,7 @@ static void *run(void *arg)
             int64_t pause = (fb_mono_ms() - begun) * SHARE;
             next_ms = fb_mono_ms() + (pause > s->every_ms ? pause : s->every_ms);
         }
+        carry_alarms(s);
         (void)nanosleep(&(struct timespec){0, 100000000L}, NULL);
     }
     return NULL;

@@ -68,6 +68,7 @@ class Front {
     this.kind = '';
     this.random = random(1);
     this.delayMs = 0;
+    this.keys = [{ keyId: KEY_ID, secret: SECRET }]; // and token, and until (ms): a test may change them
   }
 
   /** One at a time for a key: s3rver writes in place, S3 is atomic. */
@@ -183,7 +184,14 @@ class Front {
     this.counts.requests++;
     const call = `${method}${url.searchParams.has('list-type') ? ' list' : url.searchParams.has('uploads') ? ' uploads' : url.searchParams.has('uploadId') ? ' part' : ''}`;
     this.counts.calls[call] = (this.counts.calls[call] ?? 0) + 1;
-    const wrong = verify({ method, target: req.url, headers: pairs, body }, { keyId: KEY_ID, secret: SECRET, region: REGION });
+    const key = this.keys.find((k) => req.headers.authorization?.includes(`Credential=${k.keyId}/`));
+    if (!key) return error(res, 403, 'InvalidAccessKeyId');
+    if (key.token && req.headers['x-amz-security-token'] !== key.token) return error(res, 403, 'InvalidToken');
+    if (key.until && Date.now() > key.until) {
+      this.counts.expired = (this.counts.expired ?? 0) + 1;
+      return error(res, 400, 'ExpiredToken', 'The provided token has expired.');
+    }
+    const wrong = verify({ method, target: req.url, headers: pairs, body }, { ...key, region: REGION });
     if (wrong) {
       this.counts.bad.push(`${method} ${req.url}: ${wrong}`);
       return error(res, 403, 'SignatureDoesNotMatch');
@@ -229,7 +237,10 @@ class Front {
       const st = await stat(file).catch(() => null);
       if (st?.size === 0) return error(res, 416, 'InvalidRange');
     }
-    const answer = await this.forward(method, req.url, req.headers, body);
+    const headers = { ...req.headers }; // checked here; s3rver knows one key only, and takes requests without any
+    delete headers.authorization;
+    delete headers['x-amz-security-token'];
+    const answer = await this.forward(method, req.url, headers, body);
     const out = { ...answer.headers, ...this.note(method, url, req, body, answer), 'x-amz-request-id': `R${this.counts.requests}` };
     delete out.connection;
     delete out['keep-alive'];

@@ -41,7 +41,7 @@ async function clinic(t, { overrides = {}, redis = [], relay = true } = {}) {
     return { status: r.status, answer, checks: Object.fromEntries(answer.checks.map((c) => [c.check, c])) };
   };
   desk.with = (name, more) => {
-    const config = desk.world.config('ingest', desk.overrides);
+    const config = desk.world.config('ctl', desk.overrides);
     for (const [section, keys] of Object.entries(more)) config[section] = { ...config[section], ...keys };
     return desk.write(name, JSON.stringify(config, null, 2));
   };
@@ -165,10 +165,10 @@ test('redis: evicting, not persistent, wrong password, away', async (t) => {
   assert.equal(checks['redis persistence'].result, 'warn');
   assert.match(checks['redis persistence'].next, /set appendonly yes/);
   await desk.redis.command('CONFIG', 'SET', 'requirepass', 'sesame');
-  const refused = await desk.look({ config: desk.with('r.yaml', { redis: { password: 'wrong' } }) });
+  const refused = await desk.look({ config: desk.with('r.yaml', { redis: { url: desk.redis.url, password: 'wrong' } }) });
   fails(refused.checks.redis, /WRONGPASS|NOAUTH/, /correct redis\.url or redis\.password/);
   assert.doesNotMatch(JSON.stringify(refused.answer), /sesame/);
-  const right = await desk.look({ config: desk.with('r.yaml', { redis: { password: 'sesame' } }) });
+  const right = await desk.look({ config: desk.with('r.yaml', { redis: { url: desk.redis.url, password: 'sesame' } }) });
   assert.equal(right.checks['redis version'].result, 'ok');
   await desk.redis.stop();
   const away = await desk.look();
@@ -190,7 +190,8 @@ test('redis: too old', async (t) => {
   server.listen(desk.world.ports.redis, '127.0.0.1');
   await once(server, 'listening');
   desk.world.atEnd(() => server.close());
-  fails((await desk.look()).checks['redis version'], /^6\.2\.7 is too old$/, /install Redis 7 or later/);
+  const config = desk.with('old.yaml', { redis: { url: `redis://127.0.0.1:${desk.world.ports.redis}/0` } });
+  fails((await desk.look({ config })).checks['redis version'], /^6\.2\.7 is too old$/, /install Redis 7 or later/);
 });
 
 test('held mail is a warning that leads to dead list', async (t) => {

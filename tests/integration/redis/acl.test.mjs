@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// deploy/redis/users.acl.sample: each service runs with its user's rights, and has no others.  The harness gives each
-// program its user when FB_REDIS_ACL is set, and fails a test when Redis refused something (ACL LOG).
+// deploy/redis/users.acl.sample: what each service's user must not do.  That it may do all that its service does is shown
+// by every test of a program with a Redis: the harness gives each program its user, and fails the test when Redis refused
+// it something (ACL LOG).
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
-import { describe, test } from 'node:test';
-import { ROOT, World } from '../../support/harness.mjs';
-import { hasPostfix } from '../../support/postfix.mjs';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { World } from '../../support/harness.mjs';
 
 const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'operator'];
 
 test('no user can do what none of the services needs, or read what is another one\'s', async (t) => {
-  process.env.FB_REDIS_ACL = '1';
   const world = await World.create();
   t.after(async () => {
     await world.redis.command('ACL', 'LOG', 'RESET'); // they were meant to be refused
     await world.end();
-    delete process.env.FB_REDIS_ACL;
   });
   await world.startRedis();
   const as = (user, ...command) => spawnSync('redis-cli', ['-p', String(world.ports.redis), '--user', `fumibako-${user}`,
@@ -55,27 +51,14 @@ test('no user can do what none of the services needs, or read what is another on
   }
 });
 
-const FILES = ['e2e/pipeline', 'e2e/recall', 'integration/ingest/durability', 'integration/upload/service',
-  'integration/rewrite/service', 'integration/rewrite/letters', 'integration/revoke/service',
-  'integration/revoke/restore', 'integration/revoke/schedule', 'integration/watch/access', 'integration/portal/page',
-  'integration/portal/recall', 'integration/portal/service', 'integration/ctl/mail', 'integration/ctl/recall'];
-/** Of a suite that takes long, only what its names say. */
-const SMALL = { 'e2e/recall': 'one recipient has opened it', 'integration/revoke/restore': '^(?!killed)' };
-
-// They wait most of the time.
-describe('as their users', { concurrency: 3 }, () => {
-  for (const file of FILES) {
-    const skip = file.startsWith('e2e') && !hasPostfix() ? 'needs root and Postfix' : false;
-    test(`${file}: all that the services do there, each may do`, { skip, timeout: 600000 }, async () => {
-      const env = { ...process.env, FB_REDIS_ACL: '1' };
-      delete env.NODE_TEST_CONTEXT; // a run of its own
-      const child = spawn(process.execPath, ['--test', ...(SMALL[file] ? ['--test-name-pattern', SMALL[file]] : []),
-        path.join(ROOT, 'tests', `${file}.test.mjs`)], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-      let output = '';
-      child.stdout.on('data', (c) => { output += c; });
-      child.stderr.on('data', (c) => { output += c; });
-      const [code] = await once(child, 'close');
-      assert.equal(code, 0, output.slice(-6000));
-    });
-  }
+test('a program that is refused something fails its test', async () => {
+  const world = await World.create();
+  await world.startRedis();
+  const ingest = await world.start('ingest');
+  const url = new URL(world.config('ingest').redis.url);
+  assert.equal(url.username, 'fumibako-ingest');
+  assert.ok((await world.redis.command('CLIENT', 'LIST')).includes('user=fumibako-ingest'), 'the program is its user');
+  assert.ok(ingest.isRunning);
+  spawnSync('redis-cli', ['-u', url.href, '--no-auth-warning', 'HGET', 'fb:policy', 'document']);
+  await assert.rejects(world.end(), /users\.acl\.sample refuses:\nfumibako-ingest: key fb:policy/);
 });

@@ -106,6 +106,46 @@ export class Sentinels extends Group {
 
   async command(...args) { return (await this.primary()).ask(...args); }
 
+  /**
+   * How often the sentinels look what their nodes are, and tell each other.  Theirs is every ten seconds, and every two: so
+   * long may a primary that came back, or was replaced by order, take itself for one.
+   */
+  async look({ isQuick = false } = {}) {
+    for (const s of this.sentinels) {
+      await s.ask('SENTINEL', 'DEBUG', 'INFO-PERIOD', isQuick ? '500' : '10000', 'PUBLISH-PERIOD', isQuick ? '250' : '2000');
+    }
+  }
+
+  /** Whether a primary without replicas takes writes. */
+  async protect(isOn) {
+    for (const node of this.nodes) {
+      await node.ask('CONFIG', 'SET', 'min-replicas-to-write', isOn ? '1' : '0');
+      await node.ask('CONFIG', 'SET', 'min-replicas-max-lag', '5');
+    }
+  }
+
+  /** All nodes run again: one is primary, the others follow it, and the sentinels see it so. */
+  async recover(timeout = 30000) {
+    for (const node of this.nodes) if (!node.isRunning) await node.start();
+    await this.look({ isQuick: true });
+    await waitFor(async () => {
+      const primary = await this.primary();
+      const [role, , replicas] = await primary.ask('ROLE');
+      if (role !== 'master' || replicas.length !== this.nodes.length - 1) return false;
+      for (const node of this.nodes.filter((n) => n !== primary)) {
+        const about = await node.ask('ROLE');
+        if (about[0] !== 'slave' || about[2] !== primary.port || about[3] !== 'connected') return false;
+      }
+      for (const s of this.sentinels) {
+        const about = await s.ask('SENTINEL', 'MASTER', this.name);
+        const of = (key) => about[about.indexOf(key) + 1];
+        if (Number(of('port')) !== primary.port || of('flags') !== 'master') return false;
+      }
+      return true;
+    }, { timeout, interval: 100, what: 'one primary and its replicas' });
+    await this.look();
+  }
+
   /** Another node than `old` is primary and says so itself. */
   async failedOver(old, timeout = 30000) {
     return waitFor(async () => {
@@ -118,6 +158,7 @@ export class Sentinels extends Group {
 export class Cluster extends Group {
   static async start(dir, { masters = 3, replicas = 1, nodeTimeout = 1500, args = [] } = {}) {
     const group = new Cluster(dir);
+    group.masters = masters;
     const count = masters * (1 + replicas);
     const ports = await freePorts(count * 2);
     for (let i = 0; i < count; i++) {
@@ -136,14 +177,22 @@ export class Cluster extends Group {
   /** All nodes agree that all is well, and each primary has a replica that follows it. */
   async healthy(timeout = 30000) {
     await waitFor(async () => {
+      let primaries = 0;
       for (const node of this.nodes.filter((n) => n.isRunning)) {
         const info = await node.ask('CLUSTER', 'INFO');
         if (!/cluster_state:ok/.test(info) || !/cluster_slots_ok:16384/.test(info)) return false;
         const role = await node.ask('ROLE');
         if (role[0] === 'slave' && role[3] !== 'connected') return false;
+        primaries += role[0] === 'master' ? 1 : 0;
       }
-      return true;
+      return primaries === this.masters;
     }, { timeout, what: 'the cluster to be healthy' });
+  }
+
+  /** All nodes run again, and agree. */
+  async recover() {
+    for (const node of this.nodes) if (!node.isRunning) await node.start();
+    await this.healthy();
   }
 
   get url() { return `redis+cluster://${this.nodes.slice(0, 3).map((n) => `127.0.0.1:${n.port}`).join(',')}`; }

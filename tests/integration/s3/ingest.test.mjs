@@ -10,7 +10,7 @@ import { hasS3, startS3 } from '../../support/s3.mjs';
 
 const skip = !hasS3() && 's3rver is missing (npm ci in tests/)';
 const STREAM = 'fb:{s0}:render';
-const jobs = async (redis) => redis.command('XLEN', STREAM);
+const jobs = async (redis) => (await redis.command('XLEN', STREAM)) + (await redis.command('XLEN', `${STREAM}:bulk`));
 const known = async (redis, id) => (await redis.command('HEXISTS', `fb:{s0}:m:${id}`, 'queued')) === 1;
 
 async function sendMany(port, count, size = 100) {

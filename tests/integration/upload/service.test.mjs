@@ -90,7 +90,7 @@ test('a wrong secret holds the mail without using up its tries, and a mended fil
   const file = path.join(sim.dir, 'mine.json');
   const bad = JSON.parse(good);
   bad.boxAppSettings.clientSecret = 'wrong';
-  fs.writeFileSync(file, JSON.stringify(bad));
+  fs.writeFileSync(file, JSON.stringify(bad), { mode: 0o600 });
   const stage = await Stage.create(t, { sim, storage: { auth_file: file } });
   const message = await stage.seed();
   await waitFor(() => /Box refuses the login/.test(stage.upload.output), { what: 'the reason in the log' });

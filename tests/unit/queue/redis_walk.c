@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A client under test: redis_walk URL SHARDS SECONDS [PASSWORD].  Counts up fb:{sN}:walk of every
- * shard, in one pipeline a round, by a script of two keys; and says at the end, as JSON, what it saw:
+ * A client under test: redis_walk URL SHARDS SECONDS [PASSWORD [SENTINEL_USER
+ * SENTINEL_PASSWORD]].  Counts up fb:{sN}:walk of every
+ * shard, in one pipeline a round, by a script of two keys, for so long or until SIGTERM; and says at the
+ * end, as JSON, what it saw:
  * by shard the acknowledged steps and the longest time without one, and how calls failed.  What is
  * no retry (FB_BUG and the like) is "wrong", with its text.
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +36,13 @@ struct shard {
 static struct shard shards[MAX_SHARDS];
 static uint64_t again, network, wrong;
 static struct fb_error last_wrong;
+static volatile sig_atomic_t is_told;
+
+static void on_term(int signal)
+{
+    (void)signal;
+    is_told = 1;
+}
 
 static void note(struct shard *s, enum fb_status status, const struct fb_error *err)
 {
@@ -86,13 +96,16 @@ static void one_round(struct fb_redis *r, int count)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        (void)fprintf(stderr, "usage: redis_walk URL SHARDS SECONDS [PASSWORD]\n");
+        (void)fprintf(stderr, "usage: redis_walk URL SHARDS SECONDS [PASSWORD [USER PASSWORD]]\n");
         return 2;
     }
     int count = (int)strtol(argv[2], NULL, 10);
     int64_t until = fb_mono_ms() + strtol(argv[3], NULL, 10) * 1000;
-    struct fb_config config = {
-        .redis = {.url = argv[1], .shards = count, .password = argc > 4 ? argv[4] : NULL}};
+    struct fb_config config = {.redis = {.url = argv[1],
+                                         .shards = count,
+                                         .password = argc > 4 ? argv[4] : NULL,
+                                         .sentinel_user = argc > 6 ? argv[5] : NULL,
+                                         .sentinel_password = argc > 6 ? argv[6] : NULL}};
     struct fb_redis *r = NULL;
     struct fb_error err = {.status = FB_OK};
     if (count < 1 || count > MAX_SHARDS || fb_redis_new(&config, 2000, &r, &err) != FB_OK) {
@@ -105,7 +118,11 @@ int main(int argc, char **argv)
         (void)snprintf(shards[i].twin, sizeof shards[i].twin, "fb:{s%d}:twin", i);
         shards[i].last_ms = fb_mono_ms();
     }
-    while (fb_mono_ms() < until) {
+    const struct sigaction action = {.sa_handler = on_term, .sa_flags = SA_RESTART};
+    if (sigaction(SIGTERM, &action, NULL) != 0) {
+        return 1;
+    }
+    while (fb_mono_ms() < until && !is_told) {
         one_round(r, count);
         (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }

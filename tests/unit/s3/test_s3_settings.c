@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Endpoint, region and credentials are found where the AWS tools find them, in their order; roles
- * are asked for at STS and at the container's agent; credentials that were rotated are read anew.
+ * are asked for at STS, at the container's agent and at the machine (EC2); credentials that were
+ * rotated are read anew.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,11 +54,14 @@ static int setup(void **state)
                                       "AWS_ROLE_ARN",
                                       "AWS_WEB_IDENTITY_TOKEN_FILE",
                                       "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                      "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                      "AWS_EC2_METADATA_SERVICE_ENDPOINT",
                                       "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         (void)unsetenv(all[i]);
     }
+    (void)setenv("AWS_EC2_METADATA_DISABLED", "true", 1); /* whatever this test runs on */
     (void)snprintf(dir, sizeof dir, "/tmp/fumibako-s3-XXXXXX");
     assert_non_null(mkdtemp(dir));
     set_path("AWS_SHARED_CREDENTIALS_FILE", "credentials");
@@ -280,6 +284,124 @@ static void the_containers_agent_gives_credentials(void **state)
     }
 }
 
+/* A metadata service as EC2 has it, version 2: a token first, then the role, then its credentials. */
+struct imds {
+    int fd;
+    uint16_t port;
+    int count; /* requests it answers */
+    const char *role;
+    bool is_denied; /* the token, as where the hop limit is too small for a container */
+    char requests[4][1024];
+    pthread_t thread;
+};
+
+static void *serve_imds(void *arg)
+{
+    struct imds *m = arg;
+    for (int i = 0; i < m->count; i++) {
+        char answer[700], body[400] = "";
+        size_t len = 0;
+        int fd = accept(m->fd, NULL, NULL);
+        while (fd >= 0 && strstr(m->requests[i], "\r\n\r\n") == NULL) {
+            ssize_t n = read(fd, m->requests[i] + len, sizeof m->requests[i] - 1 - len);
+            if (n <= 0) {
+                break;
+            }
+            len += (size_t)n;
+        }
+        const char *r = m->requests[i];
+        bool has_token = strstr(r, "X-aws-ec2-metadata-token: TOKEN==") != NULL;
+        int status = 404;
+        if (strncmp(r, "PUT /latest/api/token ", 22) == 0) {
+            status = m->is_denied ? 403 : 200;
+            (void)snprintf(body, sizeof body, "TOKEN==");
+        } else if (!has_token) {
+            status = 401;
+        } else if (strncmp(r, "GET /latest/meta-data/iam/security-credentials/ ", 48) == 0) {
+            status = m->role[0] != '\0' ? 200 : 404;
+            (void)snprintf(body, sizeof body, "%s", m->role);
+        } else if (strncmp(r, "GET /latest/meta-data/iam/security-credentials/mailer ", 54) == 0) {
+            status = 200;
+            (void)snprintf(
+                body, sizeof body,
+                "{\"Code\":\"Success\",\"AccessKeyId\":\"EC2\",\"SecretAccessKey\":\"s\","
+                "\"Token\":\"t\",\"Expiration\":\"2035-01-02T03:04:05Z\"}");
+        }
+        int n = snprintf(answer, sizeof answer,
+                         "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                         status, strlen(body), body);
+        if (write(fd, answer, (size_t)n) != n) {
+            m->requests[i][0] = '\0';
+        }
+        (void)close(fd);
+    }
+    return NULL;
+}
+
+static void start_imds(struct imds *m)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof a;
+    char url[64];
+    m->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(m->fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(m->fd, 4), 0);
+    assert_int_equal(getsockname(m->fd, (struct sockaddr *)&a, &len), 0);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(a.sin_port));
+    (void)setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url, 1);
+    (void)setenv("AWS_EC2_METADATA_DISABLED", "false", 1);
+    assert_int_equal(pthread_create(&m->thread, NULL, serve_imds, m), 0);
+}
+
+static void end_imds(struct imds *m)
+{
+    assert_int_equal(pthread_join(m->thread, NULL), 0);
+    (void)close(m->fd);
+}
+
+static enum fb_status try_to_get(struct fb_s3_credentials *c, struct fb_error *err)
+{
+    struct fb_s3 *s3 = NULL;
+    assert_int_equal(fb_s3_open("s3://bucket", NULL, &s3, NULL), FB_OK);
+    enum fb_status s = fb_s3_credentials_get(s3, c, err);
+    fb_s3_close(&s3);
+    return s;
+}
+
+static void the_machine_gives_its_roles_credentials_by_version_2(void **state)
+{
+    (void)state;
+    struct imds m = {.count = 3, .role = "mailer\n"};
+    struct fb_s3_credentials c;
+    struct fb_error err = {0};
+    start_imds(&m);
+    c = get("machine");
+    end_imds(&m);
+    assert_string_equal(c.key_id, "EC2");
+    assert_string_equal(c.token, "t");
+    assert_true(c.expires_ms == 2051319845000);
+    assert_non_null(strstr(m.requests[0], "X-aws-ec2-metadata-token-ttl-seconds: "));
+    /* No role: in words.  No service, or switched off: there are no credentials at all. */
+    struct imds bare = {.count = 2, .role = ""};
+    start_imds(&bare);
+    assert_int_equal(try_to_get(&c, &err), FB_CONFIG);
+    end_imds(&bare);
+    assert_non_null(strstr(err.text, "instance profile"));
+    struct imds denied = {.count = 1, .role = "", .is_denied = true};
+    start_imds(&denied);
+    assert_int_equal(try_to_get(&c, &err), FB_CONFIG);
+    end_imds(&denied);
+    assert_non_null(strstr(err.text, "no credentials for S3"));
+    assert_int_equal(try_to_get(&c, &err), FB_CONFIG); /* nobody listens there any more */
+    assert_non_null(strstr(err.text, "no credentials for S3"));
+    (void)setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://192.0.2.1", 1);
+    assert_int_equal(try_to_get(&c, &err), FB_CONFIG);
+    assert_non_null(strstr(err.text, "another machine"));
+    (void)setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+    assert_int_equal(try_to_get(&c, &err), FB_CONFIG);
+    assert_non_null(strstr(err.text, "no credentials for S3"));
+}
+
 static void xml_is_read_with_care(void **state)
 {
     (void)state;
@@ -313,6 +435,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_web_identity_becomes_credentials, setup, teardown),
         cmocka_unit_test_setup_teardown(the_containers_agent_gives_credentials, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_machine_gives_its_roles_credentials_by_version_2, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(xml_is_read_with_care, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -432,6 +432,121 @@ static void a_store_that_is_away_is_told_and_promises_nothing(void **state)
     fb_spool_writer_free(&writer);
 }
 
+/* What a list of calls in the server's counts says, as in "GET":3. */
+static long calls(const char *name)
+{
+    char mark[40];
+    (void)snprintf(mark, sizeof mark, "\"%s\":", name);
+    char *counts = s3_fixture_ask(fx_server(), "GET", "/-/counts?reset=1");
+    const char *at = strstr(counts, mark);
+    long n = at != NULL ? strtol(at + strlen(mark), NULL, 10) : 0;
+    free(counts);
+    return n;
+}
+
+static void a_second_look_at_what_waits_reads_nothing_again(void **state)
+{
+    struct fx *fx = *state;
+    struct fx_scan *scan = malloc(sizeof *scan);
+    char id[4][FB_ID_SIZE], ref[4][FB_REF_SIZE];
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    assert_non_null(scan);
+    for (size_t i = 0; i < 4; i++) {
+        fx_put(writer, i == 3 ? 2000000 : 100, i, "e", id[i], ref[i]);
+    }
+    fx_scan(fx, scan);
+    assert_int_equal(scan->count, 4);
+    assert_int_equal(fb_spool_msg_erase(fx->spool, ref[1], id[1], NULL), FB_OK);
+    (void)calls("GET");
+    fx_scan(fx, scan);
+    assert_int_equal(scan->count, 3);
+    assert_false(fx_scan_has(scan, id[1]));
+    assert_int_equal(calls("GET"), 0);
+    fx_put(writer, 100, 4, "e", id[1], ref[1]);
+    fx_scan(fx, scan);
+    assert_int_equal(scan->count, 4);
+    assert_int_equal(calls("GET"), 1); /* the new one alone */
+    fb_spool_writer_free(&writer);
+    free(scan);
+}
+
+static void a_small_message_does_not_wait_for_a_large_ones_upload(void **state)
+{
+    struct fx *fx = *state;
+    char id[2][FB_ID_SIZE];
+    struct fx_done large = {0}, small = {0};
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    struct fb_spool_in *first = fx_message(writer, 40U << 20, 1, id[0]);
+    struct fb_spool_in *second = fx_message(writer, 1000, 2, id[1]);
+    faults("delay=300"); /* seven requests for the large one */
+    fb_spool_in_submit(&first, FB_SLICE_LITERAL("e"), fx_on_done, &large);
+    fx_sleep_ms(100);
+    fb_spool_in_submit(&second, FB_SLICE_LITERAL("e"), fx_on_done, &small);
+    fx_wait(&small);
+    assert_int_equal(small.status, FB_OK);
+    assert_int_equal(list(fx, "large/").count, 0);
+    faults("delay=0");
+    fx_wait(&large);
+    assert_int_equal(large.status, FB_OK);
+    assert_int_equal(fx_check(fx, large.ref, 40U << 20, 1, "e"), FB_OK);
+    assert_int_equal(fx_check(fx, small.ref, 1000, 2, "e"), FB_OK);
+    fb_spool_writer_free(&writer);
+}
+
+static bool is_sent(struct fb_journal *journal, const char *id, uint32_t rcpt)
+{
+    bool has = false;
+    struct fb_error err = {0};
+    if (fb_journal_lookup(journal, id, FB_SENT_PASS, &rcpt, 1, &has, &err) != FB_OK) {
+        fail_msg("%s", err.text);
+    }
+    return has;
+}
+
+static void the_journals_objects_are_merged_and_no_reader_misses_an_entry(void **state)
+{
+    enum { COUNT = 40 };
+    struct fx *fx = *state;
+    char id[FB_ID_SIZE], ref[FB_REF_SIZE], gone[FB_ID_SIZE], gone_ref[FB_REF_SIZE];
+    struct fb_journal *writing = NULL, *reading = NULL, *fresh = NULL;
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    fx_put(writer, 10, 1, "e", id, ref);
+    fx_put(writer, 10, 2, "e", gone, gone_ref);
+    fb_spool_writer_free(&writer);
+    assert_int_equal(fb_journal_open(fx->spool, "a", &writing, NULL), FB_OK);
+    assert_int_equal(fb_journal_open(fx->spool, "b", &reading, NULL), FB_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(
+            fb_journal_commit(writing, i == 7 ? gone : id, 0, FB_SENT_PASS, &i, 1, NULL), FB_OK);
+        if (i == COUNT / 2) { /* it has seen some of them, and sees the others after the merge */
+            assert_true(is_sent(reading, id, 0));
+        }
+    }
+    assert_int_equal(list(fx, "journal/").count, COUNT);
+    assert_int_equal(fb_spool_msg_erase(fx->spool, gone_ref, gone, NULL), FB_OK);
+    fx_sleep_ms(1200);
+    assert_int_equal(fb_spool_tidy(fx->spool, 0, NULL), FB_OK);
+    struct keys left = list(fx, "journal/");
+    assert_int_equal(left.count, 1);
+    assert_int_equal(left.bytes, (COUNT - 1) * 64); /* without the message that is gone */
+    assert_int_equal(fb_journal_open(fx->spool, "c", &fresh, NULL), FB_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        if (i != 7) {
+            assert_true(is_sent(reading, id, i));
+            assert_true(is_sent(fresh, id, i));
+        }
+    }
+    assert_false(is_sent(fresh, id, COUNT));
+    /* And again: what was merged takes what came since, and nothing is in it twice. */
+    uint32_t more = COUNT;
+    assert_int_equal(fb_journal_commit(writing, id, 0, FB_SENT_PASS, &more, 1, NULL), FB_OK);
+    assert_true(is_sent(reading, id, COUNT));
+    assert_true(is_sent(fresh, id, COUNT));
+    fb_journal_close(&writing);
+    fb_journal_close(&reading);
+    fb_journal_close(&fresh);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -444,6 +559,9 @@ int main(void)
         T(journals_stay_while_a_message_of_theirs_lives),
         T(concurrent_journal_commits_share_objects),
         T(manifests_live_until_they_are_removed),
+        T(a_second_look_at_what_waits_reads_nothing_again),
+        T(a_small_message_does_not_wait_for_a_large_ones_upload),
+        T(the_journals_objects_are_merged_and_no_reader_misses_an_entry),
         T(damage_is_counted_and_never_read_as_mail),
         T(a_store_that_is_away_is_told_and_promises_nothing),
     };
