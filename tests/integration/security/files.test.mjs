@@ -13,6 +13,7 @@ import { SECRET_EN, japaneseMail } from '../../e2e/mails.mjs';
 import { descendants } from '../render/kit.mjs';
 import { SERVICES, handIn, startStack, tree } from './kit.mjs';
 
+process.env.FB_REDIS_ACL = '0'; // one password of Redis for all, which is looked for below
 const isRoot = process.getuid() === 0;
 const isSanitized = spawnSync('nm', ['-D', path.join(binDir(), 'fumibako-ingest')]).stdout.toString().includes('__asan_init');
 
