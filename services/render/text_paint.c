@@ -139,13 +139,18 @@ static void add_link(struct page *p, PangoLayoutLine *line, double x, double top
     g_free(ranges);
 }
 
-/* The URI as a PDF string in Cairo's attribute syntax: no quote or backslash may end it early. */
+/* The URI within Cairo's attribute syntax, and within a PDF string: Cairo 1.16 (Debian 12) writes it there as it is,
+ * so that a parenthesis would end the string, and what follows it would be an action of the mail's own. */
 static void make_uri(struct fb_slice text, const struct render_link *link, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "%s", link->prefix);
-    for (size_t i = link->start; i < link->end && n + 1 < size; i++) {
-        char c = (char)text.ptr[i];
-        out[n++] = c == '\'' || c == '\\' ? '_' : c;
+    for (size_t i = link->start; i < link->end && n + 4 < size; i++) {
+        uint8_t c = text.ptr[i];
+        if (strchr("()'\\", c) != NULL) {
+            n += (size_t)snprintf(out + n, size - n, "%%%02X", c);
+        } else {
+            out[n++] = (char)c;
+        }
     }
     out[n] = '\0';
 }

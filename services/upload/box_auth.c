@@ -21,6 +21,7 @@
 #define AUDIENCE      "https://api.box.com/oauth2/token" /* constant, whatever the URL is */
 #define ASSERTION_S   45                                 /* Box allows 60 */
 #define RENEW_EARLY_S 120
+#define MAX_LIFE_S    86400 /* Box gives an hour */
 #define MAX_TOKENS    512
 #define MAX_FILE      65536
 
@@ -362,6 +363,7 @@ static enum fb_status fetch(struct box_auth *a, const char *user, struct token *
         if (s == FB_OK && status == 200 && token != NULL) {
             t->value = fb_xstrdup(token);
             json_int_t life = json_integer_value(json_object_get(json, "expires_in"));
+            life = life < 0 ? 0 : life > MAX_LIFE_S ? MAX_LIFE_S : life;
             t->good_until_ms =
                 fb_mono_ms() + (life > 2 * RENEW_EARLY_S ? life - RENEW_EARLY_S : life / 2) * 1000;
             attempt = 2;

@@ -126,6 +126,22 @@ static void test_odd_text_is_painted(void **state)
     }
 }
 
+/* What followed a parenthesis became a part of the link's action. */
+static void test_a_link_cannot_end_its_string(void **state)
+{
+    (void)state;
+    struct fb_buf pdf;
+    struct fb_error err = {0};
+    assert_int_equal(
+        paint_at_most("https://a.example/)/S/JavaScript/JS(app.alert(1) https://b.example/(c\n", 1,
+                      "A4", 8U << 20, &pdf, &err),
+        FB_OK);
+    assert_true(holds(&pdf, "URI (https://a.example/%29/S/JavaScript/JS%28app.alert%281%29)"));
+    assert_true(holds(&pdf, "URI (https://b.example/%28c)"));
+    assert_false(holds(&pdf, ")/S/JavaScript"));
+    fb_buf_deinit(&pdf);
+}
+
 static void test_links(void **state)
 {
     (void)state;
@@ -173,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_odd_text_is_painted),
         cmocka_unit_test(test_links),
+        cmocka_unit_test(test_a_link_cannot_end_its_string),
         cmocka_unit_test(test_fonts_conf_is_in_the_program),
     };
     render_text_warm();
