@@ -23,7 +23,17 @@ target_compile_options(fb_flags INTERFACE
     -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough -Wcast-qual
     -fno-common -fstack-protector-strong -g)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(fb_flags INTERFACE -Wlogical-op -Wduplicated-cond -fcf-protection=full)
+    target_compile_options(fb_flags INTERFACE -Wlogical-op -Wduplicated-cond)
+endif()
+# Control flow: shadow stack and landing pads (CET) on x86, their kin on ARM.  Debian 12's crt1.o has no
+# landing pad, so that a program is marked for the shadow stack alone.
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    target_compile_options(fb_flags INTERFACE -fcf-protection=full)
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        target_link_options(fb_flags INTERFACE -Wl,-z,shstk)
+    endif()
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+    target_compile_options(fb_flags INTERFACE -mbranch-protection=standard)
 endif()
 target_link_options(fb_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
 
@@ -40,10 +50,12 @@ if(sanitizers)
     target_compile_definitions(fb_flags INTERFACE FB_SANITIZED=1)
 else()
     target_compile_definitions(fb_flags INTERFACE FB_SANITIZED=0)
-    target_compile_options(fb_flags INTERFACE $<$<CONFIG:Release>:-U_FORTIFY_SOURCE>
+    # (A sanitizer sees for itself where the stack or a buffer ends.)
+    target_compile_options(fb_flags INTERFACE -fstack-clash-protection $<$<CONFIG:Release>:-U_FORTIFY_SOURCE>
         $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>)
 endif()
 if(FB_COVERAGE)
     target_compile_options(fb_flags INTERFACE --coverage -O0)
+    target_compile_definitions(fb_flags INTERFACE FB_COVERAGE=1)
     target_link_options(fb_flags INTERFACE --coverage)
 endif()

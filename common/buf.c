@@ -282,13 +282,10 @@ bool fb_unhex(const char *in, uint8_t *out, size_t len)
     return in[2 * len] == '\0';
 }
 
-enum fb_status fb_read_file(const char *path, size_t max, struct fb_buf *out, struct fb_error *err)
+static enum fb_status read_all(int fd, const char *path, size_t max, struct fb_buf *out,
+                               struct fb_error *err)
 {
     enum fb_status status = FB_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return fb_error_errno(err, errno == ENOENT ? FB_NOT_FOUND : FB_IO, errno, "%s", path);
-    }
     fb_buf_init(out, max);
     for (;;) {
         uint8_t chunk[16384];
@@ -315,6 +312,57 @@ enum fb_status fb_read_file(const char *path, size_t max, struct fb_buf *out, st
         fb_buf_deinit(out);
     }
     return status;
+}
+
+enum fb_status fb_read_file(const char *path, size_t max, struct fb_buf *out, struct fb_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return fb_error_errno(err, errno == ENOENT ? FB_NOT_FOUND : FB_IO, errno, "%s", path);
+    }
+    return read_all(fd, path, max, out, err);
+}
+
+/* O_NONBLOCK: a FIFO in its place must not hang us. */
+static enum fb_status open_secret(const char *path, int *fd_r, struct fb_error *err)
+{
+    struct stat st;
+    enum fb_status s = FB_OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return fb_error_errno(err, errno == ENOENT ? FB_NOT_FOUND : FB_IO, errno, "%s", path);
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        s = fb_error_set(err, FB_CONFIG, "%s is not a regular file", path);
+    } else if ((st.st_mode & 027) != 0) {
+        s = fb_error_set(err, FB_CONFIG,
+                         "%s can be read or changed by others (mode %03o): chmod 600", path,
+                         (unsigned)st.st_mode & 0777);
+    }
+    if (s != FB_OK) {
+        (void)close(fd);
+        return s;
+    }
+    *fd_r = fd;
+    return FB_OK;
+}
+
+enum fb_status fb_read_secret(const char *path, size_t max, struct fb_buf *out,
+                              struct fb_error *err)
+{
+    int fd = -1;
+    enum fb_status s = open_secret(path, &fd, err);
+    return s == FB_OK ? read_all(fd, path, max, out, err) : s;
+}
+
+enum fb_status fb_check_secret(const char *path, struct fb_error *err)
+{
+    int fd = -1;
+    enum fb_status s = open_secret(path, &fd, err);
+    if (s == FB_OK) {
+        (void)close(fd);
+    }
+    return s;
 }
 
 static int64_t clock_ms(clockid_t id)

@@ -74,6 +74,13 @@ bool fb_unhex(const char *in, uint8_t *out, size_t len);
 /* Reads a whole regular file of at most max bytes. FB_NOT_FOUND, FB_TOO_BIG, FB_IO. */
 FB_MUST_USE enum fb_status fb_read_file(const char *path, size_t max, struct fb_buf *out,
                                         struct fb_error *err);
+/* As fb_read_file, for keys, passwords and credentials: FB_CONFIG when others than its owner and its
+ * group can read it, or others than its owner can change it (mode & 027), or when it is no regular
+ * file.  A link is followed: that is how Kubernetes mounts secrets. */
+FB_MUST_USE enum fb_status fb_read_secret(const char *path, size_t max, struct fb_buf *out,
+                                          struct fb_error *err);
+/* Only the check, for secrets that a library reads by their path. */
+FB_MUST_USE enum fb_status fb_check_secret(const char *path, struct fb_error *err);
 
 /* Milliseconds: wall clock since 1970, and monotonic. */
 int64_t fb_now_ms(void);

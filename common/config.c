@@ -171,7 +171,7 @@ static enum fb_status set_secret_file(struct fb_config *c, const struct fb_confi
     }
     struct fb_buf secret;
     struct fb_error why = {0};
-    if (fb_read_file(path, MAX_SECRET, &secret, &why) != FB_OK) {
+    if (fb_read_secret(path, MAX_SECRET, &secret, &why) != FB_OK) {
         return fb_error_set(err, FB_CONFIG, "%s: %s.%s_file: cannot read the secret: %s",
                             from->text, row->section, row->key, why.text);
     }
@@ -314,6 +314,9 @@ static enum fb_status read_document(struct fb_config *c, const char *path, struc
         return FB_CONFIG;
     }
     s = fb_yaml_parse(fb_slice_buf(&text), &root, err);
+    if (text.ptr != NULL) {
+        explicit_bzero(text.ptr, text.cap); /* it may hold secrets */
+    }
     fb_buf_deinit(&text);
     if (s != FB_OK) {
         prefix_place(err, path);
@@ -463,6 +466,35 @@ enum fb_status fb_config_load(const char *path, struct fb_config **config_r, str
     }
     *config_r = c;
     return FB_OK;
+}
+
+static bool is_kept(const struct fb_config_row *row, const char *const *kept)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s.%s", row->section, row->key);
+    for (; *kept != NULL; kept++) {
+        if (strcmp(*kept, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void fb_config_forget(const struct fb_config *c, const char *const *kept)
+{
+    for (size_t i = 0; i < fb_config_row_count; i++) {
+        const struct fb_config_row *row = &fb_config_rows[i];
+        char *const *value = (char *const *)(const void *)((const char *)c + row->offset);
+        if (row->type != FB_CT_SECRET || is_kept(row, kept)) {
+            continue;
+        }
+        if (*value != NULL) {
+            explicit_bzero(*value, strlen(*value));
+        }
+        if (value == &c->redis.password) {
+            explicit_bzero(c->redis.url, strlen(c->redis.url)); /* it may have one, too */
+        }
+    }
 }
 
 void fb_config_free(struct fb_config **c)

@@ -19,9 +19,10 @@ struct fb_string_list {
 
 struct fb_config {
     struct {
-        char *url; /* redis://[user:password@]host:port/db, rediss:// where hiredis has TLS */
+        char *url; /* one server, sentinels or a cluster: common/redis_url.h */
         int64_t shards;
         char *password;
+        char *sentinel_user, *sentinel_password; /* NULL: as for Redis */
     } redis;
     struct {
         char *url; /* file:///path */
@@ -39,8 +40,16 @@ struct fb_config {
         int64_t spool_max;  /* bytes of spool at most; 0 = only high_water */
         int64_t max_connections, max_connections_per_client;
         int64_t command_timeout_ms; /* RFC 5321 4.5.3.2.7: at least 5 minutes */
+        int64_t sweep_after_ms; /* open messages without progress for so long are looked after */
+        int64_t
+            queue_age_max_ms; /* a job may wait so long in the normal lane; 0 = does not count */
+        int64_t redis_memory_max; /* percent of Redis' maxmemory */
         char *name; /* segment writer's name (stable per pod); default: the host's name */
     } ingest;
+    struct {
+        int64_t sender_burst; /* mails that one sender may hand in at once */
+        int64_t sender_rate;  /* a minute, in the long run; 0 = all mail is equal */
+    } queue;
     struct {
         int64_t concurrency, timeout_ms, memory;
         char *paper, *engine;
@@ -55,7 +64,9 @@ struct fb_config {
         char *relay; /* smtp://host:port */
         int64_t concurrency, lifetime_ms;
         char *postmaster;
-        char *key; /* signs our id and receipt links */
+        char *alarm_mail;         /* "on", "off" */
+        int64_t delay_warning_ms; /* 0 = senders are not told of a delay */
+        char *key;                /* signs our id and receipt links */
         char *helo;
     } rewrite;
     struct {
@@ -88,6 +99,9 @@ struct fb_config {
     struct {
         int64_t ledger_ms, dead_ms;
     } retention;
+    struct {
+        char *confine; /* "auto", "required", "off": common/confine.h */
+    } security;
 };
 
 /* Loads path (NULL: $FUMIBAKO_CONFIG, then /etc/fumibako/fumibako.yaml), applies the environment,
@@ -96,6 +110,9 @@ struct fb_config {
 FB_MUST_USE enum fb_status fb_config_load(const char *path, struct fb_config **config_r,
                                           struct fb_error *err);
 void fb_config_free(struct fb_config **c);
+/* Overwrites the secrets that a process has no use for; they are empty afterwards.  kept: those that
+ * stay, as "rewrite.key", and NULL behind the last.  Without "redis.password" redis.url goes as well. */
+void fb_config_forget(const struct fb_config *c, const char *const *kept);
 /* The effective configuration as YAML, secrets as ***. */
 FB_MUST_USE enum fb_status fb_config_dump(const struct fb_config *c, struct fb_buf *out);
 /* The table of keys in Markdown, for the README and its test. */

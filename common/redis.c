@@ -1,50 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One connection to Redis over hiredis.  Written for 0.14 (Debian 12) and 1.x (Debian 13): only
- * calls that both have.
+ * Commands, pipelines and scripts: where each goes, and in which order the replies are given.
  *
- * Rules kept here, each learnt from a bug of others:
- *  - a context that saw an I/O error or time-out is freed: a late reply would be taken for the next
- *    command's (hiredis issue 306);
- *  - the socket's time-out is always longer than the server's BLOCK (hiredis issue 630);
- *  - after READONLY, MASTERDOWN or UNBLOCKED the peer is no primary any more: the connection is
- *    dropped, so that the next call resolves the name again and finds the new one;
- *  - a connection that the server closed while it was idle is noticed before it is used, so that a
- *    restart of Redis does not cost a command whose outcome would be unknown.
- * Whether a command whose reply was lost has run is not known here: the scripts are made to be
- * sent again.
+ * In a cluster each primary has a connection, and a command goes to the one that has its first key;
+ * all keys of a command have the same hash tag (that is what shards are for).  Replies are given in
+ * the order of the commands, whichever node they come from.  A node that goes takes its own
+ * commands with it, not those of the others.
  */
 #include "common/redis.h"
 
 #include <hiredis/hiredis.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <strings.h>
 
-#include "common/redis_url.h"
+#include "common/redis_internal.h"
 
-#define BACKOFF_MIN_MS 50
-#define BACKOFF_MAX_MS 1000
-#define MAX_CALL_ARGS  32
-#define MAX_ARGS       (1U << 20) /* Redis' own limit of a multibulk request */
+#define MAX_CALL_ARGS 32
+#define MAX_ARGS      (1U << 20) /* Redis' own limit of a multibulk request */
 
-struct fb_redis {
-    struct fb_redis_url url;
-    int shards;
-    int timeout_ms;
-    redisContext *ctx;
-    int current_timeout_ms; /* what the socket is set to */
-    size_t outstanding;     /* replies not yet fetched */
-    bool is_stale;          /* drop the connection once the replies are fetched */
-    int64_t retry_at_ms;    /* monotonic; no attempt before it */
-    int64_t backoff_ms;
-};
+/* ---- nodes ---- */
+
+struct fb_redis_node *fb_redis_node_new(struct fb_redis *r, const struct fb_redis_host *at)
+{
+    struct fb_redis_node *node = fb_xcalloc(1, sizeof *node);
+    fb_redis_link_init(&node->link, &r->url, at, r->timeout_ms);
+    fb_redis_link_init(&node->detour, &r->url, at, r->timeout_ms);
+    node->link.connections = &r->connections;
+    node->detour.connections = &r->connections;
+    return node;
+}
+
+void fb_redis_node_free(struct fb_redis_node **node)
+{
+    if (*node != NULL) {
+        fb_redis_link_drop(&(*node)->link);
+        fb_redis_link_drop(&(*node)->detour);
+        free(*node);
+        *node = NULL;
+    }
+}
+
+static void wipe_text(char **text)
+{
+    if (*text != NULL) {
+        explicit_bzero(*text, strlen(*text));
+        free(*text);
+        *text = NULL;
+    }
+}
+
+/* What is set replaces what is there. */
+static void set_password(char **to, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        wipe_text(to);
+        *to = fb_xstrdup(text);
+    }
+}
 
 enum fb_status fb_redis_new(const struct fb_config *config, int timeout_ms,
                             struct fb_redis **redis_r, struct fb_error *err)
@@ -62,243 +78,200 @@ enum fb_status fb_redis_new(const struct fb_config *config, int timeout_ms,
             return s;
         }
     }
-    if (config->redis.password != NULL && config->redis.password[0] != '\0') {
-        if (url.password != NULL) {
-            explicit_bzero(url.password, strlen(url.password));
-            free(url.password);
-        }
-        url.password = fb_xstrdup(config->redis.password);
-    }
+    set_password(&url.password, config->redis.password);
     struct fb_redis *r = fb_xcalloc(1, sizeof(*r));
     r->url = url;
     r->timeout_ms = timeout_ms;
     r->shards = config->redis.shards > 0 && config->redis.shards <= INT16_MAX
                     ? (int)config->redis.shards
                     : 1;
+    if (url.mode == FB_REDIS_CLUSTER) {
+        r->cluster.slots = fb_xcalloc(FB_REDIS_SLOTS, sizeof *r->cluster.slots);
+    } else {
+        r->nodes[0] = fb_redis_node_new(r, &r->url.hosts[0]);
+        r->node_count = 1;
+    }
+    if (url.mode == FB_REDIS_SENTINEL) {
+        set_password(&r->sentinel.user, config->redis.sentinel_user);
+        set_password(&r->sentinel.password, config->redis.sentinel_password);
+        struct fb_redis_link *l = &r->nodes[0]->link;
+        l->locate = fb_redis_sentinel_locate;
+        l->check = fb_redis_sentinel_check;
+        l->is_right = fb_redis_sentinel_is_right;
+        l->ctx = r;
+    }
     *redis_r = r;
     return FB_OK;
 }
 
+/* ---- what waits for a reply ---- */
+
+static struct fb_redis_waiting *waiting_at(struct fb_redis *r, size_t i)
+{
+    return &r->waiting[(r->first + i) % r->cap];
+}
+
+static bool is_lost(const struct fb_redis *r, const struct fb_redis_waiting *w)
+{
+    return r->nodes[w->node]->link.generation != w->generation;
+}
+
+static void pop(struct fb_redis *r)
+{
+    redisFreeCommand(waiting_at(r, 0)->bytes);
+    r->first = (r->first + 1) % r->cap;
+    r->count--;
+}
+
+static void forget_waiting(struct fb_redis *r)
+{
+    while (r->count > 0) {
+        pop(r);
+    }
+}
+
+static void push(struct fb_redis *r, const struct fb_redis_waiting *w)
+{
+    if (r->count == r->cap) {
+        size_t more = r->cap == 0 ? 64 : r->cap * 2;
+        struct fb_redis_waiting *grown = fb_xcalloc(more, sizeof *grown);
+        for (size_t i = 0; i < r->count; i++) {
+            grown[i] = *waiting_at(r, i);
+        }
+        free(r->waiting);
+        r->waiting = grown;
+        r->first = 0;
+        r->cap = more;
+    }
+    r->count++;
+    *waiting_at(r, r->count - 1) = *w;
+}
+
+/* A pipeline of which nothing can come any more is over, whether its caller fetched all or not. */
+static bool is_waiting(struct fb_redis *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (!is_lost(r, waiting_at(r, i))) {
+            return true;
+        }
+    }
+    forget_waiting(r);
+    return false;
+}
+
 static void drop(struct fb_redis *r)
 {
-    if (r->ctx != NULL) {
-        redisFree(r->ctx);
-        r->ctx = NULL;
+    forget_waiting(r);
+    for (size_t i = 0; i < r->node_count; i++) {
+        if (r->nodes[i] != NULL) {
+            fb_redis_link_drop(&r->nodes[i]->link);
+            fb_redis_link_drop(&r->nodes[i]->detour);
+        }
     }
-    r->outstanding = 0;
-    r->is_stale = false;
 }
 
 void fb_redis_reset(struct fb_redis *r)
 {
     drop(r);
-    r->retry_at_ms = 0;
-    r->backoff_ms = 0;
+    for (size_t i = 0; i < r->node_count; i++) {
+        if (r->nodes[i] != NULL) {
+            fb_redis_link_reset(&r->nodes[i]->link);
+            fb_redis_link_reset(&r->nodes[i]->detour);
+        }
+    }
+    r->cluster.retry_at_ms = 0;
 }
 
-void fb_redis_free(struct fb_redis **r)
+void fb_redis_free(struct fb_redis **redis)
 {
-    if (*r == NULL) {
+    struct fb_redis *r = *redis;
+    if (r == NULL) {
         return;
     }
-    drop(*r);
-    fb_redis_url_deinit(&(*r)->url);
-    free(*r);
-    *r = NULL;
-}
-
-/* The context is dead: remember why, free it. */
-static enum fb_status lost(struct fb_redis *r, const char *doing, struct fb_error *err)
-{
-    const char *why =
-        r->ctx != NULL && r->ctx->errstr[0] != '\0' ? r->ctx->errstr : "connection lost";
-    enum fb_status s = fb_error_set(err, FB_NETWORK, "redis: %s: %s", doing, why);
     drop(r);
-    return s;
+    for (size_t i = 0; i < r->node_count; i++) {
+        fb_redis_node_free(&r->nodes[i]);
+    }
+    fb_redis_link_drop(&r->sentinel.link);
+    wipe_text(&r->sentinel.user);
+    wipe_text(&r->sentinel.password);
+    free(r->waiting);
+    free(r->cluster.slots);
+    fb_redis_url_deinit(&r->url);
+    free(r);
+    *redis = NULL;
 }
 
-static bool word_is(const char *text, const char *word)
+uint64_t fb_redis_connections(const struct fb_redis *r)
 {
-    size_t len = strlen(word);
-    return strncmp(text, word, len) == 0 && (text[len] == ' ' || text[len] == '\0');
+    return r->connections;
 }
 
-/* What an error reply means.  The words are those of the Redis 7 sources (server.c, shared
- * objects). */
-static enum fb_status classify(const char *text)
+/* ---- where a command goes ---- */
+
+static bool is_one_of(struct fb_slice word, const char *const *words, size_t count)
 {
-    static const char *const again[] = {"LOADING",     "READONLY",  "MASTERDOWN", "NOREPLICAS",
-                                        "OOM",         "MISCONF",   "BUSY",       "TRYAGAIN",
-                                        "CLUSTERDOWN", "UNBLOCKED", "NOGOODSLAVE"};
-    static const char *const config[] = {"NOAUTH", "WRONGPASS", "NOPERM"};
-    for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++) {
-        if (word_is(text, again[i])) {
-            return FB_AGAIN;
+    for (size_t i = 0; i < count; i++) {
+        if (word.len == strlen(words[i]) &&
+            strncasecmp((const char *)word.ptr, words[i], word.len) == 0) {
+            return true;
         }
     }
-    for (size_t i = 0; i < sizeof(config) / sizeof(config[0]); i++) {
-        if (word_is(text, config[i])) {
-            return FB_CONFIG;
+    return false;
+}
+
+/* The first key of a command, of those that are used here; false: it has none. */
+static bool find_key(size_t argc, const struct fb_slice *argv, struct fb_slice *key_r)
+{
+    static const char *const keyless[] = {"TIME",   "INFO", "PING",   "ROLE",    "WAIT",
+                                          "CONFIG", "ACL",  "CLIENT", "CLUSTER", "SCRIPT",
+                                          "DBSIZE", "ECHO", "SCAN",   "DEBUG",   "FLUSHALL"};
+    static const char *const script[] = {"EVAL", "EVALSHA"};
+    static const char *const second[] = {"XGROUP", "XINFO", "OBJECT", "MEMORY"};
+    static const char *const streams[] = {"XREADGROUP", "XREAD"};
+    static const char *const mark[] = {"STREAMS"};
+    size_t at = 1;
+    if (is_one_of(argv[0], keyless, sizeof keyless / sizeof keyless[0])) {
+        return false;
+    }
+    if (is_one_of(argv[0], script, 2)) {
+        bool has_none = argc < 4 || (argv[2].len == 1 && argv[2].ptr[0] == '0');
+        at = has_none ? argc : 3;
+    } else if (is_one_of(argv[0], second, 4)) {
+        at = 2;
+    } else if (is_one_of(argv[0], streams, 2)) {
+        while (at < argc && !is_one_of(argv[at], mark, 1)) {
+            at++;
         }
+        at++;
     }
-    if (strncmp(text, "ERR max number of clients", 25) == 0) {
-        return FB_AGAIN;
+    if (at >= argc) {
+        return false;
     }
-    if (strncmp(text, "ERR AUTH", 8) == 0 || strncmp(text, "ERR invalid password", 20) == 0 ||
-        strncmp(text, "ERR Client sent AUTH", 20) == 0 || strncmp(text, "ERR DB index", 12) == 0) {
-        return FB_CONFIG;
-    }
-    return FB_BUG;
+    *key_r = argv[at];
+    return true;
 }
 
-bool fb_redis_error_is(const struct fb_error *err, const char *code)
+static enum fb_status route(struct fb_redis *r, size_t argc, const struct fb_slice *argv,
+                            uint16_t *node_r, struct fb_error *err)
 {
-    static const char mark[] = "redis: ";
-    const char *at = strstr(err->text, mark);
-    return at != NULL && word_is(at + sizeof(mark) - 1, code);
-}
-
-/* Takes the reply apart: an error becomes a status and is freed. */
-static enum fb_status take_reply(struct fb_redis *r, redisReply *reply, redisReply **reply_r,
-                                 struct fb_error *err)
-{
-    if (reply->type != REDIS_REPLY_ERROR) {
-        *reply_r = reply;
+    char tag[32];
+    struct fb_slice key;
+    *node_r = 0;
+    if (r->url.mode != FB_REDIS_CLUSTER) {
         return FB_OK;
     }
-    const char *text = reply->str != NULL ? reply->str : "";
-    enum fb_status s = fb_error_set(err, classify(text), "redis: %.*s", 300, text);
-    if (word_is(text, "READONLY") || word_is(text, "UNBLOCKED") || word_is(text, "MASTERDOWN")) {
-        r->is_stale = true;
+    if (!find_key(argc, argv, &key)) {
+        (void)snprintf(tag, sizeof tag, "{s%d}", r->shard_of_keyless);
+        key = fb_slice_str(tag);
     }
-    freeReplyObject(reply);
-    return s;
+    return fb_redis_cluster_node(r, fb_redis_slot(key), node_r, err);
 }
 
-static enum fb_status set_timeout(struct fb_redis *r, int timeout_ms, struct fb_error *err)
+/* hiredis wants two arrays.  *bytes_r: redisFreeCommand(). */
+static enum fb_status format(size_t argc, const struct fb_slice *argv, char **bytes_r,
+                             size_t *len_r, struct fb_error *err)
 {
-    if (r->current_timeout_ms == timeout_ms) {
-        return FB_OK;
-    }
-    struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = (timeout_ms % 1000) * 1000};
-    if (redisSetTimeout(r->ctx, tv) != REDIS_OK) {
-        return lost(r, "set time-out", err);
-    }
-    r->current_timeout_ms = timeout_ms;
-    return FB_OK;
-}
-
-/* One command of the greeting (AUTH, SELECT), before anything else is sent. */
-static enum fb_status greet(struct fb_redis *r, int argc, const char **argv, struct fb_error *err)
-{
-    redisReply *reply = redisCommandArgv(r->ctx, argc, argv, NULL);
-    if (reply == NULL) {
-        return lost(r, argv[0], err);
-    }
-    redisReply *good = NULL;
-    enum fb_status s = take_reply(r, reply, &good, err);
-    if (s != FB_OK) {
-        /* LOADING answers SELECT as well: nothing was lost, but the connection is not usable yet.
-         */
-        drop(r);
-        return s;
-    }
-    freeReplyObject(good);
-    return FB_OK;
-}
-
-static enum fb_status open_context(struct fb_redis *r, struct fb_error *err)
-{
-    struct timeval tv = {.tv_sec = r->timeout_ms / 1000, .tv_usec = (r->timeout_ms % 1000) * 1000};
-    r->ctx = redisConnectWithTimeout(r->url.host, r->url.port, tv);
-    if (r->ctx == NULL) {
-        return fb_error_set(err, FB_NETWORK, "redis: out of memory");
-    }
-    if (r->ctx->err != 0) {
-        return lost(r, "connect", err);
-    }
-    r->current_timeout_ms = -1;
-    enum fb_status s = set_timeout(r, r->timeout_ms, err);
-    if (s != FB_OK) {
-        return s;
-    }
-    /* A peer that vanished without a FIN is noticed while we block, too. */
-    unsigned int user_timeout_ms = (unsigned int)r->timeout_ms;
-    if (redisEnableKeepAlive(r->ctx) != REDIS_OK) {
-        return lost(r, "keep-alive", err);
-    }
-    (void)setsockopt(r->ctx->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
-                     sizeof(user_timeout_ms));
-    if (r->url.is_tls) {
-        s = fb_redis_tls_start(r->ctx, r->url.host, err);
-        if (s != FB_OK) {
-            drop(r);
-            return s;
-        }
-    }
-    if (r->url.password != NULL) {
-        const char *with_user[] = {"AUTH", r->url.user, r->url.password};
-        const char *without[] = {"AUTH", r->url.password};
-        s = r->url.user != NULL ? greet(r, 3, with_user, err) : greet(r, 2, without, err);
-        if (s != FB_OK) {
-            return s;
-        }
-    }
-    if (r->url.db != 0) {
-        char number[16];
-        (void)snprintf(number, sizeof(number), "%u", r->url.db);
-        const char *select_db[] = {"SELECT", number};
-        s = greet(r, 2, select_db, err);
-    }
-    return s;
-}
-
-/* An idle connection has nothing to read; if it has, it is the server's FIN (or a reply that nobody
- * waits for). */
-static bool is_closed_by_peer(const struct fb_redis *r)
-{
-    if (r->url.is_tls) {
-        return false; /* TLS 1.3 sends session tickets when it likes */
-    }
-    struct pollfd p = {.fd = r->ctx->fd, .events = POLLIN};
-    return poll(&p, 1, 0) != 0;
-}
-
-static enum fb_status connect_if_needed(struct fb_redis *r, struct fb_error *err)
-{
-    if (r->ctx != NULL && r->outstanding == 0 &&
-        (r->is_stale || r->ctx->err != 0 || is_closed_by_peer(r))) {
-        drop(r);
-    }
-    if (r->ctx != NULL) {
-        return FB_OK;
-    }
-    int64_t now = fb_mono_ms();
-    if (now < r->retry_at_ms) {
-        return fb_error_set(err, FB_NETWORK, "redis: away, next attempt in %d ms",
-                            (int)(r->retry_at_ms - now));
-    }
-    enum fb_status s = open_context(r, err);
-    if (s == FB_OK) {
-        r->backoff_ms = 0;
-        r->retry_at_ms = 0;
-        return FB_OK;
-    }
-    r->backoff_ms = r->backoff_ms == 0 ? BACKOFF_MIN_MS : r->backoff_ms * 2;
-    if (r->backoff_ms > BACKOFF_MAX_MS) {
-        r->backoff_ms = BACKOFF_MAX_MS;
-    }
-    r->retry_at_ms = fb_mono_ms() + r->backoff_ms;
-    return s;
-}
-
-/* hiredis wants two arrays. */
-static enum fb_status append_argv(struct fb_redis *r, size_t argc, const struct fb_slice *argv,
-                                  struct fb_error *err)
-{
-    if (argc == 0 || argc > MAX_ARGS) {
-        return fb_error_set(err, FB_BUG, "redis: %zu arguments", argc);
-    }
     const char *small_ptr[MAX_CALL_ARGS];
     size_t small_len[MAX_CALL_ARGS];
     const char **ptr = small_ptr;
@@ -316,41 +289,92 @@ static enum fb_status append_argv(struct fb_redis *r, size_t argc, const struct 
         ptr[i] = argv[i].ptr != NULL ? (const char *)argv[i].ptr : "";
         len[i] = argv[i].len;
     }
-    int rc = redisAppendCommandArgv(r->ctx, (int)argc, ptr, len);
+    long long n = redisFormatCommandArgv(bytes_r, (int)argc, ptr, len);
     free(heap);
-    if (rc != REDIS_OK) {
-        return lost(r, "send", err);
+    if (n < 0) {
+        return fb_error_set(err, FB_NO_SPACE, "redis: out of memory");
     }
-    r->outstanding++;
+    *len_r = (size_t)n;
     return FB_OK;
 }
 
-static enum fb_status fetch_one(struct fb_redis *r, redisReply **reply_r, struct fb_error *err)
+static enum fb_status append(struct fb_redis *r, int wait_ms, size_t argc,
+                             const struct fb_slice *argv, struct fb_error *err)
 {
-    void *reply = NULL;
-    if (redisGetReply(r->ctx, &reply) != REDIS_OK || reply == NULL) {
-        return lost(r, "wait for a reply", err);
+    struct fb_redis_waiting w = {.wait_ms = wait_ms};
+    if (argc == 0 || argc > MAX_ARGS) {
+        return fb_error_set(err, FB_BUG, "redis: %zu arguments", argc);
     }
-    r->outstanding--;
-    return take_reply(r, reply, reply_r, err);
+    struct fb_error own = {.status = FB_OK};
+    enum fb_status s = route(r, argc, argv, &w.node, &own);
+    if (s == FB_OK) {
+        s = fb_redis_link_open(&r->nodes[w.node]->link, &own);
+    }
+    if (s == FB_OK) {
+        s = format(argc, argv, &w.bytes, &w.len, &own);
+    }
+    if (s == FB_OK) {
+        struct fb_redis_link *l = &r->nodes[w.node]->link;
+        s = fb_redis_link_send(l, w.bytes, w.len, wait_ms, &own);
+        w.generation = l->generation;
+        if (s != FB_OK || r->url.mode != FB_REDIS_CLUSTER) {
+            redisFreeCommand(w.bytes);
+            w.bytes = NULL;
+        }
+    }
+    if (s == FB_OK) {
+        push(r, &w);
+        return FB_OK;
+    }
+    fb_redis_cluster_doubt(r, &own);
+    if (err != NULL) {
+        *err = own;
+    }
+    return s;
+}
+
+enum fb_status fb_redis_append(struct fb_redis *r, size_t argc, const struct fb_slice *argv,
+                               struct fb_error *err)
+{
+    if (r->count > 0 && is_lost(r, waiting_at(r, 0))) {
+        (void)is_waiting(r);
+    }
+    return append(r, r->timeout_ms, argc, argv, err);
+}
+
+enum fb_status fb_redis_fetch(struct fb_redis *r, struct redisReply **reply_r, struct fb_error *err)
+{
+    if (r->count == 0 || is_lost(r, waiting_at(r, 0))) {
+        if (r->count > 0) {
+            pop(r);
+        }
+        return fb_error_set(err, FB_NETWORK, "redis: connection lost within a pipeline");
+    }
+    struct fb_redis_waiting *w = waiting_at(r, 0);
+    struct fb_error own = {.status = FB_OK};
+    enum fb_status s = fb_redis_link_fetch(&r->nodes[w->node]->link, reply_r, &own);
+    if (s != FB_OK && r->url.mode == FB_REDIS_CLUSTER) {
+        fb_redis_cluster_doubt(r, &own);
+        s = fb_redis_cluster_redirect(r, w, reply_r, &own);
+    }
+    pop(r);
+    if (s != FB_OK && err != NULL) {
+        *err = own;
+        err->status = s;
+    }
+    return s;
 }
 
 enum fb_status fb_redis_command_blocking(struct fb_redis *r, int block_ms, size_t argc,
                                          const struct fb_slice *argv, struct redisReply **reply_r,
                                          struct fb_error *err)
 {
-    if (r->outstanding > 0) { /* the reply would be somebody else's */
+    if (is_waiting(r)) { /* the reply would be somebody else's */
         drop(r);
         return fb_error_set(err, FB_BUG, "redis: command inside a pipeline");
     }
-    enum fb_status s = connect_if_needed(r, err);
-    if (s == FB_OK) {
-        s = set_timeout(r, r->timeout_ms + (block_ms > 0 ? block_ms : 0), err);
-    }
-    if (s == FB_OK) {
-        s = append_argv(r, argc, argv, err);
-    }
-    return s == FB_OK ? fetch_one(r, reply_r, err) : s;
+    enum fb_status s = append(r, r->timeout_ms + (block_ms > 0 ? block_ms : 0), argc, argv, err);
+    return s == FB_OK ? fb_redis_fetch(r, reply_r, err) : s;
 }
 
 enum fb_status fb_redis_command(struct fb_redis *r, size_t argc, const struct fb_slice *argv,
@@ -359,39 +383,41 @@ enum fb_status fb_redis_command(struct fb_redis *r, size_t argc, const struct fb
     return fb_redis_command_blocking(r, 0, argc, argv, reply_r, err);
 }
 
-enum fb_status fb_redis_call(struct fb_redis *r, struct redisReply **reply_r, struct fb_error *err,
-                             ...)
+static size_t list_args(struct fb_slice argv[MAX_CALL_ARGS], va_list list)
 {
-    struct fb_slice argv[MAX_CALL_ARGS];
     size_t argc = 0;
-    va_list list;
-    va_start(list, err);
     const char *arg = va_arg(list, const char *);
     while (arg != NULL && argc < MAX_CALL_ARGS) {
         argv[argc++] = fb_slice_str(arg);
         arg = va_arg(list, const char *);
     }
-    va_end(list);
     FB_ASSERT(arg == NULL);
+    return argc;
+}
+
+enum fb_status fb_redis_call(struct fb_redis *r, struct redisReply **reply_r, struct fb_error *err,
+                             ...)
+{
+    struct fb_slice argv[MAX_CALL_ARGS];
+    va_list list;
+    va_start(list, err);
+    size_t argc = list_args(argv, list);
+    va_end(list);
     return fb_redis_command(r, argc, argv, reply_r, err);
 }
 
-enum fb_status fb_redis_append(struct fb_redis *r, size_t argc, const struct fb_slice *argv,
-                               struct fb_error *err)
+enum fb_status fb_redis_call_at(struct fb_redis *r, int shard, struct redisReply **reply_r,
+                                struct fb_error *err, ...)
 {
-    enum fb_status s = connect_if_needed(r, err);
-    if (s == FB_OK && r->outstanding == 0) {
-        s = set_timeout(r, r->timeout_ms, err);
-    }
-    return s == FB_OK ? append_argv(r, argc, argv, err) : s;
-}
-
-enum fb_status fb_redis_fetch(struct fb_redis *r, struct redisReply **reply_r, struct fb_error *err)
-{
-    if (r->ctx == NULL || r->outstanding == 0) {
-        return fb_error_set(err, FB_NETWORK, "redis: connection lost within a pipeline");
-    }
-    return fetch_one(r, reply_r, err);
+    struct fb_slice argv[MAX_CALL_ARGS];
+    va_list list;
+    va_start(list, err);
+    size_t argc = list_args(argv, list);
+    va_end(list);
+    r->shard_of_keyless = shard;
+    enum fb_status s = fb_redis_command(r, argc, argv, reply_r, err);
+    r->shard_of_keyless = 0;
+    return s;
 }
 
 /* ---- scripts ---- */
@@ -445,7 +471,7 @@ enum fb_status fb_redis_script(struct fb_redis *r, const struct fb_script *scrip
                                const struct fb_slice *args, struct redisReply **reply_r,
                                struct fb_error *err)
 {
-    if (r->outstanding > 0) {
+    if (is_waiting(r)) {
         drop(r);
         return fb_error_set(err, FB_BUG, "redis: script %s inside a pipeline", script->name);
     }
@@ -487,6 +513,11 @@ enum fb_status fb_redis_time(struct fb_redis *r, int64_t *ms_r, struct fb_error 
 }
 
 /* ---- shards ---- */
+
+bool fb_redis_may_fail_over(const struct fb_redis *r)
+{
+    return r->url.mode != FB_REDIS_SINGLE;
+}
 
 int fb_redis_shard_count(const struct fb_redis *r)
 {

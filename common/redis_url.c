@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Splits the URL of Redis.  The scheme is the one of the IANA registry:
- * redis://user:password@host:port/db. Never shows the password in an error.
+ * Splits the URL of Redis.  redis: and rediss: are schemes of the IANA registry; what is written
+ * behind "+" is ours.  Never shows the password in an error.
  */
 #include "common/redis_url.h"
 
@@ -10,9 +10,11 @@
 
 #include "common/buf.h"
 
-#define DEFAULT_PORT 6379
-#define MAX_URL      4096
-#define MAX_DB       65535
+#define DEFAULT_PORT  6379
+#define SENTINEL_PORT 26379
+#define MAX_URL       4096
+#define MAX_DB        65535
+#define MAX_NAME      128
 
 static int hex_digit(char c)
 {
@@ -91,6 +93,9 @@ static enum fb_status parse_host(const char *text, size_t len, struct fb_redis_u
 {
     const char *port = NULL;
     size_t host_len = len;
+    if (u->host_count == FB_REDIS_MAX_HOSTS) {
+        return fb_error_set(err, FB_CONFIG, "redis.url: more than %d hosts", FB_REDIS_MAX_HOSTS);
+    }
     if (len > 0 && text[0] == '[') { /* RFC 3986 3.2.2: an IPv6 address */
         const char *end = memchr(text, ']', len);
         if (end == NULL) {
@@ -113,45 +118,62 @@ static enum fb_status parse_host(const char *text, size_t len, struct fb_redis_u
             port = colon + 1;
         }
     }
-    if (host_len == 0 || host_len > 255) {
+    struct fb_redis_host *host = &u->hosts[u->host_count];
+    if (memchr(text, ',', host_len) != NULL) {
+        return fb_error_set(err, FB_CONFIG,
+                            "redis.url: several hosts need redis+sentinel:// or redis+cluster://");
+    }
+    if (host_len == 0 || host_len >= sizeof host->name) {
         return fb_error_set(err, FB_CONFIG,
                             "redis.url: a host is missing, as in redis://127.0.0.1:6379/0");
     }
-    u->host = fb_xcalloc(host_len + 1, 1);
-    memcpy(u->host, text, host_len);
-    u->port = DEFAULT_PORT;
+    memcpy(host->name, text, host_len);
+    host->name[host_len] = '\0';
+    host->port = u->mode == FB_REDIS_SENTINEL ? SENTINEL_PORT : DEFAULT_PORT;
     if (port != NULL) {
         uint32_t number = 0;
         if (!parse_number(port, len - (size_t)(port - text), UINT16_MAX, &number) || number == 0) {
             return fb_error_set(err, FB_CONFIG,
                                 "redis.url: the port is not a number from 1 to 65535");
         }
-        u->port = (uint16_t)number;
+        host->port = (uint16_t)number;
     }
+    u->host_count++;
     return FB_OK;
 }
 
-enum fb_status fb_redis_url_parse(const char *url, struct fb_redis_url *url_r, struct fb_error *err)
+static enum fb_status parse_hosts(const char *text, size_t len, struct fb_redis_url *u,
+                                  struct fb_error *err)
 {
-    struct fb_redis_url u = {.is_tls = false};
-    enum fb_status s = FB_OK;
-    if (url == NULL || strnlen(url, MAX_URL + 1) > MAX_URL) {
-        return fb_error_set(err, FB_CONFIG, "redis.url: missing or longer than %d bytes", MAX_URL);
+    const char *end = text + len;
+    for (;;) {
+        const char *comma =
+            u->mode == FB_REDIS_SINGLE ? NULL : memchr(text, ',', (size_t)(end - text));
+        enum fb_status s = parse_host(text, (size_t)((comma != NULL ? comma : end) - text), u, err);
+        if (s != FB_OK || comma == NULL) {
+            return s;
+        }
+        text = comma + 1;
     }
-    const char *rest = NULL;
-    if (strncmp(url, "redis://", 8) == 0) {
-        rest = url + 8;
-    } else if (strncmp(url, "rediss://", 9) == 0) {
-        rest = url + 9;
-        u.is_tls = true;
-    } else {
+}
+
+/* What follows the hosts: "/db", with Sentinel "/name/db". */
+static enum fb_status parse_tail(const char *tail, struct fb_redis_url *u, struct fb_error *err)
+{
+    if (*tail == '/' && u->mode == FB_REDIS_SENTINEL) {
+        size_t len = strcspn(tail + 1, "/?#");
+        if (len > 0 && len <= MAX_NAME) {
+            u->primary = percent_decode(tail + 1, len);
+        }
+        tail += 1 + len;
+    }
+    if (u->mode == FB_REDIS_SENTINEL && u->primary == NULL) {
         return fb_error_set(err, FB_CONFIG,
-                            "redis.url: begins with neither redis:// nor rediss://");
+                            "redis.url: the name of the primary is missing, as in "
+                            "redis+sentinel://h1,h2,h3/mymaster/0");
     }
-    size_t len = strcspn(rest, "/?#");
-    const char *tail = rest + len;
     if (*tail == '/' && tail[1] != '\0' &&
-        !parse_number(tail + 1, strlen(tail + 1), MAX_DB, &u.db)) {
+        !parse_number(tail + 1, strlen(tail + 1), MAX_DB, &u->db)) {
         return fb_error_set(err, FB_CONFIG,
                             "redis.url: what follows \"/\" is not a database number");
     }
@@ -160,15 +182,61 @@ enum fb_status fb_redis_url_parse(const char *url, struct fb_redis_url *url_r, s
             err, FB_CONFIG,
             "redis.url: \"?\" and \"#\" are not supported (in a password: %%3F, %%23)");
     }
+    if (u->mode == FB_REDIS_CLUSTER && u->db != 0) {
+        return fb_error_set(err, FB_CONFIG, "redis.url: a cluster has database 0 only");
+    }
+    return FB_OK;
+}
+
+/* What follows the scheme; NULL when it is none of ours. */
+static const char *parse_scheme(const char *url, struct fb_redis_url *u)
+{
+    static const struct {
+        const char *text;
+        enum fb_redis_mode mode;
+    } kinds[] = {{"://", FB_REDIS_SINGLE},
+                 {"+sentinel://", FB_REDIS_SENTINEL},
+                 {"+cluster://", FB_REDIS_CLUSTER}};
+    if (strncmp(url, "redis", 5) != 0) {
+        return NULL;
+    }
+    url += 5;
+    u->is_tls = *url == 's';
+    url += u->is_tls;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strncmp(url, kinds[i].text, strlen(kinds[i].text)) == 0) {
+            u->mode = kinds[i].mode;
+            return url + strlen(kinds[i].text);
+        }
+    }
+    return NULL;
+}
+
+enum fb_status fb_redis_url_parse(const char *url, struct fb_redis_url *url_r, struct fb_error *err)
+{
+    struct fb_redis_url u = {.mode = FB_REDIS_SINGLE};
+    if (url == NULL || strnlen(url, MAX_URL + 1) > MAX_URL) {
+        return fb_error_set(err, FB_CONFIG, "redis.url: missing or longer than %d bytes", MAX_URL);
+    }
+    const char *rest = parse_scheme(url, &u);
+    if (rest == NULL) {
+        return fb_error_set(err, FB_CONFIG,
+                            "redis.url: begins with none of redis://, redis+sentinel://, "
+                            "redis+cluster:// (rediss... for TLS)");
+    }
+    size_t len = strcspn(rest, "/?#");
+    enum fb_status s = parse_tail(rest + len, &u, err);
     /* The last @ ends the user information: clumsy passwords hold one. */
     const char *at = memrchr(rest, '@', len);
     if (at != NULL) {
-        s = parse_user_info(rest, (size_t)(at - rest), &u, err);
+        if (s == FB_OK) {
+            s = parse_user_info(rest, (size_t)(at - rest), &u, err);
+        }
         len -= (size_t)(at + 1 - rest);
         rest = at + 1;
     }
     if (s == FB_OK) {
-        s = parse_host(rest, len, &u, err);
+        s = parse_hosts(rest, len, &u, err);
     }
     if (s != FB_OK) {
         fb_redis_url_deinit(&u);
@@ -185,6 +253,6 @@ void fb_redis_url_deinit(struct fb_redis_url *url)
     }
     free(url->password);
     free(url->user);
-    free(url->host);
+    free(url->primary);
     *url = (struct fb_redis_url){.is_tls = false};
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where Redis is: redis://[user:password@]host[:port][/db], rediss:// for TLS.  Used by redis.c
- * only.
+ * Where Redis is; rediss instead of redis for TLS.  Used by redis*.c only.
+ *   redis://[user:password@]host[:port][/db]
+ *   redis+sentinel://[user:password@]host[:port],host[:port],.../<name of the primary>[/db]
+ *   redis+cluster://[user:password@]host[:port],host[:port],...
  */
 #ifndef FB_COMMON_REDIS_URL_H
 #define FB_COMMON_REDIS_URL_H
@@ -13,11 +15,23 @@
 
 struct redisContext; /* hiredis */
 
-struct fb_redis_url {
-    char *user;     /* NULL = the default user */
-    char *password; /* NULL = none; wiped by deinit */
-    char *host;
+#define FB_REDIS_MAX_HOSTS 16
+#define FB_REDIS_HOST_SIZE 256
+
+enum fb_redis_mode { FB_REDIS_SINGLE, FB_REDIS_SENTINEL, FB_REDIS_CLUSTER };
+
+struct fb_redis_host {
+    char name[FB_REDIS_HOST_SIZE];
     uint16_t port;
+};
+
+struct fb_redis_url {
+    enum fb_redis_mode mode;
+    char *user;                                     /* NULL = the default user */
+    char *password;                                 /* NULL = none; wiped by deinit */
+    char *primary;                                  /* sentinel: the name they know it by */
+    struct fb_redis_host hosts[FB_REDIS_MAX_HOSTS]; /* Redis, the sentinels, nodes of the cluster */
+    size_t host_count;
     uint32_t db;
     bool is_tls;
 };

@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/confine.h"
 #include "common/log.h"
 #include "common/metrics.h"
 
@@ -58,11 +57,18 @@ static void prepare_process(void)
     (void)sigemptyset(&stop.sa_mask);
     FB_ASSERT(sigaction(SIGTERM, &stop, NULL) == 0 && sigaction(SIGINT, &stop, NULL) == 0);
     FB_ASSERT(sigaction(SIGPIPE, &ignore, NULL) == 0);
-    /* A core file would hold mail and keys. */
-    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    if (!FB_SANITIZED) {
-        (void)prctl(PR_SET_DUMPABLE, 0);
-    }
+}
+
+/* Before there are threads: the rules hold for those that are made later. */
+static enum fb_status confine(const struct fb_service *service, const struct fb_config *config,
+                              struct fb_error *err)
+{
+    struct fb_confine_rules rules;
+    fb_confine_rules_init(config, service->uses, service->metrics_port, &rules);
+    enum fb_status s = fb_confine(config, &rules, err);
+    fb_confine_rules_deinit(&rules);
+    fb_confine_secrets(config, service->uses);
+    return s;
 }
 
 static void usage(FILE *to, const struct fb_service *service)
@@ -132,6 +138,9 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
 
     enum fb_status s = service->check != NULL ? service->check(config, &err) : FB_OK;
     if (s == FB_OK) {
+        s = confine(service, config, &err);
+    }
+    if (s == FB_OK) {
         s = service->init(config, &ctx, &err);
     }
     if (s == FB_OK) {
@@ -167,6 +176,7 @@ int fb_service_main(const struct fb_service *service, int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     const char *path = NULL;
     int mode = 0;
+    fb_confine_memory();
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (o) {
         case OPT_CONFIG:

@@ -28,6 +28,7 @@ struct fb_service {
      * back. */
     enum fb_status (*run)(void *ctx, struct fb_error *err);
     void (*deinit)(void *ctx);
+    unsigned uses; /* enum fb_uses (common/confine.h); everything else is taken away before init */
 };
 
 int fb_service_main(const struct fb_service *service, int argc, char **argv);

@@ -44,6 +44,9 @@ static int line_of(const yaml_event_t *event)
 
 static void node_deinit(struct fb_yaml *node)
 {
+    if (node->scalar != NULL) {
+        explicit_bzero(node->scalar, strlen(node->scalar)); /* perhaps a password */
+    }
     free(node->scalar);
     for (size_t i = 0; i < node->count; i++) {
         node_deinit(&node->items[i]);

@@ -88,7 +88,7 @@ enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *env
     struct fb_read r;
     struct fb_envelope e = {0};
     fb_read_init(&r, "envelope", bytes, FB_MAX_ENVELOPE, err);
-    (void)fb_read_version(&r, ENVELOPE_VERSION);
+    (void)fb_read_version(&r, 1, ENVELOPE_VERSION);
     e.reverse_path = fb_read_str(&r, "from", FB_MAX_ADDRESS);
     read_recipients(&r, &e);
     e.is_8bit = fb_read_bool(&r, "8bit");

@@ -132,13 +132,28 @@ static void read_recall(struct fb_read *r, struct fb_job *job)
     free(id);
 }
 
+bool fb_job_peek(struct fb_slice bytes, char msg_id_r[FB_ID_SIZE])
+{
+    struct fb_read r;
+    char msg_id[FB_ID_SIZE] = "";
+    fb_read_init(&r, "job", bytes, FB_MAX_JOB, NULL);
+    bool has_version = fb_read_uint(&r, "v", UINT32_MAX) > 0;
+    fb_read_str_into(&r, "msg", msg_id, sizeof msg_id);
+    bool is_good = r.status == FB_OK && has_version && fb_id_is_valid(msg_id);
+    fb_read_deinit(&r);
+    if (is_good) {
+        memcpy(msg_id_r, msg_id, sizeof msg_id);
+    }
+    return is_good;
+}
+
 enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r, struct fb_error *err)
 {
     struct fb_read r;
     struct fb_job job = {0};
     char stage[16] = "";
     fb_read_init(&r, "job", bytes, FB_MAX_JOB, err);
-    job.version = fb_read_version(&r, FB_JOB_VERSION);
+    job.version = fb_read_version(&r, FB_JOB_OLDEST, FB_JOB_VERSION);
     fb_read_str_into(&r, "stage", stage, sizeof stage);
     fb_read_str_into(&r, "msg", job.msg_id, sizeof job.msg_id);
     fb_read_str_into(&r, "spool", job.spool_ref, sizeof job.spool_ref);

@@ -2,7 +2,7 @@
  *
  * A job: what one stage tells the next through a Redis stream.  It holds references only: no
  * address, no subject, no content.  Format: msgpack map with string keys, versioned; described in
- * proto/jobs.md, golden bytes in proto/vectors.  Readers accept this version and the one before; a
+ * proto/jobs.md, golden bytes in proto/vectors.  Readers accept every version that is still written; a
  * newer one is FB_AGAIN (it waits for an upgraded worker); unknown keys are skipped; types, ranges
  * and sizes are strict.
  *
@@ -18,7 +18,10 @@
 #include "common/buf.h"
 #include "common/id.h"
 
-#define FB_JOB_VERSION  2
+#ifndef FB_JOB_VERSION /* a test builds the next version's reader (tests/unit/upload) */
+#define FB_JOB_VERSION 2
+#endif
+#define FB_JOB_OLDEST   1 /* written still: all jobs but letters */
 #define FB_REF_SIZE     128
 #define FB_MAX_JOB_RCPT 1000
 
@@ -78,6 +81,10 @@ struct fb_job {
 bool fb_job_is_side(const struct fb_job *job);
 /* "receipt", "held", "recall", "unopened"; "" for NONE. */
 const char *fb_letter_name(enum fb_letter letter);
+
+/* Which message a job of whatever version is for: what every version says alike.  False when the bytes
+ * are no job. */
+bool fb_job_peek(struct fb_slice bytes, char msg_id_r[FB_ID_SIZE]);
 
 FB_MUST_USE enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out);
 FB_MUST_USE enum fb_status fb_job_decode(struct fb_slice bytes, struct fb_job *job_r,

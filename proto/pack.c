@@ -288,7 +288,7 @@ void fb_read_deinit(struct fb_read *r)
     msgpack_unpacked_destroy(&r->unpacked);
 }
 
-uint32_t fb_read_version(struct fb_read *r, uint32_t current)
+uint32_t fb_read_version(struct fb_read *r, uint32_t oldest, uint32_t current)
 {
     uint64_t version = fb_read_uint(r, "v", UINT32_MAX);
     if (r->status == FB_OK && version > current) {
@@ -296,7 +296,7 @@ uint32_t fb_read_version(struct fb_read *r, uint32_t current)
             r->err, FB_AGAIN,
             "%s.v: version %llu is newer than this program's %u: it waits for an upgraded one",
             r->what, (unsigned long long)version, current);
-    } else if (r->status == FB_OK && (version == 0 || version + 1 < current)) {
+    } else if (r->status == FB_OK && version < oldest) {
         (void)fb_read_fail(r, "v", "too old");
     }
     return (uint32_t)version;

@@ -50,9 +50,9 @@ void fb_read_init(struct fb_read *r, const char *what, struct fb_slice bytes, si
                   struct fb_error *err);
 void fb_read_deinit(struct fb_read *r);
 enum fb_status fb_read_fail(struct fb_read *r, const char *key, const char *why);
-/* The key "v": this version and the one before are read (there is none before 1); a newer one is FB_AGAIN, for it waits
- * for an upgraded program; an older one FB_INVALID. */
-uint32_t fb_read_version(struct fb_read *r, uint32_t current);
+/* The key "v": versions from oldest to current are read; a newer one is FB_AGAIN, for it waits for an upgraded program;
+ * an older one FB_INVALID. */
+uint32_t fb_read_version(struct fb_read *r, uint32_t oldest, uint32_t current);
 /* Memory for a list whose length the bytes told, zeroed; NULL and FB_NO_SPACE when there is none. */
 void *fb_read_alloc(struct fb_read *r, const char *key, size_t count, size_t size);
 /* Required keys; the value is within the bounds or it is an error. */

@@ -133,7 +133,7 @@ enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_
     struct fb_read r;
     struct fb_parcel p = {0};
     fb_read_init(&r, "parcel", bytes, FB_MAX_MANIFEST, err);
-    p.version = fb_read_version(&r, FB_PARCEL_VERSION);
+    p.version = fb_read_version(&r, 1, FB_PARCEL_VERSION);
     fb_read_str_into(&r, "parcel", p.parcel_id, sizeof p.parcel_id);
     p.storage = fb_read_str(&r, "storage", MAX_WORDS);
     p.user = fb_read_str(&r, "user", MAX_WORDS);

@@ -238,7 +238,7 @@ enum fb_status fb_plan_decode(struct fb_slice bytes, struct fb_plan *plan_r, str
     struct fb_read r;
     struct fb_plan plan = {0};
     fb_read_init(&r, "plan", bytes, FB_MAX_PLAN, err);
-    plan.version = fb_read_version(&r, FB_PLAN_VERSION);
+    plan.version = fb_read_version(&r, 1, FB_PLAN_VERSION);
     fb_read_str_into(&r, "msg", plan.msg_id, sizeof plan.msg_id);
     fb_read_str_into(&r, "policy", plan.policy_version, sizeof plan.policy_version);
     plan.content_size = fb_read_uint(&r, "size", UINT64_MAX);

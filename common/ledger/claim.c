@@ -27,7 +27,7 @@ enum fb_status fb_ledger_claim_sending(struct fb_redis *r, const char *consumer,
 {
     struct fb_call c;
     fb_call_init(&c);
-    fb_call_key(&c, claim->shard, "%s", fb_stage_name(claim->stage));
+    fb_call_stream(&c, claim->shard, claim->stage, claim->lane);
     fb_call_key(&c, claim->shard, "m:%s", claim->job.msg_id);
     fb_call_arg_str(&c, FB_GROUP);
     fb_call_arg_str(&c, consumer);

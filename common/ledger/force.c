@@ -62,15 +62,16 @@ enum fb_status fb_ledger_decide_held(struct fb_redis *r, const struct fb_dead *d
 {
     if (dead->job.stage == FB_STAGE_REVOKE) {
         return fb_error_set(err, FB_DENIED,
-                            "%s is a recall that failed, not a mail: `fumibako dead retry %s` "
-                            "tries it again",
-                            dead->id, dead->id);
+                            "%s is a recall that failed, not a mail, so there is nothing to send: "
+                            "`fumibako dead retry %s` tries it again, `fumibako dead reject %s` "
+                            "gives it up",
+                            dead->id, dead->id, dead->id);
     }
     if (fb_job_is_side(&dead->job)) {
         return fb_error_set(err, FB_DENIED,
                             "%s is a letter to the sender that failed, not a mail: `fumibako dead "
-                            "retry %s` tries it again; it is dropped after retention.dead",
-                            dead->id, dead->id);
+                            "retry %s` tries it again, `fumibako dead reject %s` gives it up",
+                            dead->id, dead->id, dead->id);
     }
     struct fb_job job = dead->job;
     bool is_whole = job.stage == FB_STAGE_RENDER; /* held before there was a plan */

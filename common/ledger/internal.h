@@ -26,6 +26,11 @@ FB_MUST_USE enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id
 /* "<prefix><number><suffix>": the number, when it is below `below`. */
 bool fb_ledger_indexed(struct fb_slice name, const char *prefix, const char *suffix, uint64_t below,
                        uint32_t *index_r);
+/* Whether what r wrote to the shard before would outlive a fail-over: a replica confirms it within
+ * timeout_ms, or there is none.  Best effort: false also when the connection was another one than
+ * `connections` (fb_redis_connections right behind the write) says, and when Redis does not
+ * answer. */
+bool fb_ledger_is_kept(struct fb_redis *r, int shard, uint64_t connections, int timeout_ms);
 /* failed_r[i] becomes true where the latest recall of recipient i has a job for it that was buried.
  */
 FB_MUST_USE enum fb_status fb_ledger_recall_failures(struct fb_redis *r,

@@ -47,6 +47,10 @@ void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, 
  * went out to them. */
 void fb_ledger_refused(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
                        const uint32_t *recipients, size_t count);
+/* rewrite, with finish: the sent journal knows that these recipients have the mail, and no claim of this
+ * job says so.  Redis may have forgotten the first one: a recall must not count them as stopped. */
+void fb_ledger_out(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                   const uint32_t *recipients, size_t count);
 /* any stage, with bury: state "held" with its reason. */
 void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                     const struct fb_error *reason);
@@ -94,6 +98,9 @@ FB_MUST_USE enum fb_status fb_ledger_recalled(struct fb_redis *r, const char *ms
                                               bool *recalled_r, struct fb_error *err);
 
 /* ---- reading ---- */
+
+/* Of a message's record.  A record of a newer version is FB_AGAIN wherever it is read. */
+#define FB_LEDGER_VERSION 1
 
 struct fb_ledger_recipient {
     char *address;
@@ -161,5 +168,10 @@ FB_MUST_USE enum fb_status fb_ledger_history(struct fb_redis *r, const char *par
  * missing (is_new_r). */
 FB_MUST_USE enum fb_status fb_ledger_epoch(struct fb_redis *r, int shard, char epoch_r[FB_ID_SIZE],
                                            bool *is_new_r, struct fb_error *err);
+
+/* Whether each of the messages has ended, as Redis says now (one pipeline; at most some hundred).
+ * FB_NETWORK, FB_AGAIN: Redis is away, is_ended_r says nothing. */
+FB_MUST_USE enum fb_status fb_ledger_ended(struct fb_redis *redis, const char *const *msg_ids,
+                                           size_t count, bool *is_ended_r, struct fb_error *err);
 
 #endif

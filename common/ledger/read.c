@@ -215,6 +215,18 @@ static void derive(struct fb_ledger_message *m)
     }
 }
 
+/* Written from the second version on. */
+static int64_t version_of(const redisReply *hash)
+{
+    int64_t version = 1;
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        if (fb_slice_eq_str(fb_reply_slice(hash->element[i]), "v")) {
+            version = fb_reply_int(hash->element[i + 1]);
+        }
+    }
+    return version;
+}
+
 enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
                               uint32_t *planned_r, struct fb_error *err)
 {
@@ -231,6 +243,13 @@ enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_
     if (hash->elements == 0) {
         freeReplyObject(hash);
         return fb_error_set(err, FB_NOT_FOUND, "the ledger does not know message %s", msg_id);
+    }
+    if (version_of(hash) > FB_LEDGER_VERSION) {
+        freeReplyObject(hash);
+        return fb_error_set(err, FB_AGAIN,
+                            "the ledger's record of message %s is of a newer version of Fumibako: "
+                            "use the upgraded program",
+                            msg_id);
     }
     struct fb_ledger_message m = {.accepted_ms = 0};
     uint32_t planned = 0;

@@ -20,6 +20,7 @@
 
 #define MAX_ROUNDS 5 /* the plan appears once; more than two would take a restart in between */
 #define REPORT_MS  5000
+#define KEPT_MS    1000 /* a replica answers within milliseconds, if at all */
 
 struct recall {
     const struct fb_ledger_message *m;
@@ -281,6 +282,26 @@ static enum fb_status check_request(const struct fb_recall_request *q, struct fb
     return FB_OK;
 }
 
+static enum fb_status recall_planned(struct fb_redis *r, const char *msg_id,
+                                     const struct fb_recall_request *q, bool *was_out_r,
+                                     struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    for (int round = 0; round < MAX_ROUNDS; round++) {
+        struct fb_error own = {.status = FB_OK};
+        s = recall_once(r, msg_id, q, was_out_r, &own);
+        if (s != FB_OK && err != NULL) {
+            *err = own;
+        }
+        if (s != FB_AGAIN || strncmp(own.text, "recall: not now", 15) != 0) {
+            break; /* AGAIN of the script: render was faster, look at its plan */
+        }
+    }
+    return s;
+}
+
+/* A fail-over forgets the last writes, and who asks for a recall must not believe it done then.
+ * What no replica confirms is asked for once more: a new primary that did not get it gets it so. */
 enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id, struct fb_recall_request *q,
                                 bool *was_out_r, struct fb_error *err)
 {
@@ -291,15 +312,17 @@ enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id, struct f
     if (q->id[0] == '\0') {
         fb_id_new(q->id);
     }
-    for (int round = 0; round < MAX_ROUNDS; round++) {
-        struct fb_error own = {.status = FB_OK};
-        s = recall_once(r, msg_id, q, was_out_r, &own);
-        if (s != FB_OK && err != NULL) {
-            *err = own;
-        }
-        if (s != FB_AGAIN || strncmp(own.text, "recall: not now", 15) != 0) {
-            break; /* AGAIN of the script: render was faster, look at its plan */
-        }
+    int shard = fb_redis_shard(r, msg_id);
+    q->is_unsure = false;
+    s = recall_planned(r, msg_id, q, was_out_r, err);
+    if (s != FB_OK && s != FB_EXISTS) {
+        return s;
+    }
+    q->is_unsure = !fb_ledger_is_kept(r, shard, fb_redis_connections(r), KEPT_MS);
+    if (q->is_unsure) {
+        enum fb_status again = recall_planned(r, msg_id, q, NULL, NULL);
+        q->is_unsure = (again != FB_OK && again != FB_EXISTS) ||
+                       !fb_ledger_is_kept(r, shard, fb_redis_connections(r), KEPT_MS);
     }
     return s;
 }

@@ -27,6 +27,11 @@ struct fb_recall_request {
     const char *source;         /* "fumibako", "portal", "console" */
     const char *reason;         /* UTF-8, at most FB_MAX_RECALL_REASON bytes; NULL = "" */
     char id[FB_ID_SIZE];        /* "" = made, and written here; given = idempotency key */
+    /* Written by fb_ledger_recall.  True: Redis has replicas, and none of them confirmed the recall
+     * within about two seconds; if Redis fails over now, it may forget it.  Whoever asked is to be
+     * told: look again, and ask again with the same id.  False: confirmed, or there is no replica
+     * that a fail-over could go to. */
+    bool is_unsure;
 };
 
 /* Marks the recipients recalled and adds the revoke jobs, in one step.  was_out_r (may be NULL)
@@ -34,7 +39,7 @@ struct fb_recall_request {
  * with count 0 one for each recipient of the message (fb_ledger_get).  FB_EXISTS: this id was done
  * before, nothing is done again (was_out_r is filled).  FB_NOT_FOUND: no such message or
  * recipient.  FB_INVALID: a text that is no UTF-8 or too long.  FB_TOO_BIG: too many recalls of
- * this message. */
+ * this message.  With FB_OK and FB_EXISTS, q->is_unsure is set. */
 FB_MUST_USE enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id,
                                             struct fb_recall_request *q, bool *was_out_r,
                                             struct fb_error *err);

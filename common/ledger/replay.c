@@ -4,10 +4,7 @@
  * envelopes of most messages, then one call for the others.
  *
  * What Redis forgot of a message in flight is made again by the pipeline, but for one thing: that a
- * recipient was recalled.  That comes out of the sent journal, and goes into the message's hash
- * with its first job, before any stage can look.  A parcel that was made before the loss may still
- * be open to them (the loss may have taken the revoke job, too): so each parcel of the plan gets a
- * revoke job again.
+ * recipient was recalled (recall_again.c).
  */
 #include "common/ledger/replay.h"
 
@@ -17,13 +14,12 @@
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/recall_again.h"
 #include "common/log.h"
-#include "common/spool/records.h"
 #include "proto/limits.h"
 
 #define BATCH       128
 #define DONE_AGE_MS 10000 /* a live rewrite erases it itself */
-#define READER_NAME "replay"
 
 struct replay {
     const struct fb_replay *to;
@@ -33,6 +29,7 @@ struct replay {
     /* of the unknown ones */
     struct fb_job jobs[BATCH];
     struct fb_ops *ops[BATCH];
+    struct fb_pace_sender senders[BATCH];
     size_t job_count;
     struct fb_replay_result *result;
     enum fb_status status;
@@ -54,28 +51,38 @@ void fb_replay_first_job(struct fb_redis *redis, struct fb_ops *ops, const char 
 
 /* ---- what Redis knows ---- */
 
+/* Whether a fail-over would not forget the end any more, by Redis' own clock. */
+static bool is_long_ago(const struct replay *r, const redisReply *done_ms, int64_t now)
+{
+    return !fb_redis_may_fail_over(r->to->redis) || done_ms->type != REDIS_REPLY_STRING ||
+           now - fb_reply_int(done_ms) > FB_ENDED_KEEP_MS;
+}
+
 /* Which of the batch Redis knows, and which of them have ended.  The same field decides in the
  * enqueue script, and were it wrong here, the script would still say so. */
 static enum fb_status ask_known(struct replay *r)
 {
     struct fb_redis *redis = r->to->redis;
-    enum fb_status s = FB_OK;
+    int64_t now = 0;
+    enum fb_status s = fb_redis_time(redis, &now, r->err);
     for (size_t i = 0; i < r->count && s == FB_OK; i++) {
         const char *id = r->batch[i].msg_id;
         char key[FB_KEY_SIZE];
         fb_key(key, fb_redis_shard(redis, id), "m:%s", id);
         struct fb_slice argv[] = {FB_SLICE_LITERAL("HMGET"), fb_slice_str(key),
-                                  FB_SLICE_LITERAL("queued"), FB_SLICE_LITERAL("state")};
-        s = fb_redis_append(redis, 4, argv, r->err);
+                                  FB_SLICE_LITERAL("queued"), FB_SLICE_LITERAL("state"),
+                                  FB_SLICE_LITERAL("done_ms")};
+        s = fb_redis_append(redis, 5, argv, r->err);
     }
     for (size_t i = 0; i < r->count && s == FB_OK; i++) {
         redisReply *reply = NULL;
         s = fb_redis_fetch(redis, &reply, r->err);
         if (s == FB_OK) {
-            bool is_pair = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
-            r->is_known[i] = is_pair && reply->element[0]->type == REDIS_REPLY_STRING;
+            bool is_answer = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
+            r->is_known[i] = is_answer && reply->element[0]->type == REDIS_REPLY_STRING;
             r->is_done[i] = r->is_known[i] && reply->element[1]->type == REDIS_REPLY_STRING &&
-                            strcmp(reply->element[1]->str, "done") == 0;
+                            strcmp(reply->element[1]->str, "done") == 0 &&
+                            is_long_ago(r, reply->element[2], now);
             freeReplyObject(reply);
         }
     }
@@ -100,119 +107,6 @@ static void erase_done(struct replay *r)
     }
 }
 
-/* ---- who was recalled ---- */
-
-static void mark_recalled(struct replay *r, const char *msg_id, const bool *is_recalled,
-                          uint32_t count, bool is_whole, struct fb_ops *ops)
-{
-    char key[FB_LEDGER_KEY];
-    char now[24];
-    fb_ledger_key(key, fb_redis_shard(r->to->redis, msg_id), "m", msg_id);
-    (void)snprintf(now, sizeof now, "%" PRId64, fb_now_ms());
-    for (uint32_t i = 0; i < count; i++) {
-        char field[24];
-        (void)snprintf(field, sizeof field, "x:%" PRIu32, i);
-        if (is_recalled[i]) {
-            fb_ops_add(ops, "HSET", key, field, now, NULL);
-        }
-    }
-    if (is_whole) {
-        fb_ops_add(ops, "HSET", key, "recalled", now, NULL);
-    }
-}
-
-/* An empty list means the whole branch. */
-static void add_revoke(struct replay *r, const struct fb_spool_msg *msg, const char *trace,
-                       uint32_t branch, const uint32_t *recipients, uint32_t count,
-                       struct fb_ops *ops)
-{
-    struct fb_job *job = fb_xcalloc(1, sizeof *job);
-    job->stage = FB_STAGE_REVOKE;
-    job->branch = branch;
-    job->op = FB_REVOKE_RECALL;
-    job->first_ms = fb_now_ms();
-    (void)snprintf(job->msg_id, sizeof job->msg_id, "%s", fb_spool_msg_id(msg));
-    (void)snprintf(job->trace, sizeof job->trace, "%s", trace);
-    memcpy(job->recipients, recipients, count * sizeof *recipients);
-    job->recipient_count = count;
-    fb_ops_add_job(r->to->redis, ops, job);
-    free(job);
-}
-
-static void revoke_branch(struct replay *r, const struct fb_spool_msg *msg, const char *trace,
-                          const struct fb_branch *branch, uint32_t number, const bool *is_recalled,
-                          struct fb_ops *ops)
-{
-    uint32_t gone[FB_MAX_JOB_RCPT] = {0};
-    uint32_t count = 0;
-    uint32_t all = 0;
-    for (uint32_t i = 0; i < branch->recipient_count; i++) {
-        all += is_recalled[branch->recipients[i]];
-    }
-    if (all == branch->recipient_count) {
-        add_revoke(r, msg, trace, number, gone, 0, ops);
-        return;
-    }
-    for (uint32_t i = 0; i < branch->recipient_count; i++) {
-        if (is_recalled[branch->recipients[i]]) {
-            gone[count++] = branch->recipients[i];
-        }
-        if (count == FB_MAX_JOB_RCPT || (count > 0 && i + 1 == branch->recipient_count)) {
-            add_revoke(r, msg, trace, number, gone, count, ops);
-            count = 0;
-        }
-    }
-}
-
-/* Without a plan there is no parcel that could be open. */
-static void revoke_parcels(struct replay *r, struct fb_spool_msg *msg,
-                           const struct fb_envelope *envelope, const bool *is_recalled,
-                           struct fb_ops *ops)
-{
-    struct fb_plan plan = {0};
-    if (fb_spool_plan_load(msg, &plan, NULL) == FB_OK &&
-        fb_plan_check(&plan, envelope->recipient_count, NULL) == FB_OK) {
-        for (uint32_t b = 0; b < plan.branch_count; b++) {
-            if (plan.branches[b].kind == FB_BRANCH_SECURE) {
-                revoke_branch(r, msg, envelope->trace, &plan.branches[b], b, is_recalled, ops);
-            }
-        }
-    }
-    fb_plan_deinit(&plan);
-}
-
-/* Not known means not enqueued: better a mail that waits than one that was recalled and goes. */
-static enum fb_status add_recalls(struct replay *r, struct fb_spool_msg *msg,
-                                  const struct fb_envelope *envelope, struct fb_ops *ops)
-{
-    uint32_t count = (uint32_t)envelope->recipient_count;
-    enum fb_status s = FB_OK;
-    if (*r->to->journal == NULL) {
-        s = fb_journal_open(r->to->spool, READER_NAME, r->to->journal, r->err);
-    }
-    if (s != FB_OK) {
-        return s;
-    }
-    uint32_t *indices = fb_xcalloc((size_t)count + 1, sizeof *indices);
-    bool *is_recalled = fb_xcalloc((size_t)count + 1, sizeof *is_recalled);
-    uint32_t recalled = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        indices[i] = i;
-    }
-    s = fb_journal_lookup(*r->to->journal, fb_spool_msg_id(msg), FB_SENT_RECALLED, indices, count,
-                          is_recalled, r->err);
-    for (uint32_t i = 0; i < count && s == FB_OK; i++) {
-        recalled += is_recalled[i];
-    }
-    if (s == FB_OK && recalled > 0) {
-        mark_recalled(r, fb_spool_msg_id(msg), is_recalled, count, recalled == count, ops);
-        revoke_parcels(r, msg, envelope, is_recalled, ops);
-    }
-    free(is_recalled);
-    free(indices);
-    return s;
-}
-
 /* ---- what Redis does not know ---- */
 
 /* A message that cannot be read is counted, left where it is, and does not stop the others; one
@@ -229,8 +123,14 @@ static enum fb_status add_job(struct replay *r, const struct fb_spool_entry *ent
     if (s == FB_OK) {
         struct fb_job *job = &r->jobs[r->job_count];
         struct fb_ops *ops = fb_ops_new();
+        if (r->to->pace != NULL) {
+            fb_pace_sender(r->to->pace, envelope.reverse_path, &r->senders[r->job_count]);
+        }
         r->ops[r->job_count++] = ops;
-        s = add_recalls(r, msg, &envelope, ops); /* first: nothing may stand in their way */
+        /* First: nothing may stand in their way.  Not known means not enqueued: better a mail that
+         * waits than one that was recalled and goes. */
+        s = fb_recall_again(r->to->spool, r->to->redis, r->to->journal, msg, &envelope, false, ops,
+                            r->err);
         fb_replay_first_job(r->to->redis, ops, entry->msg_id, entry->ref, &envelope, entry->size,
                             r->to->ledger_ttl_ms, job);
     } else {
@@ -252,8 +152,9 @@ static enum fb_status send_jobs(struct replay *r)
     if (r->job_count == 0) {
         return FB_OK;
     }
-    enum fb_status s = fb_queue_enqueue(r->to->redis, r->jobs, (const struct fb_ops *const *)r->ops,
-                                        r->job_count, status, r->err);
+    enum fb_status s =
+        fb_queue_enqueue_paced(r->to->redis, r->jobs, (const struct fb_ops *const *)r->ops,
+                               r->job_count, r->to->pace, r->senders, status, r->err);
     for (size_t i = 0, n = r->job_count; i < n && s == FB_OK; i++) {
         r->result->enqueued += status[i] == FB_OK;
         r->result->known += status[i] == FB_EXISTS;

@@ -8,15 +8,21 @@
 #define FB_COMMON_LEDGER_REPLAY_H
 
 #include "common/queue/ops.h"
+#include "common/queue/pace.h"
 #include "common/redis.h"
 #include "common/spool/journal.h"
 #include "common/spool/spool.h"
 #include "proto/envelope.h"
 
+/* So long a message stays in the spool behind its end where a fail-over of Redis may forget that
+ * (Sentinel, Cluster): longer than a fail-over takes, and than its loss reaches back. */
+#define FB_ENDED_KEEP_MS 30000
+
 struct fb_replay {
     struct fb_spool *spool;
     struct fb_redis *redis;
     int64_t ledger_ttl_ms;
+    const struct fb_pace *pace; /* lanes of the senders; NULL: all take the normal one */
     /* Who was recalled.  Opened here when the first message needs it (NULL before), read on from
      * where it is at the next replay, closed by the caller. */
     struct fb_journal **journal;

@@ -338,6 +338,18 @@ void fb_ledger_refused(struct fb_redis *r, struct fb_ops *ops, const char *msg_i
     }
 }
 
+void fb_ledger_out(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                   const uint32_t *recipients, size_t count)
+{
+    char key[FB_LEDGER_KEY];
+    fb_ledger_key(key, fb_redis_shard(r, msg_id), "m", msg_id);
+    for (size_t i = 0; i < count; i++) {
+        char field[24];
+        (void)snprintf(field, sizeof(field), "s:%" PRIu32, recipients[i]);
+        fb_ops_add(ops, "HSETNX", key, field, "sending", NULL);
+    }
+}
+
 void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                     const struct fb_error *reason)
 {

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/alarm.h"
 #include "common/log.h"
 #include "common/metrics.h"
 
@@ -24,6 +25,7 @@
 #define POLL_S      1
 #define SETTLE_MS   2000 /* a file that changed so lately may be only half written */
 #define REDIS_WAIT  3000
+#define UNKNOWN_MS  15000 /* without any policy for so long: an alarm */
 #define CACHE_NAME  "last-good.yaml"
 #define FILE_PREFIX "file:"
 
@@ -39,6 +41,7 @@ struct fb_policy_follow {
     char seen_version[65]; /* what the source said last, good or bad */
     struct stat seen_stat;
     bool has_complained;
+    int64_t started_ms; /* monotonic */
 };
 
 /* ---- the last good document on disk ---- */
@@ -119,6 +122,7 @@ static void take_over(struct fb_policy_follow *f, struct fb_policy *policy, cons
     (void)pthread_mutex_unlock(&f->lock);
     fb_policy_unref(&old);
     fb_metric_set("fumibako_policy_known", NULL, 1);
+    fb_alarm_clear(FB_ALARM_POLICY, "");
     f->has_complained = false;
 }
 
@@ -259,6 +263,16 @@ static void look_at_cache(struct fb_policy_follow *f)
 
 /* ---- life ---- */
 
+/* Not at once: what was just started may not have read it yet. */
+static void tell_unknown(struct fb_policy_follow *f)
+{
+    if (f->policy == NULL && fb_mono_ms() - f->started_ms >= UNKNOWN_MS) {
+        fb_alarm_raise(FB_ALARM_POLICY, "",
+                       "no policy is known, mail waits: `fumibako policy apply FILE`, or look at "
+                       "policy.source");
+    }
+}
+
 static void *follow(void *ctx)
 {
     struct fb_policy_follow *f = ctx;
@@ -271,6 +285,7 @@ static void *follow(void *ctx)
         if (!f->is_stopping) {
             (void)pthread_mutex_unlock(&f->lock);
             look(f);
+            tell_unknown(f);
             (void)pthread_mutex_lock(&f->lock);
         }
     }
@@ -299,6 +314,7 @@ enum fb_status fb_policy_follow_new(const struct fb_config *config,
 {
     struct fb_policy_follow *f = fb_xcalloc(1, sizeof *f);
     f->config = config;
+    f->started_ms = fb_mono_ms();
     fb_metric_set("fumibako_policy_known", NULL, 0);
     if (strncmp(config->policy.source, FILE_PREFIX, strlen(FILE_PREFIX)) != 0) {
         enum fb_status s = fb_redis_new(config, REDIS_WAIT, &f->redis, err);

@@ -30,6 +30,21 @@ void fb_key(char key[FB_KEY_SIZE], int shard, const char *fmt, ...)
     va_end(list);
 }
 
+int fb_lanes_of(enum fb_stage stage)
+{
+    return stage == FB_STAGE_REVOKE ? 1 : FB_LANE_COUNT;
+}
+
+const char *fb_lane_suffix(enum fb_stage stage, enum fb_lane lane)
+{
+    return lane == FB_LANE_BULK && fb_lanes_of(stage) > 1 ? ":bulk" : "";
+}
+
+void fb_stream_key(char key[FB_KEY_SIZE], int shard, enum fb_stage stage, enum fb_lane lane)
+{
+    fb_key(key, shard, "%s%s", fb_stage_name(stage), fb_lane_suffix(stage, lane));
+}
+
 void fb_call_init(struct fb_call *c)
 {
     *c = (struct fb_call){.keys = NULL};
@@ -90,6 +105,16 @@ void fb_call_key(struct fb_call *c, int shard, const char *fmt, ...)
     key_text(key, shard, fmt, list);
     va_end(list);
     push(&c->keys, &c->key_count, &c->key_cap, fb_slice_str(own(c, key, strlen(key))));
+}
+
+void fb_call_stream(struct fb_call *c, int shard, enum fb_stage stage, enum fb_lane lane)
+{
+    fb_call_key(c, shard, "%s%s", fb_stage_name(stage), fb_lane_suffix(stage, lane));
+}
+
+void fb_call_delayed(struct fb_call *c, int shard, enum fb_stage stage, enum fb_lane lane)
+{
+    fb_call_key(c, shard, "delayed:%s%s", fb_stage_name(stage), fb_lane_suffix(stage, lane));
 }
 
 void fb_call_arg(struct fb_call *c, struct fb_slice arg)

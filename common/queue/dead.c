@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Dead letters: what could not be done waits here for a person.  Entries of fb:{sN}:dead: j job, f
- * first_ms, g stage, s status, r reason, t time of death, i the id it had.  The entry is taken out
- * in the step that adds the job again, so two operators cannot release it twice.
+ * first_ms, g stage, s status, r reason, t time of death, i the id it had, l `bulk` for that lane.
+ * The entry is taken out in the step that adds the job again, so two operators cannot release it twice.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,6 +50,8 @@ static bool read_entry(int shard, const redisReply *entry, struct fb_dead *dead,
             dead->died_ms = fb_slice_int(value);
         } else if (fb_slice_eq_str(name, "g")) {
             copy_text(stage, sizeof(stage), value);
+        } else if (fb_slice_eq_str(name, "l") && fb_slice_eq_str(value, "bulk")) {
+            dead->lane = FB_LANE_BULK;
         }
     }
     if (fb_job_decode(job, &dead->job, NULL) != FB_OK) {
@@ -176,7 +178,7 @@ static enum fb_status take_out(struct fb_redis *r, const struct fb_dead *dead,
     fb_call_key(&c, shard, "dead:count");
     fb_call_key(&c, shard, "m:%s", is_known ? dead->job.msg_id : "-");
     fb_call_key(&c, shard, "open");
-    fb_call_key(&c, shard, "%s", fb_stage_name(job != NULL ? job->stage : dead->job.stage));
+    fb_call_stream(&c, shard, job != NULL ? job->stage : dead->job.stage, dead->lane);
     fb_call_arg_str(&c, stream_id);
     fb_call_arg_str(&c, fb_script_stage(&dead->job));
     fb_call_arg_int(&c, dead->job.branch);
@@ -228,6 +230,17 @@ enum fb_status fb_dead_replace(struct fb_redis *r, const char *id, const struct 
     }
     if (s == FB_OK) {
         s = take_out(r, dead, job, ops, err);
+    }
+    free(dead);
+    return s;
+}
+
+enum fb_status fb_dead_drop(struct fb_redis *r, const char *id, struct fb_error *err)
+{
+    struct fb_dead *dead = fb_xcalloc(1, sizeof(*dead));
+    enum fb_status s = fb_dead_get(r, id, dead, err);
+    if (s == FB_OK) {
+        s = take_out(r, dead, NULL, NULL, err);
     }
     free(dead);
     return s;

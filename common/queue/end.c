@@ -15,7 +15,7 @@
 /* fb:{sN}: stream, message hash, open set */
 static void message_keys(struct fb_call *c, const struct fb_claim *claim)
 {
-    fb_call_key(c, claim->shard, "%s", fb_stage_name(claim->stage));
+    fb_call_stream(c, claim->shard, claim->stage, claim->lane);
     fb_call_key(c, claim->shard, "m:%s", claim->job.msg_id);
     fb_call_key(c, claim->shard, "open");
 }
@@ -59,7 +59,7 @@ enum fb_status fb_queue_advance(struct fb_redis *r, const char *consumer,
     fb_call_init(&c);
     message_keys(&c, claim);
     for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
-        fb_call_key(&c, claim->shard, "%s", fb_stage_name((enum fb_stage)stage));
+        fb_call_stream(&c, claim->shard, (enum fb_stage)stage, claim->lane);
     }
     fb_call_claim(&c, consumer, claim);
     fb_call_arg_str(&c, claim->job.msg_id);
@@ -115,7 +115,7 @@ enum fb_status fb_queue_restart(struct fb_redis *r, const char *consumer,
     struct fb_call c;
     fb_call_init(&c);
     message_keys(&c, claim);
-    fb_call_key(&c, claim->shard, "%s", fb_stage_name(FB_STAGE_RENDER));
+    fb_call_stream(&c, claim->shard, FB_STAGE_RENDER, claim->lane);
     fb_call_claim(&c, consumer, claim);
     fb_call_arg_str(&c, claim->job.msg_id);
     enum fb_status s = fb_call_arg_job(&c, &render, err);
@@ -137,8 +137,8 @@ static enum fb_status put_off(struct fb_redis *r, const char *consumer,
     job.attempt = attempt;
     struct fb_call c;
     fb_call_init(&c);
-    fb_call_key(&c, claim->shard, "%s", fb_stage_name(claim->stage));
-    fb_call_key(&c, claim->shard, "delayed:%s", fb_stage_name(claim->stage));
+    fb_call_stream(&c, claim->shard, claim->stage, claim->lane);
+    fb_call_delayed(&c, claim->shard, claim->stage, claim->lane);
     fb_call_key(&c, claim->shard, "m:%s", claim->job.msg_id);
     fb_call_claim(&c, consumer, claim);
     fb_call_arg_int(&c, delay_ms > 0 ? delay_ms : 0);
@@ -200,11 +200,11 @@ enum fb_status fb_queue_bury(struct fb_redis *r, const char *consumer, const str
 {
     struct fb_call c;
     fb_call_init(&c);
-    fb_call_key(&c, claim->shard, "%s", fb_stage_name(claim->stage));
+    fb_call_stream(&c, claim->shard, claim->stage, claim->lane);
     fb_call_key(&c, claim->shard, "dead");
     fb_call_key(&c, claim->shard, "dead:count");
     fb_call_key(&c, claim->shard, "m:%s", claim->job.msg_id);
-    fb_call_key(&c, claim->shard, "%s", fb_stage_name(FB_STAGE_REWRITE));
+    fb_call_stream(&c, claim->shard, FB_STAGE_REWRITE, claim->lane);
     fb_call_claim(&c, consumer, claim);
     enum fb_status s = fb_call_arg_job(&c, &claim->job, err);
     fb_call_arg_int(&c, claim->job.first_ms);
@@ -228,7 +228,7 @@ enum fb_status fb_queue_release(struct fb_redis *r, const char *consumer,
 {
     struct fb_call c;
     fb_call_init(&c);
-    fb_call_key(&c, claim->shard, "%s", fb_stage_name(claim->stage));
+    fb_call_stream(&c, claim->shard, claim->stage, claim->lane);
     fb_call_claim(&c, consumer, claim);
     enum fb_status s = fb_call_run(r, FB_SCRIPT_RELEASE, &c, NULL, err);
     fb_call_deinit(&c);

@@ -7,6 +7,7 @@
  * When a call of several messages is refused, or ends before its last one, those without an answer
  * are tried alone, so that what is wrong with one of them is told of that one only.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ struct flight {
     const struct fb_job *jobs;
     const struct fb_ops *const *ops; /* or NULL */
     size_t count;
+    const struct fb_pace *pace; /* or NULL */
+    const struct fb_pace_sender *senders;
     enum fb_status *status;
     struct fb_error *err;
     bool is_taken[PIPELINE]; /* into a group */
@@ -73,8 +76,17 @@ static enum fb_status group_call(const struct flight *f, const struct group *g, 
     int shard = fb_redis_shard(f->r, first->msg_id);
     size_t key_at[GROUP], len[GROUP], at = 0;
     enum fb_status s = FB_OK;
+    bool is_paced = f->pace != NULL && f->pace->is_on;
+    char room[32] = "0", step[32] = "0";
     fb_call_key(c, shard, "open");
-    fb_call_key(c, shard, "%s", fb_stage_name(first->stage));
+    fb_call_stream(c, shard, first->stage, FB_LANE_NORMAL);
+    fb_call_stream(c, shard, first->stage, FB_LANE_BULK);
+    if (is_paced) {
+        (void)snprintf(room, sizeof room, "%.3f", f->pace->room_ms);
+        (void)snprintf(step, sizeof step, "%.3f", f->pace->step_ms);
+    }
+    fb_call_arg_copy(c, room);
+    fb_call_arg_copy(c, step);
     for (size_t i = 0; i < g->count && s == FB_OK; i++) {
         key_at[i] = c->key_count + 1; /* Lua counts from 1 */
         fb_call_key(c, shard, "m:%s", f->jobs[g->index[i]].msg_id);
@@ -89,6 +101,10 @@ static enum fb_status group_call(const struct flight *f, const struct group *g, 
         fb_call_arg(c,
                     len[i] == 0 ? FB_SLICE_LITERAL("") : fb_slice_of(c->packed.ptr + at, len[i]));
         at += len[i];
+        if (is_paced) {
+            fb_call_key(c, shard, "pace:%s", f->senders[g->index[i]].hash);
+        }
+        fb_call_arg_int(c, is_paced ? (int64_t)c->key_count : 0);
     }
     return s;
 }
@@ -121,12 +137,15 @@ static void set_all(struct flight *f, const struct group *g, enum fb_status s)
     }
 }
 
+/* False: Redis is away for this call.  In a cluster it may be one node of several: the calls of the
+ * other shards are sent and fetched all the same. */
 static bool note_connection(struct flight *f, enum fb_status s)
 {
     if (s == FB_NETWORK || s == FB_CONFIG) {
         f->connection = s;
+        return false;
     }
-    return f->connection == FB_OK;
+    return true;
 }
 
 /* Why a call could not be built is told when its messages are repeated. */
@@ -134,9 +153,6 @@ static void send_group(struct flight *f, struct group *g)
 {
     struct fb_call c;
     struct fb_error own = {.status = FB_OK};
-    if (f->connection != FB_OK) {
-        return;
-    }
     fb_call_init(&c);
     enum fb_status s = group_call(f, g, &c, &own);
     g->is_refused = s != FB_OK;
@@ -144,7 +160,10 @@ static void send_group(struct flight *f, struct group *g)
         s = fb_redis_append_script(f->r, fb_script_get(FB_SCRIPT_ENQUEUE), false, c.key_count,
                                    c.keys, c.arg_count, c.args, f->err);
         g->is_sent = s == FB_OK;
-        g->is_refused = s != FB_OK && note_connection(f, s);
+        g->is_refused = s != FB_OK && note_connection(f, s) && fb_status_class(s) != FB_CLASS_RETRY;
+        if (!g->is_sent && !g->is_refused) {
+            set_all(f, g, s);
+        }
     }
     fb_call_deinit(&c);
 }
@@ -153,7 +172,7 @@ static void fetch_group(struct flight *f, struct group *g)
 {
     redisReply *reply = NULL;
     struct fb_error own = {.status = FB_OK};
-    if (!g->is_sent || f->connection != FB_OK) {
+    if (!g->is_sent) {
         return;
     }
     enum fb_status s = fb_redis_fetch(f->r, &reply, &own);
@@ -191,7 +210,7 @@ static enum fb_status call_now(struct flight *f, const struct group *g)
 
 static void repeat_group(struct flight *f, const struct group *g)
 {
-    for (size_t i = 0; i < g->count && f->connection == FB_OK; i++) {
+    for (size_t i = 0; i < g->count; i++) {
         if (!g->is_refused && f->status[g->index[i]] != FB_BUG) {
             continue;
         }
@@ -199,7 +218,9 @@ static void repeat_group(struct flight *f, const struct group *g)
         enum fb_status s = call_now(f, &alone);
         if (s != FB_OK) {
             set_all(f, &alone, s);
-            (void)note_connection(f, s);
+            if (!note_connection(f, s)) {
+                return; /* the others of this shard would fare no better */
+            }
         }
     }
 }
@@ -225,15 +246,21 @@ static enum fb_status fly(struct flight *f)
             repeat_group(f, &groups[i]);
         }
     }
-    for (size_t i = 0; i < f->count && f->connection != FB_OK; i++) {
-        f->status[i] = f->status[i] == FB_NETWORK ? f->connection : f->status[i];
-    }
     return f->connection;
 }
 
 enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
                                 const struct fb_ops *const *ops, size_t count,
                                 enum fb_status *status_r, struct fb_error *err)
+{
+    return fb_queue_enqueue_paced(r, jobs, ops, count, NULL, NULL, status_r, err);
+}
+
+enum fb_status fb_queue_enqueue_paced(struct fb_redis *r, const struct fb_job *jobs,
+                                      const struct fb_ops *const *ops, size_t count,
+                                      const struct fb_pace *pace,
+                                      const struct fb_pace_sender *senders,
+                                      enum fb_status *status_r, struct fb_error *err)
 {
     enum fb_status connection = FB_OK;
     for (size_t from = 0; from < count; from += PIPELINE) {
@@ -242,6 +269,8 @@ enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
                            .jobs = jobs + from,
                            .ops = ops != NULL ? ops + from : NULL,
                            .count = n,
+                           .pace = pace,
+                           .senders = pace != NULL ? senders + from : NULL,
                            .status = status_r + from,
                            .err = err};
         if (connection == FB_OK) {

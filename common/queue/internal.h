@@ -15,6 +15,12 @@
 
 /* fb:{sN}:<rest> */
 void fb_key(char key[FB_KEY_SIZE], int shard, const char *fmt, ...) FB_PRINTF(3, 4);
+/* fb:{sN}:STAGE or fb:{sN}:STAGE:bulk */
+void fb_stream_key(char key[FB_KEY_SIZE], int shard, enum fb_stage stage, enum fb_lane lane);
+/* 1 for revoke, else 2: lanes are 0 to this. */
+int fb_lanes_of(enum fb_stage stage);
+/* "" or ":bulk", how names of keys end. */
+const char *fb_lane_suffix(enum fb_stage stage, enum fb_lane lane);
 
 /* Keys and arguments of one call of a script; owns copies of what was printed into it. */
 struct fb_call {
@@ -27,6 +33,8 @@ struct fb_call {
 void fb_call_init(struct fb_call *c);
 void fb_call_deinit(struct fb_call *c);
 void fb_call_key(struct fb_call *c, int shard, const char *fmt, ...) FB_PRINTF(3, 4);
+void fb_call_stream(struct fb_call *c, int shard, enum fb_stage stage, enum fb_lane lane);
+void fb_call_delayed(struct fb_call *c, int shard, enum fb_stage stage, enum fb_lane lane);
 void fb_call_key_slice(struct fb_call *c, struct fb_slice key); /* lent until deinit */
 void fb_call_arg(struct fb_call *c, struct fb_slice arg);       /* lent until deinit */
 void fb_call_arg_str(struct fb_call *c, const char *arg);       /* lent until deinit */
@@ -61,14 +69,16 @@ void fb_call_claim(struct fb_call *c, const char *consumer, const struct fb_clai
 
 /* An entry's job: FB_OK with claim_r filled (but deliveries), FB_AGAIN for a newer version,
  * FB_INVALID. */
-FB_MUST_USE enum fb_status fb_claim_decode(enum fb_stage stage, int shard, struct fb_slice id,
-                                           struct fb_slice job, struct fb_claim *claim_r,
-                                           struct fb_error *err);
+FB_MUST_USE enum fb_status fb_claim_decode(enum fb_stage stage, enum fb_lane lane, int shard,
+                                           struct fb_slice id, struct fb_slice job,
+                                           struct fb_claim *claim_r, struct fb_error *err);
 /* Ends an entry that cannot be decoded: a newer version is put off, anything else is buried as it
  * is. */
 FB_MUST_USE enum fb_status fb_claim_refuse(struct fb_redis *r, const char *consumer,
-                                           const struct fb_claim *claim,
+                                           const struct fb_claim *claim, struct fb_slice job,
                                            const struct fb_error *reason, struct fb_error *err);
+/* Remembers, as well as it can, that a job of a newer version waits (newer.c). */
+void fb_newer_note(struct fb_redis *r, enum fb_stage stage, int shard, struct fb_slice job);
 
 struct fb_slice fb_reply_slice(const redisReply *reply); /* empty unless a string */
 /* Decimal digits of a reply (string or integer); 0 for anything else. */

@@ -41,7 +41,10 @@
  * 10. Jobs beside the pipeline (fb_job_is_side: revoke jobs; letters to senders, which lie in the stream of rewrite)
  *     have no marks and are in no count: recall, restore and expiry may come several times for one branch, and a letter
  *     is sent however far its branch is, at least once.
- * 11. What is held is told: bury, and reap for a crash-loop, add the letter in the step that makes the dead letter.
+ * 11. Lanes: each of the streams and delayed sets of render, upload and rewrite is there twice, the second one (:bulk)
+ *     for what a sender hands in beyond a burst.  Every move but enqueue stays in the lane that it began in; a dead
+ *     letter (field l) and the message (field lane) remember it for a retry and for the sweeper.
+ * 12. What is held is told: bury, and reap for a crash-loop, add the letter in the step that makes the dead letter.
  */
 /* clang-format on */
 #include <inttypes.h>
@@ -54,26 +57,41 @@
 
 #define MAX_ADD 1000 /* jobs in one step: a recall of 10,000 recipients has fewer */
 
+static enum fb_status make_group(struct fb_redis *r, int shard, enum fb_stage stage,
+                                 enum fb_lane lane, struct fb_error *err)
+{
+    char key[FB_KEY_SIZE];
+    fb_stream_key(key, shard, stage, lane);
+    struct fb_error own = {.status = FB_OK};
+    redisReply *reply = NULL;
+    /* From 0 and not from $: jobs that were added before the group existed must be seen. */
+    enum fb_status s =
+        fb_redis_call(r, &reply, &own, "XGROUP", "CREATE", key, FB_GROUP, "0", "MKSTREAM", NULL);
+    if (s == FB_OK) {
+        freeReplyObject(reply);
+    } else if (fb_redis_error_is(&own, "BUSYGROUP")) {
+        s = FB_OK;
+    } else {
+        s = fb_error_set(err, s, "make group of %s: %s", key, own.text);
+    }
+    return s;
+}
+
 enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err)
 {
     int shards = fb_redis_shard_count(r);
+    enum fb_status failed =
+        FB_OK; /* of one node: the streams of the others are made all the same */
     for (int shard = 0; shard < shards; shard++) {
         for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
-            char key[FB_KEY_SIZE];
-            fb_key(key, shard, "%s", fb_stage_name((enum fb_stage)stage));
-            struct fb_error own = {.status = FB_OK};
-            redisReply *reply = NULL;
-            /* From 0 and not from $: jobs that were added before the group existed must be seen. */
-            enum fb_status s = fb_redis_call(r, &reply, &own, "XGROUP", "CREATE", key, FB_GROUP,
-                                             "0", "MKSTREAM", NULL);
-            if (s == FB_OK) {
-                freeReplyObject(reply);
-            } else if (!fb_redis_error_is(&own, "BUSYGROUP")) {
-                return fb_error_set(err, s, "make group of %s: %s", key, own.text);
+            for (int lane = 0; lane < fb_lanes_of((enum fb_stage)stage); lane++) {
+                enum fb_status s =
+                    make_group(r, shard, (enum fb_stage)stage, (enum fb_lane)lane, err);
+                failed = s != FB_OK ? s : failed;
             }
         }
     }
-    return FB_OK;
+    return failed;
 }
 
 enum fb_status fb_queue_add(struct fb_redis *r, const struct fb_job *job, const struct fb_ops *ops,
@@ -129,6 +147,12 @@ enum fb_status fb_queue_change(struct fb_redis *r, int shard, const struct fb_op
 
 void fb_ops_add_job(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job)
 {
+    fb_ops_add_job_in(r, ops, job, FB_LANE_NORMAL);
+}
+
+void fb_ops_add_job_in(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
+                       enum fb_lane lane)
+{
     struct fb_error err = {.status = FB_OK};
     struct fb_error why = {.status = FB_OK};
     struct fb_job ignored;
@@ -145,7 +169,7 @@ void fb_ops_add_job(struct fb_redis *r, struct fb_ops *ops, const struct fb_job 
     if (err.status == FB_OK) {
         char key[FB_KEY_SIZE];
         char first[24];
-        fb_key(key, fb_redis_shard(r, job->msg_id), "%s", fb_stage_name(job->stage));
+        fb_stream_key(key, fb_redis_shard(r, job->msg_id), job->stage, lane);
         (void)snprintf(first, sizeof(first), "%" PRId64, job->first_ms);
         const struct fb_slice args[] = {FB_SLICE_LITERAL("*"), FB_SLICE_LITERAL("j"),
                                         fb_slice_buf(&bytes), FB_SLICE_LITERAL("f"),

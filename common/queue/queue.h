@@ -10,13 +10,17 @@
  *                 |                |-> release: back to [stream], same attempt
  *                 +--- reap: idle too long, claimed by another worker; too many deliveries: [dead]
  *
- * Keys, all of shard N in one slot: fb:{sN}:STAGE, fb:{sN}:delayed:STAGE, fb:{sN}:dead, fb:{sN}:m:<msg_id> and the
- * ledger's.  Names are promises to KEDA and dashboards (README).
+ * Two lanes: what a sender hands in beyond a burst (pace.h) has its own streams, :bulk, which workers take from when
+ * the normal one has nothing for them, and for one job in eight when it has.  A job stays in its lane to the end.
+ *
+ * Keys, all of shard N in one slot: fb:{sN}:STAGE[:bulk], fb:{sN}:delayed:STAGE[:bulk], fb:{sN}:dead,
+ * fb:{sN}:pace:<sender>, fb:{sN}:m:<msg_id> and the ledger's.  Names are promises to KEDA and dashboards (README).
  */
 #ifndef FB_COMMON_QUEUE_QUEUE_H
 #define FB_COMMON_QUEUE_QUEUE_H
 
 #include "common/queue/ops.h"
+#include "common/queue/pace.h"
 #include "common/redis.h"
 #include "proto/job.h"
 
@@ -27,10 +31,17 @@
 
 #define FB_CLAIM_ID_SIZE 40
 
+/* One job in so many comes out of the bulk lane while both have work. */
+#define FB_BULK_SHARE 8
+
+/* Revoke has the normal one only. */
+enum fb_lane { FB_LANE_NORMAL, FB_LANE_BULK, FB_LANE_COUNT };
+
 /* A job in this worker's hands. */
 struct fb_claim {
     int shard;
     char id[FB_CLAIM_ID_SIZE]; /* stream id */
+    enum fb_lane lane;         /* the stream that holds it */
     enum fb_stage stage;
     uint32_t deliveries; /* 1 = first time */
     struct fb_job job;
@@ -42,7 +53,16 @@ struct fb_claim {
 FB_MUST_USE enum fb_status fb_queue_prepare(struct fb_redis *r, struct fb_error *err);
 
 /* Adds first jobs (render) for messages, pipelined: per message FB_OK, or FB_EXISTS when it is known already
- * (replay).  ops[i] (may be NULL) are carried out with it.  The call's status is that of the connection. */
+ * (replay).  ops[i] (may be NULL) are carried out with it.  The call's status is that of the connection;
+ * in a cluster, FB_NETWORK when one node of several is away: the statuses of the others' messages hold.
+ * pace says who goes into the bulk lane, senders[i] who handed message i in; pace may be NULL (then senders is
+ * not looked at): all take the normal one. */
+FB_MUST_USE enum fb_status fb_queue_enqueue_paced(struct fb_redis *r, const struct fb_job *jobs,
+                                                  const struct fb_ops *const *ops, size_t count,
+                                                  const struct fb_pace *pace,
+                                                  const struct fb_pace_sender *senders,
+                                                  enum fb_status *status_r, struct fb_error *err);
+/* The same without a pace. */
 FB_MUST_USE enum fb_status fb_queue_enqueue(struct fb_redis *r, const struct fb_job *jobs,
                                             const struct fb_ops *const *ops, size_t count,
                                             enum fb_status *status_r, struct fb_error *err);
@@ -65,17 +85,31 @@ void fb_job_letter(enum fb_letter letter, const struct fb_job *about, uint32_t b
  * is wrong with the job (it cannot be encoded, it is none beside the pipeline) is kept and comes out of the call that
  * uses the list. */
 void fb_ops_add_job(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job);
+/* The same into a lane (a letter about a job goes with it). */
+void fb_ops_add_job_in(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
+                       enum fb_lane lane);
 
-/* Takes up to max jobs of one shard's stage, waiting block_ms at most (0 = do not wait).  A job that cannot be
+/* How the lanes were shared between calls; zero at first, one for each reader of a shard's stage. */
+struct fb_share {
+    uint32_t normal; /* jobs of the normal lane since bulk had its share */
+    bool is_dry;     /* the last call found less than it asked for */
+};
+/* Takes up to max jobs of one shard's stage from both lanes, waiting block_ms at most (0 = do not wait): the normal
+ * one first, but FB_BULK_SHARE says what bulk gets at least.  A job that cannot be
  * decoded is buried at once (newer version: put off by 30 s, so that an upgraded worker may take it).  A queue that was
  * wiped gets its groups again; count 0. */
+FB_MUST_USE enum fb_status fb_queue_take(struct fb_redis *r, enum fb_stage stage, int shard,
+                                         const char *consumer, struct fb_share *share, size_t max,
+                                         int block_ms, struct fb_claim *claims_r, size_t *count_r,
+                                         struct fb_error *err);
+/* The same as if it were the first call. */
 FB_MUST_USE enum fb_status fb_queue_read(struct fb_redis *r, enum fb_stage stage, int shard,
                                          const char *consumer, size_t max, int block_ms,
                                          struct fb_claim *claims_r, size_t *count_r,
                                          struct fb_error *err);
 /* What this consumer was given before and has not ended: after (re)connecting, because the reply to a read may have
- * been lost on the way.  Starts behind the id in `after` ("0" = from the beginning) and moves it on; an end is reached
- * when it does not move.  Jobs in hand come up, too.  Counts no delivery. */
+ * been lost on the way.  Starts behind the place in `after` ("0" = from the beginning) and moves it on, through both
+ * lanes; an end is reached when it does not move.  Jobs in hand come up, too.  Counts no delivery. */
 FB_MUST_USE enum fb_status fb_queue_history(struct fb_redis *r, enum fb_stage stage, int shard,
                                             const char *consumer, char after[FB_CLAIM_ID_SIZE],
                                             size_t max, struct fb_claim *claims_r, size_t *count_r,
@@ -92,7 +126,7 @@ FB_MUST_USE enum fb_status fb_queue_reap(struct fb_redis *r, enum fb_stage stage
 FB_MUST_USE enum fb_status fb_queue_touch(struct fb_redis *r, const char *consumer,
                                           const struct fb_claim *claims, size_t count,
                                           struct fb_error *err);
-/* Moves due delayed jobs back into the stream. */
+/* Moves due delayed jobs back into their streams, at most max of each lane. */
 FB_MUST_USE enum fb_status fb_queue_promote(struct fb_redis *r, enum fb_stage stage, int shard,
                                             size_t max, size_t *count_r, struct fb_error *err);
 /* Removes the consumer when nothing is pending for it, else FB_AGAIN (it would be lost for ever). */
@@ -155,17 +189,28 @@ FB_MUST_USE enum fb_status fb_queue_release(struct fb_redis *r, const char *cons
 int64_t fb_queue_backoff_ms(uint32_t attempt);
 
 struct fb_queue_stats {
-    int64_t waiting, inflight, delayed, dead;
+    int64_t waiting, inflight, delayed, dead; /* both lanes */
+    int64_t bulk;                             /* waiting and in flight in the bulk lane */
     int64_t oldest_age_ms; /* of the waiting and in-flight ones; 0 when there is none */
 };
 /* Over all shards. */
 FB_MUST_USE enum fb_status fb_queue_stats(struct fb_redis *r, enum fb_stage stage,
                                           struct fb_queue_stats *stats_r, struct fb_error *err);
+/* How long the oldest job of the pipeline waits in a normal lane, over stages and shards: not in hand, not put off.
+ * What one sender handed in at once may wait long in the bulk lane without anything being wrong. */
+FB_MUST_USE enum fb_status fb_queue_waiting_age(struct fb_redis *r, int64_t *age_ms_r,
+                                                struct fb_error *err);
+
+/* Jobs of a newer version than the workers', which wait for upgraded ones; those of them that a worker met within
+ * the last minute.  Over all shards; they are among the delayed ones of fb_queue_stats. */
+FB_MUST_USE enum fb_status fb_queue_newer(struct fb_redis *r, enum fb_stage stage, int64_t *count_r,
+                                          struct fb_error *err);
 
 /* Dead letters (operator): id is "s<shard>-<stream id>". */
 struct fb_dead {
     char id[64];
     struct fb_job job;
+    enum fb_lane lane; /* it goes back into that one */
     char reason[FB_ERROR_MAX];
     char status[16];
     int64_t died_ms;
@@ -185,6 +230,8 @@ FB_MUST_USE enum fb_status fb_dead_retry(struct fb_redis *r, const char *id, str
 FB_MUST_USE enum fb_status fb_dead_replace(struct fb_redis *r, const char *id,
                                            const struct fb_job *job, const struct fb_ops *ops,
                                            struct fb_error *err);
+/* Takes it off the list; nothing takes its place. FB_NOT_FOUND. */
+FB_MUST_USE enum fb_status fb_dead_drop(struct fb_redis *r, const char *id, struct fb_error *err);
 /* Drops dead letters that lie longer than older_than_ms. */
 FB_MUST_USE enum fb_status fb_dead_expire(struct fb_redis *r, int64_t older_than_ms,
                                           struct fb_error *err);

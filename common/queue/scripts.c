@@ -19,15 +19,29 @@
 
 #include "common/queue/scripts_prelude.h"
 
-/* KEYS open stream, then for each message: m, ops...  ARGV, for each message: index of m, msg job
- * first ops.  Answers a code for each: several messages in one call and as few commands as can be,
- * because that is what Redis spends its time on.  Where one is refused the answer ends before it
+/* KEYS open stream bulk, then for each message: m, ops..., pace  ARGV room step, then for each
+ * message: index of m, msg job first ops, index of pace (0 = none).
+ * pace is the sender's key: the time (TAT of the generic cell rate algorithm) at which he will have
+ * room for a whole burst again.  A mail moves it on by step; one that would move it further than
+ * room into the future goes into the bulk lane and leaves it where it is.  Answers a code for each:
+ * several messages in one call and as few commands as can be, because that is what Redis spends
+ * its time on.  Where one is refused the answer ends before it
  * (or is the refusal, when it is the first).  The job comes before the ledger: were something wrong
  * with the ops (LOST), the mail would still go its way. */
 static const char enqueue_lua[] = CODES CLOCK RUN
-    "local open, q = KEYS[1], KEYS[2]\n"
-    "local now, codes, opened = text(now_ms()), {}, {}\n"
-    "for i = 1, #ARGV, 5 do\n"
+    "local open, q, bulk = KEYS[1], KEYS[2], KEYS[3]\n"
+    "local at = now_ms()\n"
+    "local now, codes, opened, paces, moved = text(at), {}, {}, {}, {}\n"
+    "local room, step = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
+    "local function is_flood(key)\n"
+    "  local tat = paces[key] or tonumber(redis.call('GET', key) or '0')\n"
+    "  if tat < at then tat = at end\n"
+    "  local is = tat + step - at > room\n"
+    "  if not is then tat = tat + step; moved[key] = true end\n"
+    "  paces[key] = tat\n"
+    "  return is\n"
+    "end\n"
+    "for i = 3, #ARGV, 6 do\n"
     "  local m, ops = KEYS[tonumber(ARGV[i])], ARGV[i + 4]\n"
     "  local fresh = redis.pcall('HSETNX', m, 'queued', now)\n"
     "  if type(fresh) == 'table' then\n"
@@ -37,7 +51,9 @@ static const char enqueue_lua[] = CODES CLOCK RUN
     "  local code = EXISTS\n"
     "  if fresh == 1 then\n"
     "    code = OK\n"
-    "    redis.call('XADD', q, '*', 'j', ARGV[i + 2], 'f', ARGV[i + 3])\n"
+    "    local is = ARGV[i + 5] ~= '0' and is_flood(KEYS[tonumber(ARGV[i + 5])])\n"
+    "    redis.call('XADD', is and bulk or q, '*', 'j', ARGV[i + 2], 'f', ARGV[i + 3])\n"
+    "    if is then redis.call('HSET', m, 'lane', 'bulk') end\n"
     "    opened[#opened + 1] = now; opened[#opened + 1] = ARGV[i + 1]\n"
     "    redis.call('HSETNX', m, 'state', 'queued')\n"
     "    local good, expires = pcall(change, ops, m)\n"
@@ -48,6 +64,10 @@ static const char enqueue_lua[] = CODES CLOCK RUN
     "  codes[#codes + 1] = code\n"
     "end\n"
     "if #opened > 0 then redis.call('ZADD', open, unpack(opened)) end\n"
+    "for key in pairs(moved) do\n"
+    "  redis.call('SET', key, string.format('%.3f', paces[key]), 'PX',\n"
+    "             text(math.ceil(paces[key] - at) + 1))\n"
+    "end\n"
     "list_all()\n"
     "return codes\n";
 
@@ -230,7 +250,7 @@ static const char bury_lua[] =
             "end\n"
             "run(ARGV[10])\n"
             "local known = redis.call('EXISTS', m) == 1\n"
-            "bury(KEYS[2], KEYS[3], now_ms(), job, first, stage, ARGV[8], ARGV[9], id)\n"
+            "bury(KEYS[2], KEYS[3], now_ms(), job, first, stage, ARGV[8], ARGV[9], id, src)\n"
             "if ARGV[11] ~= '' and (not known or\n"
             "   redis.call('HSETNX', m, 'hl:' .. stage .. ':' .. branch, '1') == 1) then\n"
             "  redis.call('XADD', KEYS[5], '*', 'j', ARGV[11], 'f', ARGV[12])\n"
@@ -387,6 +407,8 @@ static struct fb_script scripts[FB_SCRIPT_COUNT] = {
     [FB_SCRIPT_RETRY] = {"retry", retry_lua, ""},
     [FB_SCRIPT_BURY] = {"bury", bury_lua, ""},
     [FB_SCRIPT_RELEASE] = {"release", release_lua, ""},
+    [FB_SCRIPT_TAKE] = {"take", fb_lua_take, ""},
+    [FB_SCRIPT_WAITING] = {"waiting", fb_lua_waiting, ""},
     [FB_SCRIPT_TOUCH] = {"touch", fb_lua_touch, ""},
     [FB_SCRIPT_PROMOTE] = {"promote", fb_lua_promote, ""},
     [FB_SCRIPT_REAP] = {"reap", fb_lua_reap, ""},

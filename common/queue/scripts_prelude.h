@@ -81,11 +81,12 @@
           "  redis.call('PEXPIRE', m, redis.call('HGET', m, 'ttl') or '34560000000')\n"            \
           "end\n"                                                                                  \
           "local function counted(stage) return stage == 'letter' and 'rewrite' or stage end\n"    \
-          "local function bury(dead, dead_n, now, job, first, stage, status, reason, id)\n"        \
+          "local function bury(dead, dead_n, now, job, first, stage, status, reason, id, src)\n"   \
           "  stage = counted(stage)\n"                                                             \
-          "  redis.call('XADD', dead, '*', 'j', job, 'f', first, 'g', stage, 's', status, 'r', "   \
-          "reason,\n"                                                                              \
-          "             't', text(now), 'i', id)\n"                                                \
+          "  local e = {'j', job, 'f', first, 'g', stage, 's', status, 'r', reason, 't', "         \
+          "text(now), 'i', id}\n"                                                                  \
+          "  if string.sub(src, -5) == ':bulk' then e[15] = 'l'; e[16] = 'bulk' end\n"             \
+          "  redis.call('XADD', dead, '*', unpack(e))\n"                                           \
           "  redis.call('HINCRBY', dead_n, stage, 1)\n"                                            \
           "end\n"                                                                                  \
           "local function field(fields, name)\n"                                                   \
@@ -94,6 +95,8 @@
           "end\n"
 
 /* scripts_take.c */
+extern const char fb_lua_take[];
+extern const char fb_lua_waiting[];
 extern const char fb_lua_touch[];
 extern const char fb_lua_promote[];
 extern const char fb_lua_reap[];

@@ -4,6 +4,38 @@
  */
 #include "common/queue/scripts_prelude.h"
 
+/* KEYS normal bulk  ARGV group me max share: up to max, of them share from bulk where it has so
+ * many; the rest normal first.  Answers {entries of normal, entries of bulk}. */
+const char fb_lua_take[] =
+    "local max, share = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
+    "local function read(src, n)\n"
+    "  if n <= 0 then return {} end\n"
+    "  local got = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', n, 'STREAMS',\n"
+    "                         src, '>')\n"
+    "  return got and got[1] and got[1][2] or {}\n"
+    "end\n"
+    "local bulk = read(KEYS[2], share)\n"
+    "local normal = read(KEYS[1], max - #bulk)\n"
+    "if #bulk == share then\n"
+    "  for _, e in ipairs(read(KEYS[2], max - #bulk - #normal)) do bulk[#bulk + 1] = e end\n"
+    "end\n"
+    "return {normal, bulk}\n";
+
+/* KEYS streams...  ARGV group: ms that the oldest entry waits which nobody was given */
+const char fb_lua_waiting[] = CODES CLOCK
+    "local age = 0\n"
+    "for _, key in ipairs(KEYS) do\n"
+    "  local groups, last = redis.pcall('XINFO', 'GROUPS', key), '0-0'\n"
+    "  for _, g in ipairs(groups) do\n"
+    "    local info = {}\n"
+    "    for i = 1, #g, 2 do info[g[i]] = g[i + 1] end\n"
+    "    if info.name == ARGV[1] then last = info['last-delivered-id'] end\n"
+    "  end\n"
+    "  local e = redis.call('XRANGE', key, '(' .. last, '+', 'COUNT', 1)[1]\n"
+    "  if e then age = math.max(age, now_ms() - tonumber(string.match(e[1], '^%d+'))) end\n"
+    "end\n"
+    "return age\n";
+
 /* KEYS src  ARGV group me, ids...: XCLAIM without the check would take a job back from its new
  * owner */
 const char fb_lua_touch[] =
@@ -52,7 +84,7 @@ const char fb_lua_reap[] = PRELUDE
     "  local deliveries = p[1] and p[1][4] or 1\n"
     "  if deliveries > tonumber(ARGV[6]) then\n"
     "    bury(KEYS[2], KEYS[3], now_ms(), field(e[2], 'j'), field(e[2], 'f'), ARGV[7], 'crashed',\n"
-    "         'crash-loop: delivered ' .. deliveries .. ' times and never ended', id)\n"
+    "         'crash-loop: delivered ' .. deliveries .. ' times and never ended', id, src)\n"
     "    local letter = held(field(e[2], 'j'), now_ms())\n"
     "    if letter then\n"
     "      redis.call('XADD', KEYS[4], '*', 'j', letter, 'f', text(now_ms()))\n"
@@ -105,18 +137,21 @@ const char fb_lua_sweep[] = PRELUDE
     "end\n"
     "return n\n";
 
-/* KEYS stream delayed dead_n  ARGV group stage: length, in flight, delayed, dead, age of the oldest
- * in ms */
+/* KEYS dead_n stream delayed, and the same of the bulk lane  ARGV group stage: length, in flight,
+ * delayed, dead, age of the oldest in ms, length of the bulk lane */
 const char fb_lua_stats[] =
-    PRELUDE "local len = redis.call('XLEN', KEYS[1])\n"
-            "local p = redis.pcall('XPENDING', KEYS[1], ARGV[1])\n"
-            "local inflight = 0\n"
-            "if not p.err then inflight = p[1] end\n"
-            "local age = 0\n"
-            "local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]\n"
-            "if first then\n"
-            "  age = now_ms() - tonumber(string.match(first[1], '^%d+'))\n"
-            "  if age < 0 then age = 0 end\n"
-            "end\n"
-            "return {len, inflight, redis.call('ZCARD', KEYS[2]),\n"
-            "        tonumber(redis.call('HGET', KEYS[3], ARGV[2]) or '0'), age}\n";
+    CODES CLOCK "local len, inflight, delayed, age, bulk = 0, 0, 0, 0, 0\n"
+                "for i = 2, #KEYS, 2 do\n"
+                "  local n = redis.call('XLEN', KEYS[i])\n"
+                "  local p = redis.pcall('XPENDING', KEYS[i], ARGV[1])\n"
+                "  if not p.err then inflight = inflight + p[1] end\n"
+                "  local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)[1]\n"
+                "  if first then\n"
+                "    age = math.max(age, now_ms() - tonumber(string.match(first[1], '^%d+')))\n"
+                "  end\n"
+                "  delayed = delayed + redis.call('ZCARD', KEYS[i + 1])\n"
+                "  len = len + n\n"
+                "  if i > 2 then bulk = n end\n"
+                "end\n"
+                "return {len, inflight, delayed,\n"
+                "        tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0'), age, bulk}\n";

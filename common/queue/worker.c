@@ -98,7 +98,8 @@ struct fetcher {
     int shard;
     struct fb_redis *redis;
     struct fb_claim *claims;
-    bool wants_history; /* after (re)connecting: the reply to a read may have been lost */
+    struct fb_share share; /* between the lanes */
+    bool wants_history;    /* after (re)connecting: the reply to a read may have been lost */
     char after[FB_CLAIM_ID_SIZE];
     int64_t reap_at_ms;
     bool is_failing;
@@ -135,7 +136,7 @@ static bool is_in_hand_locked(const struct fb_worker *worker, const struct fb_cl
     for (int i = 0; i < worker->w->threads; i++) {
         const struct fb_slot *slot = &worker->slots[i];
         if (slot->state != FB_SLOT_FREE && slot->claim.shard == claim->shard &&
-            strcmp(slot->claim.id, claim->id) == 0) {
+            slot->claim.lane == claim->lane && strcmp(slot->claim.id, claim->id) == 0) {
             return true;
         }
     }
@@ -191,7 +192,7 @@ static enum fb_status fetch_once(struct fetcher *f, size_t max, bool is_scarce, 
             return s;
         }
     }
-    return fb_queue_read(f->redis, w->stage, f->shard, consumer, max,
+    return fb_queue_take(f->redis, w->stage, f->shard, consumer, &f->share, max,
                          is_scarce ? BLOCK_SHORT_MS : BLOCK_MS, f->claims, count_r, err);
 }
 
@@ -354,14 +355,16 @@ static void *beat(void *arg)
 
 static enum fb_status promote_all(struct keeper *k, struct fb_error *err)
 {
-    enum fb_status s = FB_OK;
-    for (int shard = 0; s == FB_OK && shard < k->worker->shards; shard++) {
+    enum fb_status failed = FB_OK; /* of one node: the others go on */
+    for (int shard = 0; shard < k->worker->shards; shard++) {
+        enum fb_status s = FB_OK;
         size_t count = PROMOTE_MAX;
-        for (int round = 0; s == FB_OK && count == PROMOTE_MAX && round < 20; round++) {
+        for (int round = 0; s == FB_OK && count >= PROMOTE_MAX && round < 20; round++) {
             s = fb_queue_promote(k->redis, k->worker->w->stage, shard, PROMOTE_MAX, &count, err);
         }
+        failed = s != FB_OK ? s : failed;
     }
-    return s;
+    return failed;
 }
 
 static void *promote(void *arg)
@@ -376,6 +379,7 @@ static void *promote(void *arg)
             sweep_at = fb_mono_ms() + SWEEP_MS / 2 + (int64_t)fb_random_below(SWEEP_MS);
             s = fb_queue_sweep(k->redis, worker->w->stage, consumer, SWEEP_IDLE_MS, &err);
         }
+        fb_worker_watch(worker, k->redis);
         fb_health_beat();
         if (fb_worker_stopping(worker)) {
             fb_ready_set(false, "draining");
@@ -421,6 +425,11 @@ static void collect(void *ctx)
         (void)snprintf(labels, sizeof(labels), "stage=\"%s\"", fb_stage_name(gauges.stage));
         fb_metric_set("fumibako_queue_oldest_age_seconds", labels,
                       (double)stats.oldest_age_ms / 1000.0);
+        fb_metric_set("fumibako_queue_bulk_depth", labels, (double)stats.bulk);
+        int64_t newer = 0;
+        if (fb_queue_newer(gauges.redis, gauges.stage, &newer, NULL) == FB_OK) {
+            fb_metric_set("fumibako_queue_newer", labels, (double)newer);
+        }
     }
     (void)pthread_mutex_unlock(&gauges.lock);
 }

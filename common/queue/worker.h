@@ -26,6 +26,7 @@ struct fb_outcome {
     size_t next_count;
     struct fb_ops *ops; /* the worker frees; may be NULL */
     int64_t delay_ms;
+    bool is_uncounted;      /* retry: no attempt is counted, but the lifetime holds */
     struct fb_error reason; /* retry, bury */
 };
 

@@ -34,6 +34,10 @@ struct fb_worker {
     int fetchers_running;
     int threads_ready;
     struct fb_error start_error;
+
+    /* of the promoting thread alone (worker_watch.c) */
+    int64_t watch_next_ms; /* monotonic */
+    int64_t dead_seen;
 };
 
 struct fb_worker_thread {
@@ -47,6 +51,11 @@ bool fb_worker_stopping(const struct fb_worker *worker);
 void fb_worker_sleep(struct fb_worker *worker, int64_t ms, bool until_drained);
 /* Works on one claim and ends it. */
 void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim);
+/* Alarms of this stage, each few seconds; for the promoting thread. */
+void fb_worker_watch(struct fb_worker *worker, struct fb_redis *r);
+/* What puts a job off that is late already also tells the sender, once. */
+void fb_worker_tell_late(struct fb_worker_thread *t, const struct fb_claim *claim,
+                         struct fb_outcome *out);
 /* Hands a claim back that was not begun (drain). */
 void fb_worker_hand_back(struct fb_worker_thread *t, const struct fb_claim *claim);
 

@@ -92,6 +92,9 @@ static void decide(struct job_run *j)
         int64_t delay = CONFIG_DELAY_MS + (int64_t)fb_random_below(CONFIG_DELAY_MS);
         j->is_deferred = true;
         out->delay_ms = out->delay_ms > delay ? out->delay_ms : delay;
+    } else if (out->is_uncounted) {
+        j->is_deferred = true;
+        out->delay_ms = out->delay_ms > 0 ? out->delay_ms : fb_queue_backoff_ms(0);
     } else {
         out->delay_ms = out->delay_ms > 0 ? out->delay_ms : fb_queue_backoff_ms(job->attempt);
         if (w->max_attempts > 0 && job->attempt + 1 >= w->max_attempts && !is_letter(job)) {
@@ -260,7 +263,8 @@ static void report(const struct job_run *j, const char *label, int64_t started_m
     const char *reason = !is_ended                       ? err->text
                          : j->out.reason.status != FB_OK ? j->out.reason.text
                                                          : "";
-    enum fb_level level = strcmp(label, "held") == 0                                  ? FB_ERROR
+    enum fb_level level = is_ended && j->out.is_uncounted                             ? FB_DEBUG
+                          : strcmp(label, "held") == 0                                ? FB_ERROR
                           : strcmp(label, "retry") == 0 || strcmp(label, "lost") == 0 ? FB_WARN
                                                                                       : FB_INFO;
     fb_log_fields(level, "job ended", "result", label, "delay_ms", delay, "duration_ms", duration,
@@ -296,6 +300,7 @@ void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim)
         if (j.out.kind == FB_OUTCOME_BURY) {
             before_bury(&j);
         }
+        fb_worker_tell_late(t, claim, &j.out);
         s = end_somehow(&j, &err);
         if ((s == FB_OK || s == FB_EXISTS) && j.is_last && w->message_done != NULL) {
             w->message_done(w->ctx, t->thread, claim);

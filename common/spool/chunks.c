@@ -9,10 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-void fb_spool_chunks_init(struct fb_spool_chunks *c, int fd, uint64_t start, uint64_t content_len,
-                          enum fb_seal_kind kind, const char *id, const uint8_t key[FB_KEY_SIZE])
+void fb_spool_chunks_init(struct fb_spool_chunks *c, struct fb_spool_src src, uint64_t start,
+                          uint64_t content_len, enum fb_seal_kind kind, const char *id,
+                          const uint8_t key[FB_KEY_SIZE])
 {
-    *c = (struct fb_spool_chunks){.fd = fd,
+    *c = (struct fb_spool_chunks){.src = src,
                                   .start = start,
                                   .content_len = content_len,
                                   .kind = kind,
@@ -24,16 +25,13 @@ void fb_spool_chunks_init(struct fb_spool_chunks *c, int fd, uint64_t start, uin
 
 void fb_spool_chunks_deinit(struct fb_spool_chunks *c)
 {
-    if (c->fd >= 0) {
-        (void)close(c->fd);
-    }
+    fb_spool_src_close(&c->src);
     if (c->cached != NULL) {
         fb_wipe(c->cached, FB_SPOOL_SEALED_CHUNK);
         free(c->cached);
     }
     fb_wipe(c->key, sizeof c->key);
     FB_ASSERT(pthread_mutex_destroy(&c->lock) == 0);
-    c->fd = -1;
     c->cached = NULL;
 }
 
@@ -49,7 +47,7 @@ static enum fb_status load(const struct fb_spool_chunks *c, uint64_t index, uint
 {
     size_t len = chunk_len(c, index) + FB_TAG_SIZE;
     size_t got = 0;
-    int e = fb_spool_read_at(c->fd, sealed, len, c->start + index * FB_SPOOL_SEALED_CHUNK, &got);
+    int e = fb_spool_src_read(&c->src, sealed, len, c->start + index * FB_SPOOL_SEALED_CHUNK, &got);
     if (e != 0) {
         return fb_error_errno(err, FB_IO, e, "read chunk %llu of %s", (unsigned long long)index,
                               c->id);
@@ -57,8 +55,10 @@ static enum fb_status load(const struct fb_spool_chunks *c, uint64_t index, uint
     bool is_last = index == fb_spool_chunk_count(c->content_len) - 1;
     if (got < len || fb_spool_unseal(c->key, c->kind, index, is_last, c->id,
                                      fb_slice_of(sealed, len), out) != FB_OK) {
-        return fb_error_set(err, FB_CORRUPT, "chunk %llu of %s fails its check",
-                            (unsigned long long)index, c->id);
+        return fb_error_set(err, FB_CORRUPT,
+                            "the stored bytes of %s were changed (disk or bucket): chunk "
+                            "%llu fails its check",
+                            c->id, (unsigned long long)index);
     }
     return FB_OK;
 }

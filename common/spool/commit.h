@@ -51,18 +51,26 @@ struct fb_spool_in {
     void *ctx;
 };
 
+/* What waits for one committer thread; of a bucket there are two, so that small messages do not wait
+ * for the upload of a large one.  The writer's lock is of both queues. */
+struct fb_spool_lane {
+    struct fb_spool_writer *writer;
+    pthread_t thread;
+    pthread_cond_t wake;
+    struct fb_spool_in *queue;
+    struct fb_spool_in **queue_end;
+    bool is_waiting; /* the committer sleeps */
+};
+
 struct fb_spool_writer {
     struct fb_spool *spool;
     char name[FB_SPOOL_NAME_SIZE];
     fb_spool_batch_fn *on_batch;
     void *batch_ctx;
-    pthread_t thread;
-    pthread_mutex_t lock; /* queue and pool */
-    pthread_cond_t wake;
-    struct fb_spool_in *queue;
-    struct fb_spool_in **queue_end;
+    pthread_mutex_t lock;          /* queues and pool */
+    struct fb_spool_lane lanes[2]; /* the second: of a bucket, for large messages */
+    size_t lane_count;
     bool is_stopping;
-    bool is_waiting;             /* the committer sleeps */
     struct fb_spool_piece *pool; /* chunks to use again: fresh pages cost more than sealing */
     size_t pool_count;
     atomic_size_t memory;
@@ -80,7 +88,17 @@ struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t
 void fb_spool_piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *piece);
 void fb_spool_large_name(const struct fb_spool_in *in, const char *suffix,
                          char name[FB_SPOOL_NAME_SIZE]);
+/* remote_writer.c: the same for a bucket; batch: what waits, in order. */
+void fb_remote_commit_small(struct fb_spool_writer *writer, struct fb_spool_in *batch);
+void fb_remote_commit_large(struct fb_spool_writer *writer, struct fb_spool_in *batch);
 /* writer.c */
+bool fb_spool_in_is_small(const struct fb_spool_in *in);
+/* Gives every small message of the batch its place from the writer's offset on; the end of it. */
+uint64_t fb_spool_writer_place(struct fb_spool_writer *writer, struct fb_spool_in *batch);
+/* Ends the header of a small message that has its place; the padding behind its envelope. */
+struct fb_slice fb_spool_writer_finish(const struct fb_spool_writer *writer, struct fb_spool_in *in,
+                                       uint64_t batch_end);
+void fb_spool_writer_fail_small(struct fb_spool_in *batch, enum fb_status status);
 void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in *in);
 
 #endif

@@ -7,6 +7,7 @@
  * one.
  */
 #include "common/spool/commit.h"
+#include "common/spool/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +117,7 @@ void fb_spool_in_free(struct fb_spool_in **in_ptr)
         fb_spool_piece_free(in->writer, in->current);
     }
     if (in->fd >= 0) {
-        if (!in->is_renamed) {
+        if (!in->is_renamed && in->writer->spool->remote == NULL) {
             char name[FB_SPOOL_NAME_SIZE];
             fb_spool_large_name(in, ".tmp", name);
             (void)unlinkat(in->writer->spool->large_fd, name, 0);
@@ -148,10 +149,25 @@ static enum fb_status write_chunk(struct fb_spool_in *in, uint64_t index,
     return FB_OK;
 }
 
+static enum fb_status spill_pieces(struct fb_spool_in *in, struct fb_error *err)
+{
+    uint64_t index = 0;
+    enum fb_status status = FB_OK;
+    for (struct fb_spool_piece *p = in->first; p != NULL && status == FB_OK; p = p->next) {
+        status = write_chunk(in, index++, p, err);
+    }
+    free_pieces(in);
+    return status;
+}
+
 /* From here on the message streams into a file of its own. */
 static enum fb_status spill(struct fb_spool_in *in, struct fb_error *err)
 {
     char name[FB_SPOOL_NAME_SIZE];
+    if (in->writer->spool->remote != NULL) {
+        enum fb_status status = fb_remote_temp(&in->fd, err);
+        return status == FB_OK ? spill_pieces(in, err) : status;
+    }
     fb_spool_large_name(in, ".tmp", name);
     in->fd = openat(in->writer->spool->large_fd, name,
                     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -162,13 +178,7 @@ static enum fb_status spill(struct fb_spool_in *in, struct fb_error *err)
     if (flock(in->fd, LOCK_EX | LOCK_NB) != 0) { /* tells tidy that somebody writes it */
         return fb_error_errno(err, FB_IO, errno, "lock large message %s", name);
     }
-    uint64_t index = 0;
-    enum fb_status status = FB_OK;
-    for (struct fb_spool_piece *p = in->first; p != NULL && status == FB_OK; p = p->next) {
-        status = write_chunk(in, index++, p, err);
-    }
-    free_pieces(in);
-    return status;
+    return spill_pieces(in, err);
 }
 
 /* A piece to fill; spills first when this message or all together hold too much. */

@@ -39,6 +39,9 @@
 #define FB_SPOOL_PRINT     8
 #define FB_SPOOL_SALT      16
 
+struct fb_remote;
+struct fb_remote_src;
+
 struct fb_spool_key {
     char id[FB_SPOOL_KEY_ID + 1];
     uint8_t print[FB_SPOOL_PRINT]; /* tells a wrong key from a damaged record */
@@ -46,7 +49,8 @@ struct fb_spool_key {
 };
 
 struct fb_spool {
-    char id[FB_ID_SIZE]; /* of this spool; every ref names it */
+    char id[FB_ID_SIZE];      /* of this spool; every ref names it */
+    struct fb_remote *remote; /* the bucket (remote.h); NULL: files, in the directories below */
     int root_fd;
     int segments_fd;
     int large_fd;
@@ -60,6 +64,8 @@ struct fb_spool {
     int64_t usage_next_ms; /* monotonic: when to count again */
     uint64_t usage_bytes;
     int64_t percent_next_ms;
+    int64_t tidy_next_ms;    /* of a bucket */
+    uint64_t capacity_bytes; /* of the file system, with percent */
     int percent;
 };
 
@@ -141,6 +147,13 @@ FB_MUST_USE enum fb_status fb_spool_header_decode(const uint8_t in[FB_SPOOL_HEAD
 FB_MUST_USE enum fb_status fb_spool_header_unwrap(const struct fb_spool *spool,
                                                   const struct fb_spool_header *header,
                                                   uint8_t key_r[FB_KEY_SIZE], struct fb_error *err);
+/* The same magic with a later digit at its end: a newer version of Fumibako wrote it.  A digit that one
+ * flipped bit makes is none: that is damage, so the magics go on with 2, 4, 6, 7, 8. */
+bool fb_spool_is_newer(const uint8_t *have, const uint8_t *ours, size_t len);
+/* Sets FB_AGAIN: what is called so is of a newer version, and waits for an upgraded program. */
+FB_MUST_USE enum fb_status fb_spool_newer(struct fb_error *err, const char *what);
+/* Whether a record that fb_spool_header_decode does not take is of a newer version. */
+bool fb_spool_header_is_newer(const uint8_t in[FB_SPOOL_HEADER]);
 /* Where the bytes that erasing overwrites begin in the header, how many, and what they become. */
 #define FB_SPOOL_ERASE_OFFSET 128U
 #define FB_SPOOL_ERASE_SIZE   64U
@@ -149,10 +162,23 @@ void fb_spool_header_erased(uint8_t out[FB_SPOOL_ERASE_SIZE]);
 #define FB_SPOOL_PAD_SIZE (FB_SPOOL_BLOCK + FB_SPOOL_TRAILER)
 const uint8_t *fb_spool_pad(void);
 
+/* ---- remote_src.c ---- */
+
+/* Where sealed bytes are read from: a file, or an object of the bucket. */
+struct fb_spool_src {
+    int fd; /* -1 for an object */
+    struct fb_remote_src *remote;
+};
+#define FB_SPOOL_SRC_NONE ((struct fb_spool_src){.fd = -1})
+/* As fb_spool_read_at. */
+FB_MUST_USE int fb_spool_src_read(const struct fb_spool_src *src, void *out, size_t len,
+                                  uint64_t offset, size_t *got_r);
+void fb_spool_src_close(struct fb_spool_src *src);
+
 /* ---- chunks.c: reading a run of sealed chunks by range ---- */
 
 struct fb_spool_chunks {
-    int fd; /* owned */
+    struct fb_spool_src src; /* owned */
     uint64_t start;
     uint64_t content_len;
     enum fb_seal_kind kind;
@@ -164,8 +190,9 @@ struct fb_spool_chunks {
     uint8_t *cached; /* FB_SPOOL_SEALED_CHUNK bytes; NULL until needed */
 };
 
-void fb_spool_chunks_init(struct fb_spool_chunks *c, int fd, uint64_t start, uint64_t content_len,
-                          enum fb_seal_kind kind, const char *id, const uint8_t key[FB_KEY_SIZE]);
+void fb_spool_chunks_init(struct fb_spool_chunks *c, struct fb_spool_src src, uint64_t start,
+                          uint64_t content_len, enum fb_seal_kind kind, const char *id,
+                          const uint8_t key[FB_KEY_SIZE]);
 void fb_spool_chunks_deinit(struct fb_spool_chunks *c);
 FB_MUST_USE enum fb_status fb_spool_chunks_read(struct fb_spool_chunks *c, uint64_t offset,
                                                 void *out, size_t len, size_t *read_r,
@@ -230,9 +257,10 @@ FB_MUST_USE enum fb_status fb_sealed_add(struct fb_sealed_out *out, const void *
                                          struct fb_error *err);
 FB_MUST_USE enum fb_status fb_sealed_end(struct fb_sealed_out *out, struct fb_error *err);
 void fb_sealed_deinit(struct fb_sealed_out *out);
-/* Takes fd in every case.  Checks the last chunk, and with it the length; FB_CORRUPT. */
-FB_MUST_USE enum fb_status fb_sealed_open(struct fb_spool_chunks *c, int fd, uint64_t file_size,
-                                          uint64_t start, enum fb_seal_kind kind, const char *id,
+/* Takes src in every case.  Checks the last chunk, and with it the length; FB_CORRUPT. */
+FB_MUST_USE enum fb_status fb_sealed_open(struct fb_spool_chunks *c, struct fb_spool_src src,
+                                          uint64_t file_size, uint64_t start,
+                                          enum fb_seal_kind kind, const char *id,
                                           const uint8_t key[FB_KEY_SIZE], struct fb_error *err);
 /* All of it; out is initialised by the call, and empty on failure. */
 FB_MUST_USE enum fb_status fb_sealed_read_all(struct fb_spool_chunks *c, size_t max,
@@ -244,14 +272,17 @@ FB_MUST_USE enum fb_status fb_spool_temp_new(int dir_fd, bool is_hidden,
 
 /* ---- msg.c, object.c, walk.c, tidy.c ---- */
 
-/* Splits a ref; name_r is the file's name in the directory *dir_fd_r.  FB_INVALID. */
+/* Splits a ref; name_r is the file's name in large/ or segments/.  FB_INVALID. */
 /* The ref of a record: of the segment file at offset, or (segment NULL) of a large message. */
 void fb_spool_ref_make(const struct fb_spool *spool, const char *segment, uint64_t offset,
                        const char *msg_id, char ref_r[FB_REF_SIZE]);
 FB_MUST_USE enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref,
-                                              int *dir_fd_r, char name_r[FB_SPOOL_NAME_SIZE],
+                                              bool *is_large_r, char name_r[FB_SPOOL_NAME_SIZE],
                                               uint64_t *offset_r, struct fb_error *err);
 const struct fb_spool *fb_spool_msg_spool(const struct fb_spool_msg *msg);
+/* Where it lies in a bucket; segment_r is "" for a large message. */
+void fb_spool_msg_place(const struct fb_spool_msg *msg, char segment_r[FB_SPOOL_NAME_SIZE],
+                        uint64_t *offset_r);
 void fb_spool_msg_object_key(const struct fb_spool_msg *msg, const char *name,
                              const uint8_t salt[FB_SPOOL_SALT], uint8_t key_r[FB_KEY_SIZE]);
 /* The directory of a message's objects. */
@@ -264,7 +295,7 @@ FB_MUST_USE enum fb_status fb_spool_objects_remove(const struct fb_spool *spool,
 typedef bool fb_spool_walk_fn(void *ctx, uint64_t offset, const struct fb_spool_header *header);
 /* is_promised: nothing in the file can be torn.  damaged is added to; is_stopped_r as the call-back
  * wished. */
-FB_MUST_USE enum fb_status fb_spool_walk(int fd, uint64_t size, bool is_promised,
+FB_MUST_USE enum fb_status fb_spool_walk(struct fb_spool_src src, uint64_t size, bool is_promised,
                                          fb_spool_walk_fn *each, void *ctx, uint64_t *damaged,
                                          bool *is_stopped_r, struct fb_error *err);
 

@@ -12,82 +12,32 @@
  * minutes after the erasure, with somebody's commit: erasures are not synced, and if a crash could
  * undo one while the forgetting survived, the message would be sent again.
  */
-#include "common/spool/journal_index.h"
+#include "common/spool/journal_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/spool/internal.h"
+#include "common/spool/remote.h"
 #include "proto/limits.h"
 
-#define ENTRY         64U
-#define FORGET        255U
-#define FORGET_MS     300000 /* the kernel writes dirty pages back within about 35 s */
-#define ROTATE        ((uint64_t)16 << 20)
-#define MAX_GROUP     ((size_t)64 << 20)
-#define READ_WINDOW   ((size_t)65536)
-#define MAX_FORGOTTEN 1000U /* of one group, so that commits stay quick */
+#define FORGET      255U
+#define FORGET_MS   300000 /* the kernel writes dirty pages back within about 35 s */
+#define ROTATE      ((uint64_t)16 << 20)
+#define READ_WINDOW ((size_t)65536)
+#define MAX_LAG_MS  60000
 
 static const uint8_t magic[4] = {'F', 'B', 'J', '1'};
 
-struct waiter {
-    struct waiter *next;
-    struct fb_buf entries;
-    bool is_done;
-    enum fb_status status;
-    struct fb_error err;
-};
-
-struct forgotten {
-    struct forgotten *next;
-    char msg_id[FB_ID_SIZE];
-    int64_t due_ms; /* monotonic */
-};
-
-struct tail {
-    char name[FB_SPOOL_NAME_SIZE];
-    uint64_t offset; /* read up to here */
-};
-
-struct fb_journal {
-    struct fb_spool *spool;
-    char writer[FB_SPOOL_NAME_SIZE];
-    /* committing */
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool is_led;
-    struct waiter *queue;
-    struct waiter **queue_end;
-    struct forgotten *forgotten; /* oldest first */
-    struct forgotten **forgotten_end;
-    /* the leader's own */
-    int fd;
-    bool is_new;
-    char file[FB_SPOOL_NAME_SIZE];
-    uint64_t offset; /* all before is durable */
-    /* reading */
-    pthread_mutex_t index_lock;
-    struct fb_journal_index *index;
-    struct tail *tails; /* sorted by name */
-    size_t tail_count;
-};
-
-struct entry {
-    unsigned kind;
-    uint32_t branch;
-    uint32_t recipient;
-    char msg_id[FB_ID_SIZE];
-};
-
-static void encode(const struct entry *entry, uint8_t out[ENTRY])
+static void encode(const struct fb_journal_entry *entry, uint8_t out[FB_JOURNAL_ENTRY])
 {
     uint8_t digest[FB_SHA256_SIZE];
-    memset(out, 0, ENTRY);
+    memset(out, 0, FB_JOURNAL_ENTRY);
     memcpy(out, magic, sizeof magic);
     out[4] = (uint8_t)entry->kind;
     fb_put32(out + 8, entry->branch);
@@ -98,10 +48,10 @@ static void encode(const struct entry *entry, uint8_t out[ENTRY])
     memcpy(out + 56, digest, 8);
 }
 
-static bool decode(const uint8_t in[ENTRY], struct entry *entry_r)
+bool fb_journal_decode(const uint8_t in[FB_JOURNAL_ENTRY], struct fb_journal_entry *entry_r)
 {
     uint8_t digest[FB_SHA256_SIZE];
-    struct entry entry = {
+    struct fb_journal_entry entry = {
         .kind = in[4], .branch = fb_get32(in + 8), .recipient = fb_get32(in + 12)};
     if (memcmp(in, magic, sizeof magic) != 0) {
         return false;
@@ -114,13 +64,20 @@ static bool decode(const uint8_t in[ENTRY], struct entry *entry_r)
            ((entry.kind >= 1 && entry.kind <= FB_JOURNAL_KINDS) || entry.kind == FORGET);
 }
 
+bool fb_journal_is_newer(const uint8_t in[FB_JOURNAL_ENTRY])
+{
+    uint8_t digest[FB_SHA256_SIZE];
+    fb_sha256(in, 56, digest); /* entries of every version are whole in the same way */
+    return fb_spool_is_newer(in, magic, sizeof magic) && memcmp(digest, in + 56, 8) == 0;
+}
+
 /* ---- reading ---- */
 
 /* Calls each for the good entries from *offset on and moves it behind the last of them: what
  * follows may be an entry that is just being written. */
 static enum fb_status read_entries(int fd, uint64_t *offset,
-                                   bool (*each)(void *ctx, const struct entry *entry), void *ctx,
-                                   struct fb_error *err)
+                                   bool (*each)(void *ctx, const struct fb_journal_entry *entry),
+                                   void *ctx, struct fb_error *err)
 {
     uint64_t at = *offset;
     uint8_t *window = fb_alloc_bounded(READ_WINDOW, READ_WINDOW);
@@ -136,21 +93,24 @@ static enum fb_status read_entries(int fd, uint64_t *offset,
             status = fb_error_errno(err, FB_IO, e, "read journal");
             break;
         }
-        for (size_t i = 0; i + ENTRY <= got && goes_on; i += ENTRY) {
-            struct entry entry;
-            if (decode(window + i, &entry)) {
-                *offset = at + i + ENTRY;
+        for (size_t i = 0; i + FB_JOURNAL_ENTRY <= got && goes_on; i += FB_JOURNAL_ENTRY) {
+            struct fb_journal_entry entry;
+            if (fb_journal_decode(window + i, &entry)) {
+                *offset = at + i + FB_JOURNAL_ENTRY;
                 goes_on = each(ctx, &entry);
+            } else if (fb_journal_is_newer(window + i)) { /* what it says must not be passed over */
+                status = fb_spool_newer(err, "the sent journal");
+                goes_on = false;
             }
         }
-        at += got - got % ENTRY;
+        at += got - got % FB_JOURNAL_ENTRY;
         goes_on = goes_on && got == READ_WINDOW;
     }
     free(window);
     return status;
 }
 
-static bool add_entry(void *ctx, const struct entry *entry)
+bool fb_journal_add(void *ctx, const struct fb_journal_entry *entry)
 {
     struct fb_journal_index *index = ctx;
     if (entry->kind == FORGET) {
@@ -161,7 +121,8 @@ static bool add_entry(void *ctx, const struct entry *entry)
     return true;
 }
 
-static enum fb_status read_tail(struct fb_journal *journal, struct tail *tail, struct fb_error *err)
+static enum fb_status read_tail(struct fb_journal *journal, struct fb_journal_tail *tail,
+                                struct fb_error *err)
 {
     struct stat st;
     int dir_fd = journal->spool->journal_fd;
@@ -177,7 +138,7 @@ static enum fb_status read_tail(struct fb_journal *journal, struct tail *tail, s
         return FB_OK;
     }
     if (status == FB_OK) {
-        status = read_entries(fd, &tail->offset, add_entry, journal->index, err);
+        status = read_entries(fd, &tail->offset, fb_journal_add, journal->index, err);
         (void)close(fd);
     }
     return status;
@@ -191,7 +152,7 @@ static enum fb_status read_tails(struct fb_journal *journal, struct fb_error *er
     if (status != FB_OK) {
         return status;
     }
-    struct tail *tails = fb_xcalloc(names.count, sizeof *tails);
+    struct fb_journal_tail *tails = fb_xcalloc(names.count, sizeof *tails);
     size_t count = 0;
     size_t old = 0;
     for (size_t i = 0; i < names.count; i++) {
@@ -202,7 +163,7 @@ static enum fb_status read_tails(struct fb_journal *journal, struct fb_error *er
         while (old < journal->tail_count && strcmp(journal->tails[old].name, name) < 0) {
             old++;
         }
-        struct tail *tail = &tails[count++];
+        struct fb_journal_tail *tail = &tails[count++];
         memcpy(tail->name, name, strlen(name) + 1);
         if (old < journal->tail_count && strcmp(journal->tails[old].name, name) == 0) {
             tail->offset = journal->tails[old].offset;
@@ -225,8 +186,12 @@ enum fb_status fb_journal_lookup(struct fb_journal *journal, const char *msg_id,
     if (!fb_id_is_valid(msg_id) || (unsigned)kind < 1 || (unsigned)kind > FB_JOURNAL_KINDS) {
         return fb_error_set(err, FB_INVALID, "journal: not an id or kind");
     }
+    int64_t called_ms = journal->spool->remote != NULL ? fb_mono_ms() : 0;
     fb_spool_lock(&journal->index_lock);
-    enum fb_status status = read_tails(journal, err);
+    enum fb_status status =
+        journal->spool->remote != NULL
+            ? fb_journal_remote_read(journal, msg_id, (unsigned)kind, called_ms, err)
+            : read_tails(journal, err);
     for (size_t i = 0; i < count && status == FB_OK; i++) {
         has_r[i] = fb_journal_index_has(journal->index, msg_id, (unsigned)kind, recipients[i]);
     }
@@ -240,13 +205,17 @@ enum fb_status fb_journal_lookup(struct fb_journal *journal, const char *msg_id,
 static void take_forgotten(struct fb_journal *journal, struct fb_buf *out)
 {
     int64_t now = fb_mono_ms();
-    for (size_t i = 0; i < MAX_FORGOTTEN; i++) {
+    struct fb_remote *remote = journal->spool->remote;
+    if (remote != NULL && fb_remote_erase_lag_ms(remote) > MAX_LAG_MS) {
+        return; /* the erasures are not written down yet */
+    }
+    for (size_t i = 0; i < FB_JOURNAL_MAX_FORGOTTEN; i++) {
         struct forgotten *f = journal->forgotten;
         if (f == NULL || f->due_ms > now) {
             break;
         }
-        struct entry entry = {.kind = FORGET};
-        uint8_t bytes[ENTRY];
+        struct fb_journal_entry entry = {.kind = FORGET};
+        uint8_t bytes[FB_JOURNAL_ENTRY];
         memcpy(entry.msg_id, f->msg_id, sizeof entry.msg_id);
         encode(&entry, bytes);
         if (fb_buf_add(out, bytes, sizeof bytes) != FB_OK) {
@@ -290,6 +259,9 @@ static int write_group(struct fb_journal *journal, const struct fb_buf *group)
 static enum fb_status commit_group(struct fb_journal *journal, const struct fb_buf *group,
                                    struct fb_error *err)
 {
+    if (journal->spool->remote != NULL) {
+        return fb_journal_remote_commit(journal, group, err);
+    }
     if (journal->fd < 0) {
         enum fb_status status = fb_spool_log_new(journal->spool->journal_fd, journal->writer,
                                                  ".jnl", ROTATE, journal->file, &journal->fd, err);
@@ -311,7 +283,7 @@ static void lead(struct fb_journal *journal)
     struct fb_error err = {0};
     enum fb_status status = FB_OK;
     struct waiter **end = &journal->queue;
-    fb_buf_init(&group, MAX_GROUP);
+    fb_buf_init(&group, FB_JOURNAL_MAX_GROUP);
     while (*end != NULL && status == FB_OK) {
         status = fb_buf_add(&group, (*end)->entries.ptr, (*end)->entries.len);
         if (status == FB_OK) {
@@ -360,10 +332,11 @@ enum fb_status fb_journal_commit(struct fb_journal *journal, const char *msg_id,
     if (count == 0) {
         return FB_OK;
     }
-    fb_buf_init(&w.entries, count * ENTRY);
+    fb_buf_init(&w.entries, count * FB_JOURNAL_ENTRY);
     for (size_t i = 0; i < count && status == FB_OK; i++) {
-        struct entry entry = {.kind = (unsigned)kind, .branch = branch, .recipient = recipients[i]};
-        uint8_t bytes[ENTRY];
+        struct fb_journal_entry entry = {
+            .kind = (unsigned)kind, .branch = branch, .recipient = recipients[i]};
+        uint8_t bytes[FB_JOURNAL_ENTRY];
         if (recipients[i] >= FB_MAX_RECIPIENTS) {
             status = fb_error_set(err, FB_INVALID, "journal: no recipient %u", recipients[i]);
             break;
@@ -431,7 +404,9 @@ enum fb_status fb_journal_open(struct fb_spool *spool, const char *writer_name,
     FB_ASSERT(pthread_mutex_init(&journal->lock, NULL) == 0);
     FB_ASSERT(pthread_mutex_init(&journal->index_lock, NULL) == 0);
     FB_ASSERT(pthread_cond_init(&journal->done, NULL) == 0);
-    enum fb_status status = read_tails(journal, err);
+    enum fb_status status = spool->remote != NULL
+                                ? fb_journal_remote_read(journal, NULL, 0, fb_mono_ms(), err)
+                                : read_tails(journal, err);
     if (status != FB_OK) {
         (void)fb_error_prefix(err, "open the sent journal");
         fb_journal_close(&journal);
@@ -464,14 +439,9 @@ void fb_journal_close(struct fb_journal **journal_ptr)
 
 /* ---- tidying ---- */
 
-struct live_search {
-    const struct fb_spool_ids *live;
-    bool is_found;
-};
-
-static bool look_for_live(void *ctx, const struct entry *entry)
+bool fb_journal_look_for_live(void *ctx, const struct fb_journal_entry *entry)
 {
-    struct live_search *search = ctx;
+    struct fb_journal_live *search = ctx;
     search->is_found = fb_spool_ids_has(search->live, entry->msg_id);
     return !search->is_found;
 }
@@ -480,7 +450,7 @@ static enum fb_status tidy_file(const struct fb_spool *spool, const char *name,
                                 const struct fb_spool_ids *live, int64_t keep_ms, bool *is_synced,
                                 struct fb_error *err)
 {
-    struct live_search search = {.live = live};
+    struct fb_journal_live search = {.live = live};
     struct stat st;
     uint64_t offset = 0;
     int fd = -1;
@@ -490,7 +460,7 @@ static enum fb_status tidy_file(const struct fb_spool *spool, const char *name,
     }
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
         fb_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > keep_ms) {
-        status = read_entries(fd, &offset, look_for_live, &search, err);
+        status = read_entries(fd, &offset, fb_journal_look_for_live, &search, err);
         if (status == FB_OK && !search.is_found) {
             /* The erasures that the scan saw must be on disk before the proof of sending goes. */
             if (!*is_synced && syncfs(spool->root_fd) != 0) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,6 +120,9 @@ enum fb_status fb_spool_keys_load(struct fb_spool *spool, const char *path, stru
     spool->keys = fb_xcalloc(MAX_KEYS, sizeof *spool->keys);
     spool->wrapping = fb_xcalloc(1, sizeof *spool->wrapping);
     FB_ASSERT(pthread_mutex_init(&spool->wrapping->lock, NULL) == 0);
+    /* Not into swap, where the system permits it (RLIMIT_MEMLOCK). */
+    (void)mlock(spool->keys, MAX_KEYS * sizeof *spool->keys);
+    (void)mlock(spool->wrapping, sizeof *spool->wrapping);
     int number = 0;
     for (size_t at = 0; at < len && status == FB_OK;) {
         const uint8_t *end = memchr(text + at, '\n', len - at);
@@ -145,11 +149,13 @@ void fb_spool_keys_free(struct fb_spool *spool)
 {
     if (spool->keys != NULL) {
         fb_wipe(spool->keys, MAX_KEYS * sizeof *spool->keys);
+        (void)munlock(spool->keys, MAX_KEYS * sizeof *spool->keys);
         free(spool->keys);
     }
     if (spool->wrapping != NULL) {
         FB_ASSERT(pthread_mutex_destroy(&spool->wrapping->lock) == 0);
         fb_wipe(spool->wrapping, sizeof *spool->wrapping);
+        (void)munlock(spool->wrapping, sizeof *spool->wrapping);
         free(spool->wrapping);
     }
     spool->wrapping = NULL;
@@ -297,4 +303,11 @@ enum fb_status fb_spool_make_key_file(const char *path, struct fb_error *err)
     }
     (void)unlink(temp);
     return status == FB_OK ? sync_parent(path, err) : status;
+}
+
+void fb_spool_derive_key(const struct fb_spool *spool, const char *purpose, uint8_t key_r[32])
+{
+    const struct fb_spool_key *key = &spool->keys[0];
+    fb_hkdf_sha256(fb_slice_of(key->key, sizeof key->key), fb_slice_of(NULL, 0),
+                   fb_slice_str(purpose), key_r, FB_KEY_SIZE);
 }

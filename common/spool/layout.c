@@ -194,6 +194,30 @@ void fb_spool_header_finish(uint8_t header[FB_SPOOL_HEADER], uint64_t record_len
     digest(header, header + 224);
 }
 
+bool fb_spool_is_newer(const uint8_t *have, const uint8_t *ours, size_t len)
+{
+    unsigned flipped = (unsigned)(have[len - 1] ^ ours[len - 1]);
+    return memcmp(have, ours, len - 1) == 0 && have[len - 1] > ours[len - 1] &&
+           have[len - 1] <= '9' && (flipped & (flipped - 1)) != 0;
+}
+
+enum fb_status fb_spool_newer(struct fb_error *err, const char *what)
+{
+    return fb_error_set(err, FB_AGAIN,
+                        "%s was written by a newer version of Fumibako: it is left as it is and "
+                        "waits for an upgraded program",
+                        what);
+}
+
+bool fb_spool_header_is_newer(const uint8_t in[FB_SPOOL_HEADER])
+{
+    uint8_t expected[FB_SHA256_SIZE];
+    digest(in, expected);
+    bool is_whole = memcmp(expected, in + 224, sizeof expected) == 0;
+    bool is_later = is_whole && memcmp(in, magic, sizeof magic) == 0 && fb_get16(in + 8) > VERSION;
+    return is_later || fb_spool_is_newer(in, magic, sizeof magic);
+}
+
 enum fb_status fb_spool_header_decode(const uint8_t in[FB_SPOOL_HEADER],
                                       struct fb_spool_header *header_r)
 {

@@ -3,7 +3,7 @@
  * Manifests: magic[8], zero[4], the wrapped key, then sealed chunks.  They outlive the message, so
  * each has a key of its own.  A put is durable and seen whole or not at all.
  */
-#include "common/spool/internal.h"
+#include "common/spool/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,8 @@
 
 #include "proto/limits.h"
 
-#define HEADER 128U
+#define HEADER     128U
+#define FIRST_READ ((size_t)128 << 10)
 
 static const uint8_t magic[8] = {'F', 'B', 'M', 'A', 'N', 'I', 'F', '1'};
 
@@ -67,7 +68,7 @@ static enum fb_status write_manifest(const struct fb_spool *spool, const char *p
     }
     if (status == FB_OK) {
         int e = fb_spool_write_at(fd, header, sizeof header, 0);
-        if (e == 0 && fdatasync(fd) != 0) {
+        if (e == 0 && spool->remote == NULL && fdatasync(fd) != 0) {
             e = errno;
         }
         if (e != 0) {
@@ -78,12 +79,48 @@ static enum fb_status write_manifest(const struct fb_spool *spool, const char *p
     return status;
 }
 
+static enum fb_status remote_key(const char *parcel_id, char key[FB_S3_KEY_SIZE],
+                                 struct fb_error *err)
+{
+    char msg_id[FB_ID_SIZE];
+    char fan[3];
+    uint32_t branch = 0;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
+        return fb_error_set(err, FB_INVALID, "not a parcel id");
+    }
+    fb_spool_fan(msg_id, fan);
+    (void)snprintf(key, FB_S3_KEY_SIZE, "manifests/%s/%s", fan, parcel_id);
+    return FB_OK;
+}
+
+static enum fb_status remote_put(const struct fb_spool *spool, const char *parcel_id,
+                                 struct fb_slice bytes, struct fb_error *err)
+{
+    char key[FB_S3_KEY_SIZE];
+    int fd = -1;
+    enum fb_status status = remote_key(parcel_id, key, err);
+    if (status == FB_OK) {
+        status = fb_remote_temp(&fd, err);
+    }
+    if (status == FB_OK) {
+        status = write_manifest(spool, parcel_id, fd, bytes, err);
+        if (status == FB_OK) {
+            status = fb_remote_put_fd(spool->remote, key, fd, err);
+        }
+        (void)close(fd);
+    }
+    return status == FB_OK ? FB_OK : fb_error_prefix(err, "manifest");
+}
+
 enum fb_status fb_spool_manifest_put(struct fb_spool *spool, const char *parcel_id,
                                      struct fb_slice bytes, struct fb_error *err)
 {
     char temp[FB_SPOOL_NAME_SIZE] = "";
     int dir_fd = -1;
     int fd = -1;
+    if (spool->remote != NULL) {
+        return remote_put(spool, parcel_id, bytes, err);
+    }
     enum fb_status status = fan_open(spool, parcel_id, true, &dir_fd, err);
     if (status == FB_OK) {
         /* In large/, where tidy removes what a crash leaves behind. */
@@ -110,8 +147,9 @@ enum fb_status fb_spool_manifest_put(struct fb_spool *spool, const char *parcel_
     return status;
 }
 
-static enum fb_status read_manifest(const struct fb_spool *spool, const char *parcel_id, int fd,
-                                    uint64_t size, struct fb_buf *out, struct fb_error *err)
+static enum fb_status read_manifest(const struct fb_spool *spool, const char *parcel_id,
+                                    struct fb_spool_src src, uint64_t size, struct fb_buf *out,
+                                    struct fb_error *err)
 {
     uint8_t header[HEADER];
     uint8_t key[FB_KEY_SIZE] = {0};
@@ -121,9 +159,11 @@ static enum fb_status read_manifest(const struct fb_spool *spool, const char *pa
     struct fb_spool_chunks chunks;
     size_t got = 0;
     enum fb_status status = FB_OK;
-    int e = fb_spool_read_at(fd, header, sizeof header, 0, &got);
+    int e = fb_spool_src_read(&src, header, sizeof header, 0, &got);
     if (e != 0) {
         status = fb_error_errno(err, FB_IO, e, "read");
+    } else if (got == sizeof header && fb_spool_is_newer(header, magic, sizeof magic)) {
+        status = fb_spool_newer(err, "the manifest");
     } else if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
                memcmp(header + 8, zeros, sizeof zeros) != 0) {
         status = fb_error_set(err, FB_CORRUPT, "no good header");
@@ -137,10 +177,10 @@ static enum fb_status read_manifest(const struct fb_spool *spool, const char *pa
         status = fb_spool_key_unwrap(spool, key_aad(parcel_id, aad), &wrap, key, err);
     }
     if (status != FB_OK) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return status;
     }
-    status = fb_sealed_open(&chunks, fd, size, HEADER, FB_SEAL_MANIFEST, parcel_id, key, err);
+    status = fb_sealed_open(&chunks, src, size, HEADER, FB_SEAL_MANIFEST, parcel_id, key, err);
     fb_wipe(key, sizeof key);
     if (status == FB_OK) {
         status = fb_sealed_read_all(&chunks, FB_MAX_MANIFEST, out, err);
@@ -153,16 +193,25 @@ enum fb_status fb_spool_manifest_get(struct fb_spool *spool, const char *parcel_
                                      struct fb_buf *out, struct fb_error *err)
 {
     uint64_t size = 0;
+    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
     int dir_fd = -1;
-    int fd = -1;
+    enum fb_status status = FB_OK;
     fb_buf_init(out, FB_MAX_MANIFEST);
-    enum fb_status status = fan_open(spool, parcel_id, false, &dir_fd, err);
-    if (status == FB_OK) {
-        status = fb_spool_file_open(dir_fd, parcel_id, O_RDONLY, &fd, &size, err);
-        (void)close(dir_fd);
+    if (spool->remote != NULL) {
+        char key[FB_S3_KEY_SIZE];
+        status = remote_key(parcel_id, key, err);
+        if (status == FB_OK) {
+            status = fb_remote_src_open(spool->remote, key, 0, FIRST_READ, &src.remote, &size, err);
+        }
+    } else {
+        status = fan_open(spool, parcel_id, false, &dir_fd, err);
+        if (status == FB_OK) {
+            status = fb_spool_file_open(dir_fd, parcel_id, O_RDONLY, &src.fd, &size, err);
+            (void)close(dir_fd);
+        }
     }
     if (status == FB_OK) {
-        status = read_manifest(spool, parcel_id, fd, size, out, err);
+        status = read_manifest(spool, parcel_id, src, size, out, err);
     }
     if (status != FB_OK) {
         (void)fb_error_prefix(err, "manifest");
@@ -174,6 +223,11 @@ enum fb_status fb_spool_manifest_remove(struct fb_spool *spool, const char *parc
                                         struct fb_error *err)
 {
     int dir_fd = -1;
+    if (spool->remote != NULL) {
+        char key[FB_S3_KEY_SIZE];
+        enum fb_status s = remote_key(parcel_id, key, err);
+        return s == FB_OK ? fb_s3_delete(fb_remote_s3(spool->remote), key, err) : s;
+    }
     enum fb_status status = fan_open(spool, parcel_id, false, &dir_fd, err);
     if (status == FB_NOT_FOUND) {
         return FB_OK;
@@ -215,12 +269,35 @@ static enum fb_status each_of_fan(struct fb_spool *spool, const char *fan,
     return status;
 }
 
+struct remote_each {
+    bool (*each)(void *ctx, const char *parcel_id);
+    void *ctx;
+};
+
+static enum fb_status on_remote(void *ctx, const struct fb_s3_entry *entry, struct fb_error *err)
+{
+    const struct remote_each *r = ctx;
+    const char *name = strrchr(entry->key, '/');
+    char msg_id[FB_ID_SIZE];
+    uint32_t branch = 0;
+    (void)err;
+    return name == NULL || !fb_parcel_id_split(name + 1, msg_id, &branch) ||
+                   r->each(r->ctx, name + 1)
+               ? FB_OK
+               : FB_LOST;
+}
+
 enum fb_status fb_spool_manifest_each(struct fb_spool *spool,
                                       bool (*each)(void *ctx, const char *parcel_id), void *ctx,
                                       struct fb_error *err)
 {
     struct fb_spool_names fans = {0};
     bool goes_on = true;
+    if (spool->remote != NULL) {
+        struct remote_each r = {each, ctx};
+        enum fb_status s = fb_remote_each(spool->remote, "manifests/", NULL, on_remote, &r, err);
+        return s == FB_LOST ? FB_OK : s;
+    }
     enum fb_status status = fb_spool_names_read(spool->manifests_fd, "", &fans, err);
     for (size_t i = 0; i < fans.count && goes_on && status == FB_OK; i++) {
         status = each_of_fan(spool, fans.names[i], each, ctx, &goes_on, err);

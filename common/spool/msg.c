@@ -4,7 +4,7 @@
  * and behind it "@<id of the spool>".  Without that id, a worker that looks into another directory
  * (a volume that is not mounted, a mistyped url) would take every message for delivered and erased.
  */
-#include "common/spool/internal.h"
+#include "common/spool/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +15,15 @@
 
 #include "proto/limits.h"
 
+#define FIRST_READ ((size_t)128 << 10) /* a small mail, whole, with one request */
+
 static const char object_label[] = "fumibako spool object 1";
 
 struct fb_spool_msg {
     const struct fb_spool *spool;
     char msg_id[FB_ID_SIZE];
+    char segment[FB_SPOOL_NAME_SIZE]; /* in a bucket; "" for a large message */
+    uint64_t offset;
     struct fb_spool_chunks content;
     uint8_t *envelope;
     size_t envelope_len;
@@ -66,7 +70,7 @@ static enum fb_status check_spool(const struct fb_spool *spool, const char *id,
     return FB_OK;
 }
 
-enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref, int *dir_fd_r,
+enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref, bool *is_large_r,
                                   char name_r[FB_SPOOL_NAME_SIZE], uint64_t *offset_r,
                                   struct fb_error *err)
 {
@@ -84,7 +88,7 @@ enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref,
     if (strncmp(place, "l:", 2) == 0 && fb_id_is_valid(place + 2)) {
         int n = snprintf(name_r, FB_SPOOL_NAME_SIZE, "%s.seg", place + 2);
         FB_ASSERT(n > 0 && n < (int)FB_SPOOL_NAME_SIZE);
-        *dir_fd_r = spool->large_fd;
+        *is_large_r = true;
         *offset_r = 0;
         return FB_OK;
     }
@@ -96,7 +100,7 @@ enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref,
             memcpy(name_r, name, len);
             name_r[len] = '\0';
             if (fb_spool_file_name_is_valid(name_r, ".seg") && parse_offset(colon + 1, offset_r)) {
-                *dir_fd_r = spool->segments_fd;
+                *is_large_r = false;
                 return FB_OK;
             }
         }
@@ -104,39 +108,51 @@ enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref,
     return fb_error_set(err, FB_INVALID, "not a reference into this spool");
 }
 
-/* Opens the file of ref and reads the record's header. */
+/* Opens the file or object of ref and reads the record's header; of an object, ahead bytes with it.
+ */
 static enum fb_status open_record(const struct fb_spool *spool, const char *ref, int flags,
-                                  int *fd_r, uint64_t *offset_r, struct fb_spool_header *header_r,
-                                  struct fb_error *err)
+                                  size_t ahead, struct fb_spool_src *src_r, uint64_t *offset_r,
+                                  struct fb_spool_header *header_r, struct fb_error *err)
 {
     char name[FB_SPOOL_NAME_SIZE];
     uint8_t bytes[FB_SPOOL_HEADER];
-    int dir_fd = -1;
-    int fd = -1;
+    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    bool is_large = false;
+    uint64_t size = 0;
     size_t got = 0;
-    enum fb_status status = fb_spool_ref_parse(spool, ref, &dir_fd, name, offset_r, err);
-    if (status == FB_OK) {
-        status = fb_spool_file_open(dir_fd, name, flags, &fd, NULL, err);
+    enum fb_status status = fb_spool_ref_parse(spool, ref, &is_large, name, offset_r, err);
+    if (status == FB_OK && spool->remote != NULL) {
+        char key[FB_SPOOL_NAME_SIZE + 16];
+        (void)snprintf(key, sizeof key, "%s/%s", is_large ? "large" : "segments", name);
+        status = fb_remote_src_open(spool->remote, key, *offset_r, ahead, &src.remote, &size, err);
+    } else if (status == FB_OK) {
+        status = fb_spool_file_open(is_large ? spool->large_fd : spool->segments_fd, name, flags,
+                                    &src.fd, NULL, err);
     }
     if (status != FB_OK) {
         return status;
     }
-    int e = fb_spool_read_at(fd, bytes, sizeof bytes, *offset_r, &got);
+    int e = fb_spool_src_read(&src, bytes, sizeof bytes, *offset_r, &got);
     if (e != 0) {
         status = fb_error_errno(err, FB_IO, e, "read %s", name);
+    } else if (got == sizeof bytes && fb_spool_header_is_newer(bytes)) {
+        status = fb_spool_newer(err, "the mail in the spool");
     } else if (got < sizeof bytes || fb_spool_header_decode(bytes, header_r) != FB_OK) {
         status = fb_error_set(err, FB_CORRUPT, "no good record in %s at %llu", name,
                               (unsigned long long)*offset_r);
     }
+    if (status == FB_OK && spool->remote != NULL && !is_large) {
+        header_r->is_erased = fb_remote_is_erased(spool->remote, name, *offset_r);
+    }
     if (status != FB_OK) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return status;
     }
-    *fd_r = fd;
+    *src_r = src;
     return FB_OK;
 }
 
-static enum fb_status read_envelope(struct fb_spool_msg *msg, int fd, uint64_t at,
+static enum fb_status read_envelope(struct fb_spool_msg *msg, uint64_t at,
                                     const uint8_t key[FB_KEY_SIZE], struct fb_error *err)
 {
     size_t len = msg->envelope_len + FB_TAG_SIZE;
@@ -145,7 +161,7 @@ static enum fb_status read_envelope(struct fb_spool_msg *msg, int fd, uint64_t a
     if (msg->envelope == NULL) {
         return fb_error_set(err, FB_NO_SPACE, "no memory for an envelope");
     }
-    int e = fb_spool_read_at(fd, msg->envelope, len, at, &got);
+    int e = fb_spool_src_read(&msg->content.src, msg->envelope, len, at, &got);
     if (e != 0) {
         return fb_error_errno(err, FB_IO, e, "read the envelope of %s", msg->msg_id);
     }
@@ -162,29 +178,37 @@ enum fb_status fb_spool_msg_open(struct fb_spool *spool, const char *ref,
     struct fb_spool_header header = {0};
     uint8_t key[FB_KEY_SIZE] = {0};
     uint64_t offset = 0;
-    int fd = -1;
-    enum fb_status status = open_record(spool, ref, O_RDONLY, &fd, &offset, &header, err);
+    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    enum fb_status status =
+        open_record(spool, ref, O_RDONLY, FIRST_READ, &src, &offset, &header, err);
     if (status != FB_OK) {
         return status;
     }
     if (header.is_erased) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return fb_error_set(err, FB_NOT_FOUND, "message %s is erased", header.msg_id);
     }
     status = fb_spool_header_unwrap(spool, &header, key, err);
     if (status != FB_OK) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         (void)fb_error_prefix(err, "message %s", header.msg_id);
         return status;
     }
     struct fb_spool_msg *msg = fb_xcalloc(1, sizeof *msg);
     msg->spool = spool;
     msg->envelope_len = header.envelope_len;
+    msg->offset = offset;
+    bool is_large = false;
+    if (spool->remote != NULL &&
+        (fb_spool_ref_parse(spool, ref, &is_large, msg->segment, &offset, NULL) != FB_OK ||
+         is_large)) {
+        msg->segment[0] = '\0';
+    }
     memcpy(msg->msg_id, header.msg_id, sizeof msg->msg_id);
     uint64_t start = offset + FB_SPOOL_HEADER;
-    fb_spool_chunks_init(&msg->content, fd, start, header.content_len, FB_SEAL_CONTENT, msg->msg_id,
-                         key);
-    status = read_envelope(msg, fd, start + fb_spool_sealed_len(header.content_len), key, err);
+    fb_spool_chunks_init(&msg->content, src, start, header.content_len, FB_SEAL_CONTENT,
+                         msg->msg_id, key);
+    status = read_envelope(msg, start + fb_spool_sealed_len(header.content_len), key, err);
     fb_wipe(key, sizeof key);
     if (status != FB_OK) {
         fb_spool_msg_close(&msg);
@@ -229,6 +253,13 @@ const struct fb_spool *fb_spool_msg_spool(const struct fb_spool_msg *msg)
     return msg->spool;
 }
 
+void fb_spool_msg_place(const struct fb_spool_msg *msg, char segment_r[FB_SPOOL_NAME_SIZE],
+                        uint64_t *offset_r)
+{
+    memcpy(segment_r, msg->segment, sizeof msg->segment);
+    *offset_r = msg->offset;
+}
+
 enum fb_status fb_spool_msg_read(struct fb_spool_msg *msg, uint64_t offset, void *out, size_t len,
                                  size_t *read_r, struct fb_error *err)
 {
@@ -266,21 +297,40 @@ static enum fb_status erase_record(int fd, uint64_t offset, const struct fb_spoo
     return FB_OK;
 }
 
+/* Of a segment it is noted (remote_erase.c); a large message's object goes at once. */
+static enum fb_status erase_remote(const struct fb_spool *spool, const char *ref, uint64_t offset,
+                                   struct fb_error *err)
+{
+    char name[FB_SPOOL_NAME_SIZE];
+    char key[FB_SPOOL_NAME_SIZE + 16];
+    bool is_large = false;
+    enum fb_status status = fb_spool_ref_parse(spool, ref, &is_large, name, &offset, err);
+    if (status == FB_OK && is_large) {
+        (void)snprintf(key, sizeof key, "large/%s", name);
+        return fb_s3_delete(fb_remote_s3(spool->remote), key, err);
+    }
+    if (status == FB_OK) {
+        fb_remote_erase(spool->remote, name, offset);
+    }
+    return status;
+}
+
 enum fb_status fb_spool_msg_erase(struct fb_spool *spool, const char *ref, const char *msg_id,
                                   struct fb_error *err)
 {
     struct fb_spool_header header = {0};
     uint64_t offset = 0;
-    int fd = -1;
+    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
     if (!fb_id_is_valid(msg_id)) {
         return fb_error_set(err, FB_INVALID, "erase: not a message id");
     }
-    enum fb_status status = open_record(spool, ref, O_RDWR, &fd, &offset, &header, err);
+    enum fb_status status =
+        open_record(spool, ref, O_RDWR, FB_SPOOL_HEADER, &src, &offset, &header, err);
     if (status == FB_INVALID) {
         return status;
     }
     if (status == FB_OK && strcmp(header.msg_id, msg_id) != 0) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return fb_error_set(err, FB_INVALID, "erase: another message than %s lies there", msg_id);
     }
     /* Objects first: after a crash in between, the message is still live and comes here again. */
@@ -288,10 +338,11 @@ enum fb_status fb_spool_msg_erase(struct fb_spool *spool, const char *ref, const
     enum fb_status objects = fb_spool_objects_remove(spool, msg_id, &objects_err);
     if (status == FB_OK) {
         if (!header.is_erased) {
-            status = erase_record(fd, offset, &header, err);
+            status = spool->remote != NULL ? erase_remote(spool, ref, offset, err)
+                                           : erase_record(src.fd, offset, &header, err);
         }
-        (void)close(fd);
-        if (status == FB_OK && ref[0] == 'l') {
+        fb_spool_src_close(&src);
+        if (status == FB_OK && ref[0] == 'l' && spool->remote == NULL) {
             char name[FB_SPOOL_NAME_SIZE];
             int n = snprintf(name, sizeof name, "%s.seg", msg_id);
             FB_ASSERT(n > 0 && (size_t)n < sizeof name);

@@ -5,7 +5,7 @@
  * content, and a key and nonce must never be.  Erasing the message's key makes its objects
  * unreadable too.
  */
-#include "common/spool/internal.h"
+#include "common/spool/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,9 @@
 
 #include "proto/limits.h"
 
-#define HEADER   32U
-#define MAX_NAME 64U
+#define HEADER     32U
+#define MAX_NAME   64U
+#define FIRST_READ ((size_t)128 << 10) /* most objects, whole, with one request */
 
 static const uint8_t magic[8] = {'F', 'B', 'O', 'B', 'J', 'C', 'T', '1'};
 
@@ -27,6 +28,8 @@ struct fb_spool_object_out {
     int fd;
     char msg_id[FB_ID_SIZE];
     char temp[FB_SPOOL_NAME_SIZE];
+    char segment[FB_SPOOL_NAME_SIZE]; /* where the message lies in the bucket */
+    uint64_t offset;
     char name[MAX_NAME + 1];
     struct fb_sealed_out sealed;
 };
@@ -56,11 +59,24 @@ enum fb_status fb_spool_objects_dir(const struct fb_spool *spool, const char *ms
     return status;
 }
 
+/* In the bucket; "" gives what all of the message's objects begin with. */
+static void remote_key(const char *msg_id, const char *name, char key[FB_S3_KEY_SIZE])
+{
+    char fan[3];
+    fb_spool_fan(msg_id, fan);
+    (void)snprintf(key, FB_S3_KEY_SIZE, "objects/%s/%s/%s", fan, msg_id, name);
+}
+
 enum fb_status fb_spool_objects_remove(const struct fb_spool *spool, const char *msg_id,
                                        struct fb_error *err)
 {
     char fan[3];
     int fan_fd = -1;
+    if (spool->remote != NULL) {
+        char key[FB_S3_KEY_SIZE];
+        remote_key(msg_id, "", key);
+        return fb_remote_remove_all(spool->remote, key, err);
+    }
     fb_spool_fan(msg_id, fan);
     enum fb_status status = fb_spool_dir_open(spool->objects_fd, fan, false, &fan_fd, err);
     if (status == FB_NOT_FOUND) {
@@ -87,9 +103,15 @@ enum fb_status fb_spool_object_create(struct fb_spool_msg *msg, const char *name
     out->fd = -1;
     memcpy(out->msg_id, fb_spool_msg_id(msg), sizeof out->msg_id);
     memcpy(out->name, name, strlen(name) + 1);
-    enum fb_status status = fb_spool_objects_dir(out->spool, out->msg_id, true, &out->dir_fd, err);
-    if (status == FB_OK) {
-        status = fb_spool_temp_new(out->dir_fd, true, out->temp, &out->fd, err);
+    enum fb_status status = FB_OK;
+    if (out->spool->remote != NULL) {
+        fb_spool_msg_place(msg, out->segment, &out->offset);
+        status = fb_remote_temp(&out->fd, err);
+    } else {
+        status = fb_spool_objects_dir(out->spool, out->msg_id, true, &out->dir_fd, err);
+        if (status == FB_OK) {
+            status = fb_spool_temp_new(out->dir_fd, true, out->temp, &out->fd, err);
+        }
     }
     if (status == FB_OK) {
         memcpy(header, magic, sizeof magic);
@@ -133,11 +155,42 @@ static enum fb_status sync_dirs(const struct fb_spool_object_out *out, struct fb
     return status;
 }
 
+/* Does the message still live?  As far as this process knows: what comes too late all the same goes
+ * with the next tidying. */
+static bool is_erased(const struct fb_spool_object_out *out)
+{
+    if (out->segment[0] != '\0') {
+        return fb_remote_is_erased(out->spool->remote, out->segment, out->offset);
+    }
+    char key[FB_SPOOL_NAME_SIZE];
+    struct fb_s3_info info;
+    (void)snprintf(key, sizeof key, "large/%s.seg", out->msg_id);
+    return fb_s3_head(fb_remote_s3(out->spool->remote), key, &info, NULL) == FB_NOT_FOUND;
+}
+
+static enum fb_status commit_remote(const struct fb_spool_object_out *out, struct fb_error *err)
+{
+    char key[FB_S3_KEY_SIZE];
+    if (is_erased(out)) {
+        return fb_error_set(err, FB_NOT_FOUND, "message %s is erased", out->msg_id);
+    }
+    remote_key(out->msg_id, out->name, key);
+    return fb_remote_put_fd(out->spool->remote, key, out->fd, err);
+}
+
 enum fb_status fb_spool_object_commit(struct fb_spool_object_out **out_ptr, bool is_durable,
                                       struct fb_error *err)
 {
     struct fb_spool_object_out *out = *out_ptr;
     enum fb_status status = fb_sealed_end(&out->sealed, err);
+    if (out->spool->remote != NULL) {
+        status = status == FB_OK ? commit_remote(out, err) : status;
+        if (status != FB_OK) {
+            (void)fb_error_prefix(err, "object %s", out->name);
+        }
+        fb_spool_object_abort(out_ptr);
+        return status;
+    }
     if (status == FB_OK && is_durable && fdatasync(out->fd) != 0) {
         status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync object");
     }
@@ -195,6 +248,23 @@ enum fb_status fb_spool_object_put(struct fb_spool_msg *msg, const char *name,
     return status;
 }
 
+static enum fb_status open_src(const struct fb_spool *spool, const char *msg_id, const char *name,
+                               struct fb_spool_src *src, uint64_t *size, struct fb_error *err)
+{
+    int dir_fd = -1;
+    if (spool->remote != NULL) {
+        char key[FB_S3_KEY_SIZE];
+        remote_key(msg_id, name, key);
+        return fb_remote_src_open(spool->remote, key, 0, FIRST_READ, &src->remote, size, err);
+    }
+    enum fb_status status = fb_spool_objects_dir(spool, msg_id, false, &dir_fd, err);
+    if (status == FB_OK) {
+        status = fb_spool_file_open(dir_fd, name, O_RDONLY, &src->fd, size, err);
+        (void)close(dir_fd);
+    }
+    return status;
+}
+
 enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
                                     struct fb_spool_object **object_r, struct fb_error *err)
 {
@@ -203,37 +273,33 @@ enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
     uint8_t key[FB_KEY_SIZE] = {0};
     uint64_t size = 0;
     size_t got = 0;
-    int dir_fd = -1;
-    int fd = -1;
+    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
     if (!is_object_name(name)) {
         return fb_error_set(err, FB_INVALID, "not a name for an object");
     }
-    enum fb_status status =
-        fb_spool_objects_dir(fb_spool_msg_spool(msg), msg_id, false, &dir_fd, err);
-    if (status != FB_OK) {
-        (void)fb_error_prefix(err, "object %s", name);
-        return status;
-    }
-    status = fb_spool_file_open(dir_fd, name, O_RDONLY, &fd, &size, err);
-    (void)close(dir_fd);
+    enum fb_status status = open_src(fb_spool_msg_spool(msg), msg_id, name, &src, &size, err);
     if (status != FB_OK) {
         (void)fb_error_prefix(err, "object of %s", msg_id);
         return status;
     }
-    int e = fb_spool_read_at(fd, header, sizeof header, 0, &got);
+    int e = fb_spool_src_read(&src, header, sizeof header, 0, &got);
     if (e != 0) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return fb_error_errno(err, FB_IO, e, "read object %s of %s", name, msg_id);
     }
     static const uint8_t zeros[8];
+    if (got == sizeof header && fb_spool_is_newer(header, magic, sizeof magic)) {
+        fb_spool_src_close(&src);
+        return fb_spool_newer(err, "a derived object of the mail");
+    }
     if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
         memcmp(header + 24, zeros, sizeof zeros) != 0) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return fb_error_set(err, FB_CORRUPT, "object %s of %s has no good header", name, msg_id);
     }
     struct fb_spool_object *object = fb_xcalloc(1, sizeof *object);
     fb_spool_msg_object_key(msg, name, header + 8, key);
-    status = fb_sealed_open(&object->chunks, fd, size, HEADER, FB_SEAL_OBJECT, msg_id, key, err);
+    status = fb_sealed_open(&object->chunks, src, size, HEADER, FB_SEAL_OBJECT, msg_id, key, err);
     fb_wipe(key, sizeof key);
     if (status != FB_OK) {
         free(object);

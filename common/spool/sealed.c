@@ -93,20 +93,20 @@ enum fb_status fb_sealed_end(struct fb_sealed_out *out, struct fb_error *err)
     return write_chunk(out, true, err);
 }
 
-enum fb_status fb_sealed_open(struct fb_spool_chunks *c, int fd, uint64_t file_size, uint64_t start,
-                              enum fb_seal_kind kind, const char *id,
-                              const uint8_t key[FB_KEY_SIZE], struct fb_error *err)
+enum fb_status fb_sealed_open(struct fb_spool_chunks *c, struct fb_spool_src src,
+                              uint64_t file_size, uint64_t start, enum fb_seal_kind kind,
+                              const char *id, const uint8_t key[FB_KEY_SIZE], struct fb_error *err)
 {
     uint64_t body = file_size > start ? file_size - start : 0;
     uint64_t full = body / FB_SPOOL_SEALED_CHUNK;
     uint64_t rest = body % FB_SPOOL_SEALED_CHUNK;
     /* Only the sole chunk of an empty file is empty. */
     if (body == 0 || (rest > 0 && rest < FB_TAG_SIZE) || (rest == FB_TAG_SIZE && full > 0)) {
-        (void)close(fd);
+        fb_spool_src_close(&src);
         return fb_error_set(err, FB_CORRUPT, "sealed file of %s is cut", id);
     }
     uint64_t size = full * FB_SPOOL_CHUNK + (rest > 0 ? rest - FB_TAG_SIZE : 0);
-    fb_spool_chunks_init(c, fd, start, size, kind, id, key);
+    fb_spool_chunks_init(c, src, start, size, kind, id, key);
     /* A byte of the last chunk; for an empty file the read does not come to the seal. */
     uint8_t byte = 0;
     size_t got = 0;
@@ -115,7 +115,7 @@ enum fb_status fb_sealed_open(struct fb_spool_chunks *c, int fd, uint64_t file_s
         status = fb_spool_chunks_read(c, size - 1, &byte, 1, &got, err);
     } else {
         uint8_t tag[FB_TAG_SIZE];
-        int e = fb_spool_read_at(fd, tag, sizeof tag, start, &got);
+        int e = fb_spool_src_read(&src, tag, sizeof tag, start, &got);
         if (e != 0 || got < sizeof tag ||
             fb_spool_unseal(key, kind, 0, true, id, fb_slice_of(tag, sizeof tag), &byte) != FB_OK) {
             status = fb_error_set(err, FB_CORRUPT, "sealed file of %s fails its check", id);

@@ -2,7 +2,7 @@
  *
  * Opens and closes a spool directory, and says how full it is.
  */
-#include "common/spool/internal.h"
+#include "common/spool/remote.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define COUNT_EVERY_MS   2000
-#define COUNT_SHARE      20 /* counting takes at most 1/20 of the time */
+#define LIST_EVERY_MS    300000 /* counting a bucket is paid for by the thousand */
+#define COUNT_SHARE      20     /* counting takes at most 1/20 of the time */
 #define PERCENT_EVERY_MS 500
 #define MAX_DU_DEPTH     4
 #define ID_FILE          "spool.id"
@@ -118,8 +119,10 @@ enum fb_status fb_spool_open(const char *url, const char *key_file, struct fb_sp
                              struct fb_error *err)
 {
     const char *path = path_of_url(url);
-    if (path == NULL) {
-        return fb_error_set(err, FB_CONFIG, "spool url %s: only file:///DIRECTORY is supported",
+    bool is_remote = url != NULL && strncmp(url, "s3://", 5) == 0;
+    if (path == NULL && !is_remote) {
+        return fb_error_set(err, FB_CONFIG,
+                            "spool url %s: file:///DIRECTORY or s3://BUCKET/PREFIX is supported",
                             url != NULL ? url : "(none)");
     }
     if (key_file == NULL || key_file[0] == '\0') {
@@ -135,7 +138,8 @@ enum fb_status fb_spool_open(const char *url, const char *key_file, struct fb_sp
     FB_ASSERT(pthread_mutex_init(&spool->usage_lock, NULL) == 0);
     enum fb_status status = fb_spool_keys_load(spool, key_file, err);
     if (status == FB_OK) {
-        status = open_dirs(spool, path, err);
+        status = is_remote ? fb_remote_open(url, spool->id, &spool->remote, err)
+                           : open_dirs(spool, path, err);
     }
     if (status != FB_OK) {
         (void)fb_error_prefix(err, "open spool");
@@ -159,6 +163,7 @@ void fb_spool_close(struct fb_spool **spool)
             (void)close(fds[i]);
         }
     }
+    fb_remote_close(&s->remote);
     fb_spool_keys_free(s);
     FB_ASSERT(pthread_mutex_destroy(&s->usage_lock) == 0);
     free(s);
@@ -205,6 +210,7 @@ static enum fb_status percent_used(struct fb_spool *spool, struct fb_error *err)
     /* As df counts: what only root may use is not there. */
     uint64_t used = (uint64_t)vfs.f_blocks - vfs.f_bfree;
     uint64_t usable = used + vfs.f_bavail;
+    spool->capacity_bytes = usable * vfs.f_frsize;
     spool->percent = usable == 0 ? 100 : (int)((used * 100 + usable - 1) / usable);
     if (vfs.f_files > 0) { /* no inode left is no space left */
         uint64_t files = (uint64_t)vfs.f_files;
@@ -214,20 +220,34 @@ static enum fb_status percent_used(struct fb_spool *spool, struct fb_error *err)
     return FB_OK;
 }
 
+uint64_t fb_spool_capacity(struct fb_spool *spool)
+{
+    fb_spool_lock(&spool->usage_lock);
+    uint64_t bytes = spool->capacity_bytes;
+    fb_spool_unlock(&spool->usage_lock);
+    return bytes;
+}
+
 enum fb_status fb_spool_usage(struct fb_spool *spool, uint64_t *bytes_r, int *percent_r,
                               struct fb_error *err)
 {
     enum fb_status status = FB_OK;
     fb_spool_lock(&spool->usage_lock);
     int64_t now = fb_mono_ms();
-    if (spool->percent_next_ms == 0 || now >= spool->percent_next_ms) {
+    bool is_remote = spool->remote != NULL; /* which is never full */
+    if (!is_remote && (spool->percent_next_ms == 0 || now >= spool->percent_next_ms)) {
         status = percent_used(spool, err);
         spool->percent_next_ms = now + PERCENT_EVERY_MS;
     }
     if (status == FB_OK && (spool->usage_next_ms == 0 || now >= spool->usage_next_ms)) {
-        spool->usage_bytes = disk_usage(spool->root_fd, 0);
+        if (is_remote) {
+            status = fb_remote_usage(spool->remote, &spool->usage_bytes, err);
+        } else {
+            spool->usage_bytes = disk_usage(spool->root_fd, 0);
+        }
+        int64_t least = is_remote ? LIST_EVERY_MS : COUNT_EVERY_MS;
         int64_t took = fb_mono_ms() - now;
-        int64_t pause = took * COUNT_SHARE > COUNT_EVERY_MS ? took * COUNT_SHARE : COUNT_EVERY_MS;
+        int64_t pause = took * COUNT_SHARE > least ? took * COUNT_SHARE : least;
         spool->usage_next_ms = now + pause;
     }
     if (status == FB_OK) {

@@ -17,7 +17,9 @@
  * wrapped key and gives its blocks back to the file system, so it is unreadable even where a backup
  * of the segment exists without the key.
  *
- * An S3 spool is another implementation of the same calls.
+ * s3://BUCKET/PREFIX holds the same in objects, behind the same calls (s3.md): a commit is an
+ * object, erasures are noted in erased/ and carried out when the segment is tidied, so that another
+ * process may open an erased message until it reads the notes with its next scan.
  */
 #ifndef FB_COMMON_SPOOL_SPOOL_H
 #define FB_COMMON_SPOOL_SPOOL_H
@@ -31,15 +33,21 @@
 
 struct fb_spool;
 
-/* Opens (and makes, mode 0700) the spool of url, with the keys of key_file: lines "<id>:<base64 of
+/* Opens (and makes, mode 0700) the spool of url (file:///FOLDER or s3://BUCKET/PREFIX, see
+ * common/s3/s3.h for credentials), with the keys of key_file: lines "<id>:<base64 of
  * 32 bytes>", the first one seals, all of them open (rotation: put the new key first).  The key
  * file must not be readable by others.  FB_CONFIG for a bad url or key file, FB_IO. */
 FB_MUST_USE enum fb_status fb_spool_open(const char *url, const char *key_file,
                                          struct fb_spool **spool_r, struct fb_error *err);
 void fb_spool_close(struct fb_spool **spool);
+/* A key of 32 octets for another purpose, made from the first one of the key file: the same in all programs that use
+ * the file, another one when a new key is put first. */
+void fb_spool_derive_key(const struct fb_spool *spool, const char *purpose, uint8_t key_r[32]);
 /* Writes a fresh key file (mode 0600) when there is none; for quickstart and tests. */
 FB_MUST_USE enum fb_status fb_spool_make_key_file(const char *path, struct fb_error *err);
 
+/* Bytes that its file system can hold, as fb_spool_usage last found it; 0: a bucket, or not looked at yet. */
+uint64_t fb_spool_capacity(struct fb_spool *spool);
 /* Bytes in use by the spool and how full its file system is, in percent. */
 FB_MUST_USE enum fb_status fb_spool_usage(struct fb_spool *spool, uint64_t *bytes_r, int *percent_r,
                                           struct fb_error *err);
@@ -48,9 +56,9 @@ FB_MUST_USE enum fb_status fb_spool_usage(struct fb_spool *spool, uint64_t *byte
 
 struct fb_spool_writer;
 
-/* Told from the committer thread, once per submitted message, in order of submission.  ref is valid
- * for the call (spool_ref of the job); on failure it is "" and status is FB_NO_SPACE or FB_IO: the
- * MTA keeps the mail. */
+/* Told from a committer thread, once per submitted message, in order of submission (in a bucket
+ * large messages have a thread and an order of their own).  ref is valid for the call (spool_ref of
+ * the job); on failure it is "" and status is FB_NO_SPACE or FB_IO: the MTA keeps the mail. */
 typedef void fb_spool_done_fn(void *ctx, enum fb_status status, const char *ref);
 /* Told after each group commit (one fdatasync), behind the done calls of that batch, also when it
  * failed; count is the number of those calls.  May be NULL. */
@@ -151,7 +159,8 @@ FB_MUST_USE enum fb_status fb_spool_scan(struct fb_spool *spool,
                                          bool (*each)(void *ctx, const struct fb_spool_entry *e),
                                          void *ctx, uint64_t *damaged_r, struct fb_error *err);
 /* Removes segments that hold no live message and are not being written, and journals older than
- * keep_ms whose messages are all gone; what crashes left half written; objects of messages that are
+ * keep_ms whose messages are all gone (in a bucket: each entry, an hour after it, and what is left is
+ * merged into few objects); what crashes left half written; objects of messages that are
  * gone, after an hour.  Nothing is removed from a damaged segment.  Safe to run anywhere, any time.
  */
 FB_MUST_USE enum fb_status fb_spool_tidy(struct fb_spool *spool, int64_t keep_ms,

@@ -6,7 +6,7 @@
  * holds that lock itself.  Nothing is concluded from absence when any part of the spool could not
  * be read.
  */
-#include "common/spool/internal.h"
+#include "common/spool/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +67,8 @@ static enum fb_status scan_dir(int dir_fd, bool is_large, struct scan *scan, uin
             break;
         }
         scan->name = is_large ? NULL : name;
-        status = fb_spool_walk(fd, size, is_large, on_record, scan, damaged, is_stopped, err);
+        status = fb_spool_walk((struct fb_spool_src){.fd = fd}, size, is_large, on_record, scan,
+                               damaged, is_stopped, err);
         if (status != FB_OK) {
             (void)fb_error_prefix(err, "%s", name);
         }
@@ -83,6 +84,9 @@ enum fb_status fb_spool_scan(struct fb_spool *spool, entry_fn *each, void *ctx, 
     struct scan scan = {.spool = spool, .each = each, .ctx = ctx};
     uint64_t damaged = 0;
     bool is_stopped = false;
+    if (spool->remote != NULL) {
+        return fb_remote_scan(spool, each, ctx, damaged_r, err);
+    }
     enum fb_status status = scan_dir(spool->segments_fd, false, &scan, &damaged, &is_stopped, err);
     if (status == FB_OK && !is_stopped) {
         status = scan_dir(spool->large_fd, true, &scan, &damaged, &is_stopped, err);
@@ -148,7 +152,8 @@ static enum fb_status tidy_records(int dir_fd, const char *name, bool is_large,
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0) {
         size = (uint64_t)st.st_size; /* its writer may have ended since */
         /* A large file has its name only after its sync: nothing in it may count as torn. */
-        status = fb_spool_walk(fd, size, is_large, count_live, &live, &damaged, &is_stopped, err);
+        status = fb_spool_walk((struct fb_spool_src){.fd = fd}, size, is_large, count_live, &live,
+                               &damaged, &is_stopped, err);
         if (status == FB_OK && live == 0 && damaged == 0) {
             if (unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT) {
                 status = fb_error_errno(err, FB_IO, errno, "remove %s", name);
@@ -257,6 +262,9 @@ static enum fb_status tidy_orphans(struct fb_spool *spool, int64_t keep_ms, stru
 
 enum fb_status fb_spool_tidy(struct fb_spool *spool, int64_t keep_ms, struct fb_error *err)
 {
+    if (spool->remote != NULL) {
+        return fb_remote_tidy(spool, keep_ms, err);
+    }
     enum fb_status status = for_names(spool->segments_fd, ".seg", tidy_segment, err);
     if (status == FB_OK) {
         status = for_names(spool->large_fd, ".seg", tidy_large, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The committer: one thread that takes all messages that wait, writes them with as few calls as it
+ * The committer: a thread that takes all messages that wait, writes them with as few calls as it
  * can, calls fdatasync once, and only then tells their submitters.  Under load the next batch
  * gathers while this one is being synced, so that batches grow by themselves and nobody waits for a
  * timer.
@@ -28,12 +28,13 @@
 
 void fb_spool_writer_enqueue(struct fb_spool_writer *writer, struct fb_spool_in *in)
 {
+    struct fb_spool_lane *lane = &writer->lanes[in->fd >= 0 ? writer->lane_count - 1 : 0];
     fb_spool_lock(&writer->lock);
     in->next = NULL;
-    *writer->queue_end = in;
-    writer->queue_end = &in->next;
-    if (writer->is_waiting) { /* one call spared for each mail that comes while it works */
-        FB_ASSERT(pthread_cond_signal(&writer->wake) == 0);
+    *lane->queue_end = in;
+    lane->queue_end = &in->next;
+    if (lane->is_waiting) { /* one call spared for each mail that comes while it works */
+        FB_ASSERT(pthread_cond_signal(&lane->wake) == 0);
     }
     fb_spool_unlock(&writer->lock);
 }
@@ -85,18 +86,18 @@ static void choose_way(struct fb_spool_writer *writer, uint64_t len)
     }
 }
 
-static bool is_small(const struct fb_spool_in *in)
+bool fb_spool_in_is_small(const struct fb_spool_in *in)
 {
     return in->failed == FB_OK && in->fd < 0;
 }
 
 /* Gives every small message its place; returns the end of the batch. */
-static uint64_t place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
+uint64_t fb_spool_writer_place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
 {
     uint64_t at = writer->offset;
     struct fb_spool_in *last = NULL;
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
-        if (is_small(in)) {
+        if (fb_spool_in_is_small(in)) {
             in->offset = at;
             at += in->record_len;
             at = (at + FB_SPOOL_ALIGN - 1) / FB_SPOOL_ALIGN * FB_SPOOL_ALIGN;
@@ -113,11 +114,21 @@ static uint64_t place(struct fb_spool_writer *writer, struct fb_spool_in *batch)
 static uint64_t end_of(const struct fb_spool_in *in, uint64_t batch_end)
 {
     for (const struct fb_spool_in *next = in->next; next != NULL; next = next->next) {
-        if (is_small(next)) {
+        if (fb_spool_in_is_small(next)) {
             return next->offset;
         }
     }
     return batch_end;
+}
+
+struct fb_slice fb_spool_writer_finish(const struct fb_spool_writer *writer, struct fb_spool_in *in,
+                                       uint64_t batch_end)
+{
+    uint64_t least = in->record_len;
+    in->record_len = end_of(in, batch_end) - in->offset;
+    fb_spool_header_finish(in->header, in->record_len, writer->offset);
+    size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
+    return fb_slice_of(fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
 }
 
 static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch, uint64_t end)
@@ -125,28 +136,25 @@ static int write_batch(struct fb_spool_writer *writer, struct fb_spool_in *batch
     struct out o = {.fd = writer->fd, .offset = writer->offset, .stage = writer->stage};
     choose_way(writer, end - writer->offset);
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
-        if (!is_small(in)) {
+        if (!fb_spool_in_is_small(in)) {
             continue;
         }
-        uint64_t least = in->record_len;
-        in->record_len = end_of(in, end) - in->offset;
-        fb_spool_header_finish(in->header, in->record_len, writer->offset);
+        struct fb_slice pad = fb_spool_writer_finish(writer, in, end);
         put(&o, in->header, FB_SPOOL_HEADER);
         for (const struct fb_spool_piece *p = in->first; p != NULL; p = p->next) {
             put(&o, p->bytes, p->len);
         }
         put(&o, in->envelope, (size_t)in->envelope_len + FB_TAG_SIZE);
-        size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
-        put(&o, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad);
+        put(&o, pad.ptr, pad.len);
     }
     flush(&o);
     return o.error;
 }
 
-static void fail_small(struct fb_spool_in *batch, enum fb_status status)
+void fb_spool_writer_fail_small(struct fb_spool_in *batch, enum fb_status status)
 {
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
-        if (is_small(in)) {
+        if (fb_spool_in_is_small(in)) {
             in->failed = status;
         }
     }
@@ -167,7 +175,7 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
 {
     bool is_any = false;
     for (struct fb_spool_in *in = batch; in != NULL && !is_any; in = in->next) {
-        is_any = is_small(in);
+        is_any = fb_spool_in_is_small(in);
     }
     if (!is_any) {
         return;
@@ -178,13 +186,13 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
             fb_spool_log_new(writer->spool->segments_fd, writer->name, ".seg", FB_SPOOL_SEGMENT,
                              writer->segment, &writer->fd, NULL);
         if (status != FB_OK) {
-            fail_small(batch, status);
+            fb_spool_writer_fail_small(batch, status);
             return;
         }
         writer->is_new = true;
         writer->is_direct = false;
     }
-    uint64_t end = place(writer, batch);
+    uint64_t end = fb_spool_writer_place(writer, batch);
     int e = write_batch(writer, batch, end);
     if (e == 0 && fdatasync(writer->fd) != 0) {
         e = errno;
@@ -193,7 +201,7 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
         e = errno;
     }
     if (e != 0) {
-        fail_small(batch, fb_spool_errno_status(e));
+        fb_spool_writer_fail_small(batch, fb_spool_errno_status(e));
         abandon(writer);
         return;
     }
@@ -258,30 +266,94 @@ static void tell(struct fb_spool_writer *writer, struct fb_spool_in *batch)
     }
 }
 
+static void commit(struct fb_spool_lane *lane, struct fb_spool_in *batch)
+{
+    struct fb_spool_writer *writer = lane->writer;
+    if (writer->spool->remote == NULL) {
+        commit_large(writer, batch);
+        commit_small(writer, batch);
+    } else if (lane == writer->lanes) {
+        fb_remote_commit_small(writer, batch);
+    } else {
+        fb_remote_commit_large(writer, batch);
+    }
+}
+
 static void *run(void *arg)
 {
-    struct fb_spool_writer *writer = arg;
+    struct fb_spool_lane *lane = arg;
+    struct fb_spool_writer *writer = lane->writer;
     for (;;) {
         fb_spool_lock(&writer->lock);
         /* No time-out: whoever submits or stops signals under the same lock. */
-        while (writer->queue == NULL && !writer->is_stopping) {
-            writer->is_waiting = true;
-            FB_ASSERT(pthread_cond_wait(&writer->wake, &writer->lock) == 0);
-            writer->is_waiting = false;
+        while (lane->queue == NULL && !writer->is_stopping) {
+            lane->is_waiting = true;
+            FB_ASSERT(pthread_cond_wait(&lane->wake, &writer->lock) == 0);
+            lane->is_waiting = false;
         }
-        struct fb_spool_in *batch = writer->queue;
-        writer->queue = NULL;
-        writer->queue_end = &writer->queue;
+        struct fb_spool_in *batch = lane->queue;
+        lane->queue = NULL;
+        lane->queue_end = &lane->queue;
         fb_spool_unlock(&writer->lock);
         if (batch == NULL) {
             break;
         }
-        commit_large(writer, batch);
-        commit_small(writer, batch);
+        commit(lane, batch);
         tell(writer, batch);
     }
-    fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);
     return NULL;
+}
+
+/* Ends the threads that were started, after what they have in their queues. */
+static void stop(struct fb_spool_writer *writer)
+{
+    fb_spool_lock(&writer->lock);
+    writer->is_stopping = true;
+    for (size_t i = 0; i < writer->lane_count; i++) {
+        FB_ASSERT(pthread_cond_signal(&writer->lanes[i].wake) == 0);
+    }
+    fb_spool_unlock(&writer->lock);
+    for (size_t i = 0; i < writer->lane_count; i++) {
+        FB_ASSERT(pthread_join(writer->lanes[i].thread, NULL) == 0);
+        FB_ASSERT(pthread_cond_destroy(&writer->lanes[i].wake) == 0);
+    }
+}
+
+static void release(struct fb_spool_writer *writer)
+{
+    while (writer->pool != NULL) {
+        struct fb_spool_piece *piece = writer->pool;
+        writer->pool = piece->next;
+        free(piece);
+    }
+    FB_ASSERT(pthread_mutex_destroy(&writer->lock) == 0);
+    free(writer->stage);
+    free(writer);
+}
+
+static int start(struct fb_spool_writer *writer)
+{
+    size_t wanted = writer->spool->remote != NULL ? 2 : 1;
+    /* Signals are the main thread's business. */
+    sigset_t all;
+    sigset_t before;
+    int e = 0;
+    (void)sigfillset(&all);
+    FB_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    for (size_t i = 0; i < wanted && e == 0; i++) {
+        struct fb_spool_lane *lane = &writer->lanes[i];
+        lane->writer = writer;
+        lane->queue_end = &lane->queue;
+        FB_ASSERT(pthread_cond_init(&lane->wake, NULL) == 0);
+        e = pthread_create(&lane->thread, NULL, run, lane);
+        if (e == 0) {
+            writer->lane_count++;
+        } else {
+            FB_ASSERT(pthread_cond_destroy(&lane->wake) == 0);
+        }
+    }
+    FB_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return e;
 }
 
 enum fb_status fb_spool_writer_new(struct fb_spool *spool, const char *name,
@@ -297,25 +369,15 @@ enum fb_status fb_spool_writer_new(struct fb_spool *spool, const char *name,
     writer->fd = -1;
     writer->on_batch = on_batch;
     writer->batch_ctx = batch_ctx;
-    writer->queue_end = &writer->queue;
     memcpy(writer->name, name, strlen(name) + 1);
     writer->stage = aligned_alloc(FB_SPOOL_BLOCK, FB_SPOOL_STAGE);
     FB_ASSERT(writer->stage != NULL);
     atomic_init(&writer->memory, 0);
     FB_ASSERT(pthread_mutex_init(&writer->lock, NULL) == 0);
-    FB_ASSERT(pthread_cond_init(&writer->wake, NULL) == 0);
-    /* Signals are the main thread's business. */
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    FB_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    int e = pthread_create(&writer->thread, NULL, run, writer);
-    FB_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    int e = start(writer);
     if (e != 0) {
-        (void)pthread_cond_destroy(&writer->wake);
-        (void)pthread_mutex_destroy(&writer->lock);
-        free(writer->stage);
-        free(writer);
+        stop(writer);
+        release(writer);
         return fb_error_errno(err, FB_NO_SPACE, e, "start the spool's committer");
     }
     *writer_r = writer;
@@ -328,19 +390,8 @@ void fb_spool_writer_free(struct fb_spool_writer **writer_ptr)
     if (writer == NULL) {
         return;
     }
-    fb_spool_lock(&writer->lock);
-    writer->is_stopping = true;
-    FB_ASSERT(pthread_cond_signal(&writer->wake) == 0);
-    fb_spool_unlock(&writer->lock);
-    FB_ASSERT(pthread_join(writer->thread, NULL) == 0);
-    while (writer->pool != NULL) {
-        struct fb_spool_piece *piece = writer->pool;
-        writer->pool = piece->next;
-        free(piece);
-    }
-    FB_ASSERT(pthread_cond_destroy(&writer->wake) == 0);
-    FB_ASSERT(pthread_mutex_destroy(&writer->lock) == 0);
-    free(writer->stage);
-    free(writer);
+    stop(writer);
+    fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);
+    release(writer);
     *writer_ptr = NULL;
 }

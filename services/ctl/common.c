@@ -25,6 +25,21 @@ int ctl_fail(const struct ctl *c, const struct fb_error *err)
     return err->status == FB_CONFIG ? FB_EXIT_CONFIG : FB_EXIT_FAILED;
 }
 
+const char *ctl_language(const struct ctl *c)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    if (c->language != NULL) {
+        return c->language;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = getenv(names[i]); /* the first that is set counts (setlocale(3)) */
+        if (value != NULL && value[0] != '\0') {
+            return strncmp(value, "ja", 2) == 0 ? "ja" : "en";
+        }
+    }
+    return "en";
+}
+
 int ctl_usage_error(const struct ctl *c, const char *text)
 {
     struct fb_error err = {0};

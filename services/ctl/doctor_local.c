@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/policy/policy.h"
+#include "common/s3/s3.h"
 #include "services/ctl/doctor.h"
 
 #define MAX_AUTH      65536
@@ -102,6 +103,29 @@ static int percent_used(const struct statvfs *v)
     return blocks > inodes ? blocks : inodes;
 }
 
+/* Asks for what every spool has; makes nothing. */
+static void check_bucket(struct doctor *d, const char *url)
+{
+    static const struct fb_s3_options patience = {.deadline_ms = 10000, .tries = 3};
+    struct fb_error err = {0};
+    struct fb_s3_info info;
+    struct fb_s3 *s3 = NULL;
+    enum fb_status s = fb_s3_open(url, &patience, &s3, &err);
+    if (s == FB_OK) {
+        s = fb_s3_head(s3, "spool.id", &info, &err);
+    }
+    if (s == FB_OK) {
+        doctor_say(d, DOCTOR_OK, "spool", "", "%s answers", url);
+    } else if (s == FB_NOT_FOUND) {
+        doctor_say(d, DOCTOR_OK, "spool", "", "%s answers, and holds no spool yet", url);
+    } else {
+        doctor_say(d, DOCTOR_FAIL, "spool",
+                   "check the bucket, its policy, and the AWS_ variables of the services", "%s: %s",
+                   url, err.text);
+    }
+    fb_s3_close(&s3);
+}
+
 void doctor_spool(struct doctor *d)
 {
     const char *url = d->c->config->spool.url;
@@ -109,9 +133,14 @@ void doctor_spool(struct doctor *d)
     struct stat st;
     struct statvfs v;
     char owner[64], next[300];
+    if (strncmp(url, "s3://", 5) == 0) {
+        check_bucket(d, url);
+        return;
+    }
     if (strncmp(url, "file://", 7) != 0) {
-        doctor_say(d, DOCTOR_FAIL, "spool", "set spool.url to file:///a/folder",
-                   "spool.url \"%s\" is not a folder", url);
+        doctor_say(d, DOCTOR_FAIL, "spool",
+                   "set spool.url to file:///a/folder or s3://bucket/prefix",
+                   "spool.url \"%s\" is neither a folder nor a bucket", url);
         return;
     }
     const char *path = url + 7;

@@ -65,6 +65,65 @@ static void check_settings(struct doctor *d, const char *info)
     }
 }
 
+/* With Sentinel and in a cluster: what a fail-over needs, so that it loses no more than a second. */
+static void check_failover(struct doctor *d, const char *info, int shard)
+{
+    char replicas[64], good[64];
+    info_value(info, "connected_slaves", replicas);
+    info_value(info, "min_slaves_good_slaves", good); /* only with min-replicas-to-write */
+    if (strtol(replicas, NULL, 10) < 1) {
+        doctor_say(d, DOCTOR_WARN, "redis fail-over",
+                   "start a replica; until then there is nothing to fail over to",
+                   "the primary of shard %d has no replica", shard);
+    } else if (good[0] == '\0') {
+        doctor_say(d, DOCTOR_WARN, "redis fail-over",
+                   "set min-replicas-to-write 1 and min-replicas-max-lag 5 in redis.conf of all of "
+                   "them (and CONFIG SET them now)",
+                   "the primary of shard %d takes writes when it is cut off from its replicas: "
+                   "they are lost at a fail-over, and the mail is delayed until it is found again",
+                   shard);
+    } else {
+        doctor_say(d, DOCTOR_OK, "redis fail-over", "", "the primary of shard %d has %s replica%s",
+                   shard, replicas, strcmp(replicas, "1") == 0 ? "" : "s");
+    }
+}
+
+/* Each primary once, by the first shard that it has. */
+static enum fb_status check_primaries(struct doctor *d, struct fb_error *err)
+{
+    struct fb_redis *r = d->c->redis;
+    const char *url = d->c->config->redis.url;
+    bool is_alone = strstr(url, "+sentinel://") == NULL && strstr(url, "+cluster://") == NULL;
+    int shards = is_alone ? 1 : fb_redis_shard_count(r);
+    char(*seen)[64] = fb_xcalloc((size_t)shards, sizeof *seen);
+    int count = 0;
+    enum fb_status s = FB_OK;
+    for (int shard = 0; shard < shards && s == FB_OK; shard++) {
+        struct redisReply *reply = NULL;
+        s = fb_redis_call_at(r, shard, &reply, err, "INFO", NULL);
+        if (s != FB_OK) {
+            break;
+        }
+        bool is_new = reply->type == REDIS_REPLY_STRING;
+        if (is_new) {
+            info_value(reply->str, "run_id", seen[count]);
+        }
+        for (int i = 0; i < count && is_new; i++) {
+            is_new = strcmp(seen[i], seen[count]) != 0;
+        }
+        if (is_new) {
+            count++;
+            check_settings(d, reply->str);
+            if (!is_alone) {
+                check_failover(d, reply->str, shard);
+            }
+        }
+        freeReplyObject(reply);
+    }
+    free(seen);
+    return s;
+}
+
 static void check_held(struct doctor *d)
 {
     struct fb_error err = {0};
@@ -90,11 +149,10 @@ static void check_held(struct doctor *d)
 void doctor_redis(struct doctor *d)
 {
     struct fb_error err = {0};
-    struct redisReply *reply = NULL;
     enum fb_status s =
         d->c->redis != NULL ? FB_OK : fb_redis_new(d->c->config, WAIT_MS, &d->c->redis, &err);
     if (s == FB_OK) {
-        s = fb_redis_call(d->c->redis, &reply, &err, "INFO", NULL);
+        s = check_primaries(d, &err);
     }
     if (s != FB_OK) {
         d->is_redis_away = true;
@@ -105,10 +163,6 @@ void doctor_redis(struct doctor *d)
                    "%s", err.text);
         return;
     }
-    if (reply->type == REDIS_REPLY_STRING) {
-        check_settings(d, reply->str);
-    }
-    freeReplyObject(reply);
     check_held(d);
 }
 

@@ -1,14 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako queue, fumibako dead list|show|retry|release|reject */
+ * fumibako queue */
 #include "common/queue/queue.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/alarm.h"
 #include "common/ledger/ledger.h"
 #include "common/spool/spool.h"
 #include "services/ctl/ctl.h"
+
+/* Jobs that wait for upgraded workers: a rollout that stands still shows here. */
+static bool add_newer(const struct ctl *c, json_t *all, struct fb_error *err)
+{
+    for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
+        int64_t newer = 0;
+        if (fb_queue_newer(c->redis, (enum fb_stage)stage, &newer, err) != FB_OK) {
+            return false;
+        }
+        const char *name = fb_stage_name((enum fb_stage)stage);
+        if (c->is_json) {
+            (void)json_object_set_new(json_object_get(all, name), "newer",
+                                      json_integer((json_int_t)newer));
+        } else if (newer > 0) {
+            (void)printf(
+                "%s: %lld of the delayed jobs are of a newer version and wait for upgraded "
+                "workers: upgrade fumibako-%s\n",
+                name, (long long)newer, name);
+        }
+    }
+    return true;
+}
+
+static bool add_alarms(const struct ctl *c, json_t *all, struct fb_error *err)
+{
+    struct fb_alarm_entry *list = NULL;
+    size_t count = 0;
+    if (fb_alarm_list(c->redis, &list, &count, err) != FB_OK) {
+        return false;
+    }
+    json_t *alarms = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct fb_alarm_entry *e = &list[i];
+        (void)json_array_append_new(
+            alarms, json_pack("{s:s,s:o,s:o,s:o,s:o}", "kind", fb_alarm_name(e->kind), "cause",
+                              ctl_json_text(e->cause), "who", ctl_json_text(e->who), "text",
+                              ctl_json_text(e->text), "since", ctl_json_time(e->since_ms)));
+        if (!c->is_json) {
+            (void)printf("alarm %s%s%s: ", fb_alarm_name(e->kind), e->cause[0] != '\0' ? " " : "",
+                         e->cause);
+            ctl_print_clean(e->text);
+            (void)printf(" [%s]\n", e->who);
+        }
+    }
+    free(list);
+    if (c->is_json) {
+        (void)json_object_set_new(all, "alarms", alarms);
+    } else {
+        json_decref(alarms);
+    }
+    return true;
+}
 
 int ctl_queue(struct ctl *c)
 {
@@ -19,8 +73,8 @@ int ctl_queue(struct ctl *c)
     }
     json_t *stages = json_object();
     if (!c->is_json) {
-        (void)printf("%-8s %8s %8s %8s %8s %10s\n", "stage", "waiting", "inflight", "delayed",
-                     "dead", "oldest");
+        (void)printf("%-8s %8s %8s %8s %8s %8s %10s\n", "stage", "waiting", "inflight", "bulk",
+                     "delayed", "dead", "oldest");
     }
     for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
         struct fb_queue_stats q = {0};
@@ -32,14 +86,19 @@ int ctl_queue(struct ctl *c)
         if (c->is_json) {
             (void)json_object_set_new(
                 stages, name,
-                json_pack("{s:I,s:I,s:I,s:I,s:I}", "waiting", (json_int_t)q.waiting, "inflight",
-                          (json_int_t)q.inflight, "delayed", (json_int_t)q.delayed, "dead",
-                          (json_int_t)q.dead, "oldest_age_ms", (json_int_t)q.oldest_age_ms));
+                json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "waiting", (json_int_t)q.waiting, "inflight",
+                          (json_int_t)q.inflight, "bulk", (json_int_t)q.bulk, "delayed",
+                          (json_int_t)q.delayed, "dead", (json_int_t)q.dead, "oldest_age_ms",
+                          (json_int_t)q.oldest_age_ms));
         } else {
-            (void)printf("%-8s %8lld %8lld %8lld %8lld %8.1f s\n", name, (long long)q.waiting,
-                         (long long)q.inflight, (long long)q.delayed, (long long)q.dead,
-                         (double)q.oldest_age_ms / 1000);
+            (void)printf("%-8s %8lld %8lld %8lld %8lld %8lld %8.1f s\n", name, (long long)q.waiting,
+                         (long long)q.inflight, (long long)q.bulk, (long long)q.delayed,
+                         (long long)q.dead, (double)q.oldest_age_ms / 1000);
         }
+    }
+    if (!add_newer(c, stages, &err) || !add_alarms(c, stages, &err)) {
+        json_decref(stages);
+        return ctl_fail(c, &err);
     }
     uint64_t due = 0; /* before the revoke stage: what fell due and has no job yet */
     if (fb_ledger_due_count(c->redis, fb_now_ms(), &due, &err) != FB_OK) {
@@ -55,224 +114,4 @@ int ctl_queue(struct ctl *c)
                      (unsigned long long)due);
     }
     return 0;
-}
-
-static json_t *dead_json(const struct fb_dead *d)
-{
-    json_t *o =
-        json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id,
-                  "branch", (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts",
-                  (int)d->job.attempt, "held_at", ctl_json_time(d->died_ms), "status", d->status,
-                  "reason", ctl_json_text(d->reason));
-    if (o != NULL && d->job.letter != FB_LETTER_NONE) { /* not a mail: a letter to its sender */
-        (void)json_object_set_new(o, "letter", json_string(fb_letter_name(d->job.letter)));
-    }
-    return o;
-}
-
-/* Reasons are ours and hold no content; what a relay or a storage said may be in them. */
-static void print_dead(const struct fb_dead *d)
-{
-    char when[32];
-    ctl_time(d->died_ms, when);
-    char what[64];
-    if (d->job.letter != FB_LETTER_NONE) {
-        (void)snprintf(what, sizeof what, "letter to the sender (%s)",
-                       fb_letter_name(d->job.letter));
-    } else {
-        (void)snprintf(what, sizeof what, "%s branch %u", fb_stage_name(d->job.stage),
-                       d->job.branch);
-    }
-    (void)printf("%s  %s  %s  %s, attempt %u: %s: ", d->id, when,
-                 d->job.msg_id[0] != '\0' ? d->job.msg_id : "(unreadable job)", what,
-                 d->job.attempt, d->status);
-    ctl_print_clean(d->reason);
-    (void)printf("\n");
-}
-
-struct listing {
-    const struct ctl *c;
-    json_t *list;
-    size_t count;
-};
-
-static bool list_one(void *ctx, const struct fb_dead *d)
-{
-    struct listing *l = ctx;
-    l->count++;
-    if (l->c->is_json) {
-        (void)json_array_append_new(l->list, dead_json(d));
-    } else {
-        print_dead(d);
-    }
-    return true;
-}
-
-int ctl_dead_list(struct ctl *c)
-{
-    int code = 0;
-    struct fb_error err = {0};
-    struct listing l = {.c = c, .list = json_array()};
-    if (!ctl_need_redis(c, &code)) {
-        json_decref(l.list);
-        return code;
-    }
-    if (fb_dead_list(c->redis, list_one, &l, &err) != FB_OK) {
-        json_decref(l.list);
-        return ctl_fail(c, &err);
-    }
-    if (c->is_json) {
-        ctl_print_json(l.list);
-    } else {
-        json_decref(l.list);
-        (void)printf(
-            "%s",
-            l.count == 0
-                ? "no mail is held\n"
-                : "next: fumibako dead retry ID, dead release ID (sends it UNPROTECTED), or dead "
-                  "reject ID (tells the sender)\n");
-    }
-    return 0;
-}
-
-static bool get_dead(struct ctl *c, struct fb_dead *d, int *code_r)
-{
-    struct fb_error err = {0};
-    if (!ctl_need_redis(c, code_r)) {
-        return false;
-    }
-    if (fb_dead_get(c->redis, c->words[0], d, &err) != FB_OK) {
-        *code_r = ctl_fail(c, &err);
-        return false;
-    }
-    return true;
-}
-
-int ctl_dead_show(struct ctl *c)
-{
-    int code = 0;
-    struct fb_dead d;
-    if (get_dead(c, &d, &code)) {
-        if (c->is_json) {
-            ctl_print_json(dead_json(&d));
-        } else {
-            print_dead(&d);
-            (void)printf("next: fumibako message show %s for its recipients; then\n"
-                         "  fumibako dead retry %s     when the cause is gone\n",
-                         d.job.msg_id, d.id);
-            if (d.job.letter != FB_LETTER_NONE) {
-                (void)printf("  the mail itself is not concerned; untouched, this letter is "
-                             "dropped after retention.dead\n");
-            } else if (d.job.stage != FB_STAGE_REVOKE) {
-                (void)printf("  fumibako dead release %s   to send it on UNPROTECTED, as it came\n"
-                             "  fumibako dead reject %s    to give it up; its sender gets a "
-                             "delivery report\n",
-                             d.id, d.id);
-            }
-        }
-    }
-    return code;
-}
-
-static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *action,
-                     const char *text)
-{
-    if (c->is_json) {
-        ctl_print_json(
-            json_pack("{s:s,s:s,s:s}", "id", d->id, "message", d->job.msg_id, "action", action));
-    } else {
-        (void)printf("%s: %s; fumibako message show %s follows it\n", d->job.msg_id, text,
-                     d->job.msg_id);
-    }
-    return 0;
-}
-
-static bool is_readable(const struct ctl *c, const struct fb_dead *d)
-{
-    struct fb_error err = {0};
-    if (d->job.msg_id[0] == '\0') {
-        (void)fb_error_set(
-            &err, FB_INVALID,
-            "dead letter %s holds no job that this version can read; use the version that "
-            "wrote it",
-            d->id);
-        (void)ctl_fail(c, &err);
-        return false;
-    }
-    return true;
-}
-
-int ctl_dead_retry(struct ctl *c)
-{
-    int code = 0;
-    struct fb_dead d;
-    struct fb_error err = {0};
-    if (!get_dead(c, &d, &code)) {
-        return code;
-    }
-    if (!is_readable(c, &d)) {
-        return FB_EXIT_FAILED;
-    }
-    if (fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
-        return ctl_fail(c, &err);
-    }
-    char text[80];
-    (void)snprintf(text, sizeof text, "%s tries it again", fb_stage_name(d.job.stage));
-    return tell_done(c, &d, "retry", text);
-}
-
-/* Whether there is a mail to send.  A delivered one may leave a dead letter behind (its branch came
- * to its end by another way), and a spool may have been exchanged: the release would end without a
- * mail, and nobody would hear of it. */
-static bool is_spooled(struct ctl *c, const struct fb_dead *d, int *code_r)
-{
-    struct fb_error err = {0};
-    struct fb_spool_msg *msg = NULL;
-    if (!ctl_need_spool(c, code_r)) {
-        return false;
-    }
-    enum fb_status s = fb_spool_msg_open(c->spool, d->job.spool_ref, &msg, &err);
-    fb_spool_msg_close(&msg);
-    if (s == FB_NOT_FOUND) {
-        (void)fb_error_set(
-            &err, FB_NOT_FOUND,
-            "message %s is not in the spool any more, so nothing can be sent: it was "
-            "delivered or given up before, or the spool was replaced. Look at "
-            "`fumibako message show %s`; `fumibako dead retry %s` ends this dead "
-            "letter",
-            d->job.msg_id, d->job.msg_id, d->id);
-    }
-    *code_r = s == FB_OK ? *code_r : ctl_fail(c, &err);
-    return s == FB_OK;
-}
-
-/* Release and reject hand the branch (or, held before there was a plan, the whole message) to
- * rewrite with a mark that says what to do; mark and job go in one step. */
-static int decide(struct ctl *c, const char *mark, const char *action, const char *text)
-{
-    int code = 0;
-    struct fb_dead d;
-    struct fb_error err = {0};
-    if (!get_dead(c, &d, &code)) {
-        return code;
-    }
-    if (!is_readable(c, &d)) {
-        return FB_EXIT_FAILED;
-    }
-    bool is_mail = !fb_job_is_side(&d.job); /* else the ledger says what it is */
-    if (is_mail && !is_spooled(c, &d, &code)) {
-        return code;
-    }
-    enum fb_status s = fb_ledger_decide_held(c->redis, &d, mark, &err);
-    return s == FB_OK ? tell_done(c, &d, action, text) : ctl_fail(c, &err);
-}
-
-int ctl_dead_release(struct ctl *c)
-{
-    return decide(c, "deliver", "release", "goes on UNPROTECTED, as it came");
-}
-
-int ctl_dead_reject(struct ctl *c)
-{
-    return decide(c, "reject", "reject", "is given up; its sender gets a delivery report");
 }

@@ -105,11 +105,19 @@ static void report_recall(const struct ctl *c, const struct fb_ledger_message *m
         }
     }
     if (c->is_json) {
-        ctl_print_json(
-            json_pack("{s:s,s:s,s:o}", "id", m->msg_id, "recall", q->id, "recipients", list));
+        ctl_print_json(json_pack("{s:s,s:s,s:b,s:o}", "id", m->msg_id, "recall", q->id, "unsure",
+                                 q->is_unsure, "recipients", list));
     } else {
         json_decref(list);
         print_next(m, q, is_access_out);
+    }
+    if (q->is_unsure) {
+        (void)fprintf(
+            stderr,
+            "fumibako: no replica of Redis has confirmed this recall: a fail-over now may "
+            "forget it. Look with `fumibako message report %s` in a minute, and recall "
+            "again if %s is not in it\n",
+            m->msg_id, q->id);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/crypto.h"
 #include "common/ledger/rebuild.h"
 #include "common/ledger/replay.h"
 #include "services/ctl/ctl.h"
@@ -68,6 +69,8 @@ static bool replay(struct ctl *c, struct fb_replay_result *r, int *code_r)
     struct fb_error err = {0};
     struct fb_journal *journal = NULL;
     int64_t now = 0;
+    uint8_t key[32];
+    struct fb_pace pace;
     if (!ctl_need_spool(c, code_r) || !ctl_need_redis(c, code_r)) {
         return false;
     }
@@ -76,12 +79,17 @@ static bool replay(struct ctl *c, struct fb_replay_result *r, int *code_r)
         *code_r = ctl_fail(c, &err);
         return false;
     }
+    fb_spool_derive_key(c->spool, FB_PACE_PURPOSE, key);
+    fb_pace_init(&pace, c->config, key, fb_redis_shard_count(c->redis));
+    fb_wipe(key, sizeof key);
     const struct fb_replay replay = {.spool = c->spool,
                                      .redis = c->redis,
                                      .ledger_ttl_ms = c->config->retention.ledger_ms,
+                                     .pace = &pace,
                                      .journal = &journal};
     enum fb_status s = fb_replay(&replay, r, &err);
     fb_journal_close(&journal);
+    fb_pace_deinit(&pace);
     if (s != FB_OK) {
         *code_r = ctl_fail(c, &err);
         return false;

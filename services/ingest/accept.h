@@ -36,7 +36,7 @@ void acceptor_on_batch(struct acceptor *a, void (*on_batch)(void *ctx), void *ct
 /* Commits what was handed over, then stops the writer. */
 void acceptor_free(struct acceptor **acceptor);
 
-/* The spool reached its mark (or fell below it). */
+/* No mail shall be taken for now (pressure.h), or again. */
 void acceptor_set_full(struct acceptor *a, bool is_full);
 /* FB_OK, or FB_NO_SPACE above the mark. */
 enum fb_status acceptor_may_accept(const struct acceptor *a);

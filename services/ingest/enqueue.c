@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/crypto.h"
 #include "common/ledger/ledger.h"
 #include "common/ledger/replay.h"
 #include "common/log.h"
@@ -24,6 +25,7 @@
 #define EPOCH_EVERY_MS   1000
 #define SWEEP_EVERY_MS   60000
 #define SWEEP_SHARE      50 /* a sweep may take one part in so many of the time */
+#define EARLY_SHARE      5  /* the same, when Redis may have forgotten something */
 #define LOWER_PRIORITY   10
 #define RETRY_MS         200
 #define PAUSE_BATCHES    8        /* of fresh mail between two batches of a replay */
@@ -34,6 +36,7 @@ struct enqueuer {
     struct fb_redis *redis;
     struct fb_journal *journal; /* of the replays; opened by the first that needs it */
     int64_t ttl_ms;
+    struct fb_pace pace;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -46,7 +49,9 @@ struct enqueuer {
     /* the thread's own */
     char (*epochs)[FB_ID_SIZE]; /* by shard */
     int64_t epoch_next_ms, sweep_next_ms;
-    bool is_away; /* said so in the log */
+    int64_t early_next_ms; /* no sweep before, whatever happened */
+    uint64_t connections;  /* to Redis, at the last replay */
+    bool is_away;          /* said so in the log */
 };
 
 void pending_free(struct pending *p)
@@ -62,9 +67,11 @@ void pending_free(struct pending *p)
 /* Up to ENQUEUE_BATCH messages: status_r[i] is FB_OK or FB_EXISTS where Redis knows them now.  The
  * call's status is that of the connection. */
 static enum fb_status send_items(struct fb_redis *redis, struct pending *const *items, size_t count,
-                                 int64_t ttl_ms, enum fb_status *status_r, struct fb_error *err)
+                                 int64_t ttl_ms, const struct fb_pace *pace,
+                                 enum fb_status *status_r, struct fb_error *err)
 {
     FB_ASSERT(count <= ENQUEUE_BATCH);
+    struct fb_pace_sender senders[ENQUEUE_BATCH];
     struct fb_job *jobs = fb_xcalloc(count + 1, sizeof *jobs);
     struct fb_ops *ops[ENQUEUE_BATCH] = {NULL};
     for (size_t i = 0; i < count; i++) {
@@ -72,9 +79,10 @@ static enum fb_status send_items(struct fb_redis *redis, struct pending *const *
         ops[i] = fb_ops_new();
         fb_replay_first_job(redis, ops[i], p->msg_id, p->ref, &p->envelope, p->size, ttl_ms,
                             &jobs[i]);
+        fb_pace_sender(pace, p->envelope.reverse_path, &senders[i]);
     }
-    enum fb_status s =
-        fb_queue_enqueue(redis, jobs, (const struct fb_ops *const *)ops, count, status_r, err);
+    enum fb_status s = fb_queue_enqueue_paced(redis, jobs, (const struct fb_ops *const *)ops, count,
+                                              pace, senders, status_r, err);
     for (size_t i = 0; i < count; i++) {
         fb_ops_free(&ops[i]);
     }
@@ -100,11 +108,20 @@ static size_t take_batch(struct enqueuer *e, struct pending **items)
     return n;
 }
 
-/* Back to the front, in their order: the oldest mail first. */
+/* Back to the front, in their order: the oldest mail first.  With several shards to the end: they
+ * may be on several nodes, and what waits for one must not keep the others' mail waiting. */
 static void put_back(struct enqueuer *e, struct pending **items, size_t n)
 {
+    bool is_to_end = fb_redis_shard_count(e->redis) > 1;
     (void)pthread_mutex_lock(&e->lock);
-    for (size_t i = n; i-- > 0;) {
+    for (size_t i = 0; is_to_end && i < n; i++) {
+        items[i]->next = NULL;
+        *e->end = items[i];
+        e->end = &items[i]->next;
+        e->count++;
+        e->recipients += items[i]->envelope.recipient_count;
+    }
+    for (size_t i = is_to_end ? 0 : n; i-- > 0;) {
         items[i]->next = e->first;
         if (e->first == NULL) {
             e->end = &items[i]->next;
@@ -140,7 +157,7 @@ static bool send_batch(struct enqueuer *e, size_t *sent_r)
     if (n == 0) {
         return true;
     }
-    enum fb_status s = send_items(e->redis, items, n, e->ttl_ms, status, &err);
+    enum fb_status s = send_items(e->redis, items, n, e->ttl_ms, &e->pace, status, &err);
     for (size_t i = 0; i < n; i++) {
         if (status[i] == FB_OK || status[i] == FB_EXISTS) {
             done++;
@@ -158,7 +175,7 @@ static bool send_batch(struct enqueuer *e, size_t *sent_r)
     put_back(e, later, later_count);
     fb_metric_add("fumibako_messages_enqueued_total", NULL, (double)done);
     note_redis(e, s != FB_OK ? s : later_count > 0 ? FB_AGAIN : FB_OK, &err);
-    return s == FB_OK && later_count == 0;
+    return done > 0 || (s == FB_OK && later_count == 0); /* one node of several may be away */
 }
 
 /* ---- finding what Redis does not know ---- */
@@ -217,6 +234,7 @@ static void run_replay(struct enqueuer *e, bool is_sweep)
     const struct fb_replay replay = {.spool = e->spool,
                                      .redis = e->redis,
                                      .ledger_ttl_ms = e->ttl_ms,
+                                     .pace = &e->pace,
                                      .journal = &e->journal,
                                      .pause = on_replay_pause,
                                      .pause_ctx = e};
@@ -225,10 +243,12 @@ static void run_replay(struct enqueuer *e, bool is_sweep)
     (void)pthread_mutex_lock(&e->lock);
     e->needs_replay = false;
     (void)pthread_mutex_unlock(&e->lock);
+    e->connections = fb_redis_connections(e->redis);
     enum fb_status s = fb_replay(&replay, &result, &err);
     int64_t took = fb_mono_ms() - begun;
     int64_t pause = took * SWEEP_SHARE > SWEEP_EVERY_MS ? took * SWEEP_SHARE : SWEEP_EVERY_MS;
     e->sweep_next_ms = fb_mono_ms() + pause;
+    e->early_next_ms = fb_mono_ms() + took * EARLY_SHARE;
     fb_metric_add("fumibako_messages_enqueued_total", NULL, (double)result.enqueued);
     fb_metric_set("fumibako_spool_damaged", NULL, (double)result.damaged);
     if (s != FB_OK) {
@@ -270,6 +290,10 @@ static void look_after(struct enqueuer *e)
     }
     if (s != FB_OK) {
         return;
+    }
+    /* A fail-over, or a restart, may have cost the last writes: not to be waited for. */
+    if (fb_redis_connections(e->redis) != e->connections && e->sweep_next_ms > e->early_next_ms) {
+        e->sweep_next_ms = e->early_next_ms;
     }
     bool is_sweep = !is_owed(e);
     if (!is_sweep || now >= e->sweep_next_ms) {
@@ -346,6 +370,10 @@ enum fb_status enqueuer_new(const struct fb_config *config, struct fb_spool *spo
         free(e);
         return s;
     }
+    uint8_t key[32];
+    fb_spool_derive_key(spool, FB_PACE_PURPOSE, key);
+    fb_pace_init(&e->pace, config, key, fb_redis_shard_count(e->redis));
+    fb_wipe(key, sizeof key);
     e->epochs = fb_xcalloc((size_t)fb_redis_shard_count(e->redis), sizeof *e->epochs);
     FB_ASSERT(pthread_mutex_init(&e->lock, NULL) == 0);
     FB_ASSERT(pthread_condattr_init(&attr) == 0);
@@ -432,6 +460,7 @@ void enqueuer_free(struct enqueuer **enqueuer)
     fb_journal_close(&e->journal);
     fb_redis_free(&e->redis);
     free(e->epochs);
+    fb_pace_deinit(&e->pace);
     (void)pthread_cond_destroy(&e->wake);
     (void)pthread_mutex_destroy(&e->lock);
     free(e);

@@ -7,7 +7,7 @@
  *
  *  - at start, and when a shard's epoch is missing or changed (Redis was wiped): replay at once;
  *  - every minute or so: a sweep, the same scan, for what a fail-over of Redis lost without a
- * trace.
+ *    trace; and soon after each new connection to Redis, which may be another one now.
  */
 #ifndef FB_INGEST_ENQUEUE_H
 #define FB_INGEST_ENQUEUE_H

@@ -10,6 +10,7 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "common/crypto.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "pressure.h"
 #include "smtp_command.h"
 #include "smtp_data.h"
 
@@ -41,6 +43,8 @@ struct http_server {
     char *token;
     atomic_bool is_draining;
     atomic_size_t active, committing;
+    pthread_mutex_t held_lock;
+    struct request *held; /* committed, answered a little later */
     MHD_socket listen_fd; /* what MHD_quiesce_daemon gave back; or MHD_INVALID_SOCKET */
 };
 
@@ -57,6 +61,8 @@ struct request {
     unsigned status; /* 0 = none yet */
     const char *code;
     char message[160];
+    struct request *next; /* of those held */
+    int64_t answer_at_ms;
     bool is_committed; /* the commit is over; set before the connection resumes */
     char id[FB_ID_SIZE];
 };
@@ -78,6 +84,13 @@ static void refuse_status(struct request *r, enum fb_status s)
            fb_status_name(s),
            s == FB_NO_SPACE ? "The spool is full; try again later."
                             : "The message could not be stored; try again.");
+}
+
+static void refuse_pressure(struct request *r)
+{
+    char text[sizeof r->message];
+    (void)snprintf(text, sizeof text, "No mail is taken now: %s. Try again later.", pressure_why());
+    refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, fb_status_name(FB_NO_SPACE), text);
 }
 
 static enum MHD_Result answer(struct request *r)
@@ -263,7 +276,7 @@ static void check_head(struct request *r, const char *method, const char *url)
     } else if (atomic_load(&r->server->is_draining)) {
         refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping", "The service is stopping; try again.");
     } else if (acceptor_may_accept(r->server->acceptor) != FB_OK) {
-        refuse_status(r, FB_NO_SPACE);
+        refuse_pressure(r);
     } else {
         read_envelope(r);
     }
@@ -338,8 +351,45 @@ static void on_done(void *ctx, enum fb_status status, const char *msg_id)
         refuse_status(r, status);
     }
     r->is_committed = true;
+    int delay_ms = pressure_delay_ms();
+    if (delay_ms > 0 && !atomic_load(&server->is_draining)) {
+        r->answer_at_ms = fb_mono_ms() + delay_ms;
+        (void)pthread_mutex_lock(&server->held_lock);
+        r->next = server->held;
+        server->held = r;
+        (void)pthread_mutex_unlock(&server->held_lock);
+        return;
+    }
     MHD_resume_connection(r->connection); /* r may be gone from here on */
     atomic_fetch_sub(&server->committing, 1);
+}
+
+void http_server_tick(struct http_server *s)
+{
+    struct request *due = NULL;
+    if (s == NULL) {
+        return;
+    }
+    int64_t now = fb_mono_ms();
+    bool is_draining = atomic_load(&s->is_draining);
+    (void)pthread_mutex_lock(&s->held_lock);
+    for (struct request **at = &s->held; *at != NULL;) {
+        struct request *r = *at;
+        if (is_draining || now >= r->answer_at_ms) {
+            *at = r->next;
+            r->next = due;
+            due = r;
+        } else {
+            at = &r->next;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->held_lock);
+    while (due != NULL) {
+        struct request *r = due;
+        due = r->next;
+        MHD_resume_connection(r->connection); /* r may be gone from here on */
+        atomic_fetch_sub(&s->committing, 1);
+    }
 }
 
 static enum MHD_Result end(struct request *r)
@@ -458,8 +508,10 @@ enum fb_status http_server_new(const struct fb_config *config, struct acceptor *
     s->max_recipients = (size_t)config->ingest.max_recipients;
     s->token = config->ingest.token;
     s->listen_fd = MHD_INVALID_SOCKET;
+    FB_ASSERT(pthread_mutex_init(&s->held_lock, NULL) == 0);
     enum fb_status status = start(s, config, err);
     if (status != FB_OK) {
+        (void)pthread_mutex_destroy(&s->held_lock);
         free(s);
         return status;
     }
@@ -488,12 +540,14 @@ void http_server_free(struct http_server **server)
     http_server_drain(s);
     /* A daemon with suspended connections cannot be stopped; the committer ends each of them. */
     while (atomic_load(&s->committing) > 0) {
+        http_server_tick(s);
         (void)usleep(1000);
     }
     MHD_stop_daemon(s->daemon);
     if (s->listen_fd != MHD_INVALID_SOCKET) {
         (void)close(s->listen_fd);
     }
+    (void)pthread_mutex_destroy(&s->held_lock);
     free(s);
     *server = NULL;
 }

@@ -28,6 +28,8 @@ void http_server_drain(struct http_server *server);
 /* Requests that are not answered yet. */
 size_t http_server_active(struct http_server *server);
 /* Waits for commits under way, then closes. */
+/* Ten times a second: answers that are late for pressure's sake go out.  NULL will do. */
+void http_server_tick(struct http_server *server);
 void http_server_free(struct http_server **server);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Threads: the SMTP loop (the main thread), two of HTTP, the spool's committer, the enqueue thread,
- * and the housekeeper of this file, which does what may take long: measuring and tidying the spool.
+ * the sweeper, and the housekeeper of this file, which does what may take long: measuring and
+ * tidying the spool.
  */
 #include "ingest.h"
 
@@ -20,7 +21,9 @@
 #include "enqueue.h"
 #include "http.h"
 #include "common/netlist.h"
+#include "pressure.h"
 #include "smtp_server.h"
+#include "sweeper.h"
 #include "tls.h"
 
 #define MEASURE_EVERY_MS 1000
@@ -36,13 +39,14 @@ struct ingest {
     struct tls *tls;
     struct fb_spool *spool;
     struct enqueuer *enqueuer;
+    struct sweeper *sweeper;
+    struct pressure *pressure;
     struct acceptor *acceptor;
     struct smtp_server *smtp;
     struct http_server *http;
     pthread_t housekeeper;
     bool has_housekeeper;
     atomic_bool is_stopping;
-    bool is_full;
 };
 
 /* ---- housekeeping ---- */
@@ -50,30 +54,11 @@ struct ingest {
 /* Above the mark no mail is taken, and load balancers are told so. */
 static void measure(struct ingest *in)
 {
-    struct fb_error err = {0};
-    uint64_t bytes = 0;
-    int percent = 0;
-    enum fb_status s = fb_spool_usage(in->spool, &bytes, &percent, &err);
-    bool is_full =
-        s != FB_OK || percent >= in->config->ingest.high_water ||
-        (in->config->ingest.spool_max > 0 && bytes >= (uint64_t)in->config->ingest.spool_max);
-    if (s == FB_OK) {
-        fb_metric_set("fumibako_spool_bytes", NULL, (double)bytes);
-    }
+    bool is_full = pressure_measure(in->pressure);
     fb_metric_set("fumibako_ingest_backlog", NULL, (double)enqueuer_backlog(in->enqueuer));
     acceptor_set_full(in->acceptor, is_full);
-    if (is_full != in->is_full) {
-        in->is_full = is_full;
-        if (is_full) {
-            fb_log(FB_ERROR, "no mail is taken: %s",
-                   s != FB_OK ? err.text
-                              : "the spool is above ingest.high_water or ingest.spool_max");
-        } else {
-            fb_log(FB_INFO, "mail is taken again: the spool is below its mark");
-        }
-    }
     if (!atomic_load(&in->is_stopping) && !fb_service_stopping()) {
-        fb_ready_set(!is_full, "the spool is above its mark");
+        fb_ready_set(!is_full, pressure_why());
     }
 }
 
@@ -95,6 +80,7 @@ static void *keep_house(void *arg)
             }
             tidy_next_ms = fb_mono_ms() + TIDY_EVERY_MS;
         }
+        http_server_tick(in->http);
         (void)usleep(100000);
     }
     return NULL;
@@ -137,6 +123,12 @@ static enum fb_status start(struct ingest *in, struct fb_error *err)
     }
     if (s == FB_OK) {
         s = enqueuer_new(config, in->spool, &in->enqueuer, err);
+    }
+    if (s == FB_OK) {
+        s = sweeper_new(config, in->spool, &in->sweeper, err);
+    }
+    if (s == FB_OK) {
+        s = pressure_new(config, in->spool, &in->pressure, err);
     }
     if (s == FB_OK) {
         s = acceptor_new(config, in->spool, in->enqueuer, &in->acceptor, err);
@@ -195,6 +187,7 @@ void ingest_deinit(void *ctx)
     if (in->has_housekeeper) {
         (void)pthread_join(in->housekeeper, NULL);
     }
+    sweeper_free(&in->sweeper);
     http_server_free(&in->http);
     /* Commits of sessions whose peer has gone are still answered into the void: first the
      * committer, then them. */
@@ -207,6 +200,7 @@ void ingest_deinit(void *ctx)
         enqueuer_stop(in->enqueuer, ENQUEUE_DRAIN_MS);
     }
     enqueuer_free(&in->enqueuer);
+    pressure_free(&in->pressure);
     fb_spool_close(&in->spool);
     tls_free(&in->tls);
     fb_netlist_free(&in->xforward);

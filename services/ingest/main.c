@@ -9,6 +9,7 @@
  *   enqueue.c       telling Redis, behind the answer, and finding what it does not know
  *   ingest.c        start and end of all these
  */
+#include "common/confine.h"
 #include "common/service.h"
 #include "ingest.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
     static const struct fb_service service = {
         .name = "ingest",
         .metrics_port = 9101,
+        .uses = FB_USES_SPOOL | FB_USES_SMTP_SERVER,
         .check = ingest_check,
         .init = ingest_init,
         .run = ingest_run,

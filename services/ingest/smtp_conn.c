@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "pressure.h"
 
 #define MAX_SPARE    256
 #define TURNS        8    /* reads of one connection before others have their turn */
@@ -18,6 +19,7 @@
 #define RATE_AFTER_MS                                                                              \
     60000 /* content slower than this, after a minute, is an attack or a dead link */
 #define RATE_MIN_BYTES_S 500
+#define HOLD_TICK_MS     100
 
 struct smtp_conn {
     struct smtp_shared *shared;
@@ -29,9 +31,10 @@ struct smtp_conn {
     int64_t deadline_ms;
     int64_t content_begun_ms; /* 0 = no content */
     uint64_t content_bytes;
-    bool is_committing; /* the committer holds a pointer to this */
-    bool is_gone;       /* closed; freed when the commit is over */
-    bool is_blocked;    /* replies wait for the peer to read */
+    int64_t hold_until_ms; /* nothing is answered before; 0 = at once */
+    bool is_committing;    /* the committer holds a pointer to this */
+    bool is_gone;          /* closed; freed when the commit is over */
+    bool is_blocked;       /* replies wait for the peer to read */
     bool is_lingering;
     bool may_answer; /* the committer may send the 250: plain SMTP, no reply waits before it */
     /* set by the committer before it links this into shared->done */
@@ -43,11 +46,34 @@ struct smtp_conn {
 
 static void pump(struct smtp_conn *c);
 
+/* ---- answers that are late for pressure's sake ---- */
+
+static void arm_hold(struct smtp_shared *sh)
+{
+    struct timeval soon = {0, HOLD_TICK_MS * 1000};
+    if (evtimer_pending(sh->hold, NULL) == 0 && evtimer_add(sh->hold, &soon) != 0) {
+        fb_log(FB_WARN, "no timer: held answers wait for the next second");
+    }
+}
+
 /* ---- the dialogue's host ---- */
 
 static enum fb_status host_may_accept(void *ctx)
 {
-    return acceptor_may_accept(((struct smtp_conn *)ctx)->shared->acceptor);
+    struct smtp_conn *c = ctx;
+    enum fb_status s = acceptor_may_accept(c->shared->acceptor);
+    int delay_ms = s == FB_OK && !c->shared->is_draining ? pressure_delay_ms() : 0;
+    if (delay_ms > 0) {
+        c->hold_until_ms = c->shared->now_ms + delay_ms;
+        arm_hold(c->shared);
+    }
+    return s;
+}
+
+static const char *host_why(void *ctx)
+{
+    (void)ctx;
+    return pressure_why();
 }
 
 static enum fb_status host_open(void *ctx)
@@ -114,8 +140,8 @@ static void host_refused(void *ctx, const char *reason)
     fb_metric_add("fumibako_messages_rejected_total", labels, 1);
 }
 
-static const struct smtp_host host = {host_may_accept, host_open,      host_add,    host_commit,
-                                      host_abort,      host_has_input, host_refused};
+static const struct smtp_host host = {host_may_accept, host_open,      host_add,     host_commit,
+                                      host_abort,      host_has_input, host_refused, host_why};
 
 /* ---- life ---- */
 
@@ -189,7 +215,7 @@ static void linger(struct smtp_conn *c)
 /* Sends the replies; false: the peer does not read, go on in on_sent. */
 static bool flush(struct smtp_conn *c)
 {
-    if (c->session.out.len > 0) {
+    if (c->session.out.len > 0 && c->hold_until_ms == 0) {
         c->is_blocked = !transport_send(&c->transport, &c->session.out);
     }
     return !c->is_blocked;
@@ -250,7 +276,7 @@ static bool feed(struct smtp_conn *c)
 /* What the dialogue is waiting for, when it is not input. */
 static bool is_waiting(const struct smtp_conn *c)
 {
-    return c->is_committing || c->is_blocked ||
+    return c->is_committing || c->is_blocked || c->hold_until_ms != 0 ||
            (c->session.state == SMTP_TLS && c->transport.tls != NULL);
 }
 
@@ -277,6 +303,9 @@ static bool follow_state(struct smtp_conn *c)
 static void pump(struct smtp_conn *c)
 {
     for (int turn = 0; flush(c); turn++) {
+        if (c->hold_until_ms != 0) {
+            break; /* also what the dialogue's state asks for waits for the answers before it */
+        }
         if (!follow_state(c)) {
             return;
         }
@@ -343,6 +372,7 @@ void smtp_conn_open(struct smtp_shared *sh, int fd, const struct fb_net_address 
     c->address = *address;
     c->acceptance = NULL;
     c->content_begun_ms = 0;
+    c->hold_until_ms = 0;
     c->is_committing = c->is_gone = c->is_blocked = c->is_lingering = false;
     c->deadline_ms = sh->now_ms + sh->command_timeout_ms;
     if (transport_init(&c->transport, sh->base, fd, sh->read_buffer, &events, c) != FB_OK) {
@@ -427,7 +457,7 @@ static void look_after(struct smtp_conn *c, bool is_late)
 {
     int64_t now = c->shared->now_ms;
     struct smtp_session *s = &c->session;
-    if (c->is_gone || c->is_committing) {
+    if (c->is_gone || c->is_committing || c->hold_until_ms != 0) {
         return;
     }
     if (c->is_lingering || s->state == SMTP_TLS) {
@@ -443,8 +473,32 @@ static void look_after(struct smtp_conn *c, bool is_late)
     }
 }
 
+void smtp_conn_release(struct smtp_shared *sh)
+{
+    size_t count = sh->conn_count;
+    struct smtp_conn *c = sh->conns;
+    bool is_any = false;
+    sh->now_ms = fb_mono_ms();
+    for (size_t i = 0; i < count; i++) {
+        struct smtp_conn *next = c->next; /* c may be freed, others are not */
+        bool is_due = c->hold_until_ms != 0 && !c->is_gone &&
+                      (sh->now_ms >= c->hold_until_ms || sh->is_draining);
+        is_any = is_any || (c->hold_until_ms != 0 && !c->is_gone && !is_due);
+        if (is_due) {
+            c->hold_until_ms = 0;
+            c->deadline_ms = sh->now_ms + sh->command_timeout_ms;
+            pump(c);
+        }
+        c = next;
+    }
+    if (is_any) {
+        arm_hold(sh);
+    }
+}
+
 void smtp_conn_look_after(struct smtp_shared *sh, bool is_late)
 {
+    smtp_conn_release(sh);
     size_t count = sh->conn_count;
     struct smtp_conn *c = sh->conns;
     for (size_t i = 0; i < count; i++) {

@@ -34,6 +34,7 @@ struct smtp_shared {
     struct smtp_conn *spare; /* to use again */
     size_t spare_count;
     uint8_t *read_buffer;
+    struct event *hold; /* a timer, on while answers are held back (pressure.h) */
 
     /* committed by the committer thread, not answered yet */
     pthread_mutex_t done_lock;
@@ -48,6 +49,8 @@ void smtp_conn_open(struct smtp_shared *shared, int fd, const struct fb_net_addr
 void smtp_conn_answer_done(struct smtp_shared *shared);
 /* From the committer thread, once per batch. */
 void smtp_conn_wake(void *shared);
+/* The timer `hold`: answers that were held back long enough go out. */
+void smtp_conn_release(struct smtp_shared *shared);
 /* Each second: time-outs; while draining: ends idle sessions, and with is_late all that can be
  * ended. */
 void smtp_conn_look_after(struct smtp_shared *shared, bool is_late);

@@ -238,6 +238,14 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+static void on_hold(evutil_socket_t fd, short what, void *arg)
+{
+    struct smtp_server *s = arg;
+    (void)fd;
+    (void)what;
+    smtp_conn_release(&s->shared);
+}
+
 static void on_done(evutil_socket_t fd, short what, void *arg)
 {
     struct smtp_server *s = arg;
@@ -296,9 +304,10 @@ static enum fb_status set_up(struct smtp_server *s, const struct fb_config *conf
     }
     s->tick = event_new(sh->base, -1, EV_PERSIST, on_tick, s);
     s->done = event_new(sh->base, sh->done_fd, EV_READ | EV_PERSIST, on_done, s);
+    sh->hold = evtimer_new(sh->base, on_hold, s);
     struct timeval second = {TICK_MS / 1000, 0};
-    if (s->tick == NULL || s->done == NULL || event_add(s->tick, &second) != 0 ||
-        event_add(s->done, NULL) != 0) {
+    if (s->tick == NULL || s->done == NULL || sh->hold == NULL ||
+        event_add(s->tick, &second) != 0 || event_add(s->done, NULL) != 0) {
         return fb_error_set(err, FB_IO, "make the event loop");
     }
     enum fb_status status = listen_at(s, "ingest.smtp", config->ingest.smtp, false, err);
@@ -348,7 +357,7 @@ void smtp_server_free(struct smtp_server **server)
     }
     stop_listening(s);
     smtp_conn_close_all(&s->shared);
-    struct event *events[] = {s->tick, s->done, s->stop};
+    struct event *events[] = {s->tick, s->done, s->stop, s->shared.hold};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i] != NULL) {
             event_free(events[i]);

@@ -60,6 +60,8 @@ struct smtp_host {
     bool (*has_input)(void *ctx);
     /* A message was refused after its MAIL; reason is a short static word for metrics. */
     void (*refused)(void *ctx, const char *reason);
+    /* Why may_accept said FB_NO_SPACE, for the reply; may be NULL. */
+    const char *(*why)(void *ctx);
 };
 
 enum smtp_state { SMTP_COMMAND, SMTP_DATA, SMTP_CHUNK, SMTP_COMMIT, SMTP_TLS, SMTP_CLOSING };

@@ -131,7 +131,12 @@ static void verb_mail(struct smtp_session *s, const struct call *c)
         const char *enhanced;
         int code = fb_status_smtp(status, &enhanced);
         s->host->refused(s->host_ctx, fb_status_name(status));
-        smtp_reply(s, code, enhanced, "cannot take mail now, try again later");
+        char text[128] = "cannot take mail now, try again later";
+        if (status == FB_NO_SPACE && s->host->why != NULL) {
+            (void)snprintf(text, sizeof text, "cannot take mail now: %s; try again later",
+                           s->host->why(s->host_ctx));
+        }
+        smtp_reply(s, code, enhanced, text);
         return;
     }
     s->has_chunk_failed = false;

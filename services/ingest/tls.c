@@ -98,6 +98,12 @@ static enum fb_status load(struct tls *t, struct fb_error *err)
     if (s != FB_OK) {
         return s;
     }
+    s = fb_check_secret(t->key_file, err);
+    if (s != FB_OK) {
+        (void)fb_error_prefix(err, "ingest.tls_key_file");
+        err->status = FB_CONFIG;
+        return FB_CONFIG;
+    }
     SSL_CTX *c = SSL_CTX_new(TLS_server_method());
     if (c == NULL || SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1) {
         s = tls_error(err, "ingest", "TLS");

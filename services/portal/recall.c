@@ -9,11 +9,11 @@
 #include "common/metrics.h"
 #include "services/portal/sender.h"
 
-static void see_page(struct visit *v, const char *recall_id)
+static void see_page(struct visit *v, const struct fb_recall_request *q)
 {
     const char *query = page_query(v);
-    fb_http_answer_header(v->answer, "Location", "/s/%s%s%sdone=%s", v->link, query,
-                          query[0] != '\0' ? "&" : "?", recall_id);
+    fb_http_answer_header(v->answer, "Location", "/s/%s%s%sdone=%s%s", v->link, query,
+                          query[0] != '\0' ? "&" : "?", q->id, q->is_unsure ? "&unsure=1" : "");
     v->answer->status = 303;
 }
 
@@ -48,10 +48,17 @@ static void count(const char *outcome)
     fb_metric_add("fumibako_portal_recalls_total", labels, 1);
 }
 
-static void answer(struct visit *v, const struct form *form, enum fb_status s,
-                   const struct fb_error *err)
+static void answer(struct visit *v, const struct form *form, const struct fb_recall_request *q,
+                   enum fb_status s, const struct fb_error *err)
 {
     fb_log_context(v->msg_id, NULL, "portal", NULL, 0);
+    if ((s == FB_OK || s == FB_EXISTS) && q->is_unsure) {
+        fb_log(
+            FB_WARN,
+            "no replica of Redis has confirmed recall %s: a fail-over now may forget it, and its "
+            "sender is told to look again",
+            form->id);
+    }
     if (s == FB_OK) {
         count("asked");
         if (form->is_all) {
@@ -60,10 +67,10 @@ static void answer(struct visit *v, const struct form *form, enum fb_status s,
             fb_log(FB_INFO, "the sender's page asked for recall %s of %zu recipient(s)", form->id,
                    form->count);
         }
-        see_page(v, form->id);
+        see_page(v, q);
     } else if (s == FB_EXISTS) {
         count("repeated");
-        see_page(v, form->id);
+        see_page(v, q);
     } else {
         count("failed");
         fb_log(FB_WARN,
@@ -103,6 +110,7 @@ void recall_act(struct visit *v, const struct form *form)
 {
     struct fb_error err = {0};
     struct sender_view view;
+    struct fb_recall_request q = {.source = "portal"};
     struct fb_redis *r = portal_redis_take(v->portal);
     enum fb_status s = sender_load(v, r, &view, &err);
     if (s == FB_NOT_FOUND) {
@@ -112,13 +120,13 @@ void recall_act(struct visit *v, const struct form *form)
         count("failed");
         page_unavailable(v, &err);
     } else if (is_allowed(v, &view, form)) {
-        struct fb_recall_request q = {.recipients = form->recipients,
-                                      .count = form->is_all ? 0 : form->count,
-                                      .actor = actor_of(&view),
-                                      .source = "portal",
-                                      .reason = form->reason};
+        q.recipients = form->recipients;
+        q.count = form->is_all ? 0 : form->count;
+        q.actor = actor_of(&view);
+        q.reason = form->reason;
         memcpy(q.id, form->id, sizeof q.id);
-        answer(v, form, fb_ledger_recall(r, v->msg_id, &q, NULL, &err), &err);
+        s = fb_ledger_recall(r, v->msg_id, &q, NULL, &err);
+        answer(v, form, &q, s, &err);
     }
     portal_redis_give(v->portal, r);
     sender_deinit(&view);

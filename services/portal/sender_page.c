@@ -299,20 +299,40 @@ static void add_recalls(struct html *h, const struct sender_view *view)
 
 /* ---- the page ---- */
 
-/* Behind a recall: only when there is one of that id, whatever the query says. */
+/* Behind a recall: that it is accepted only when there is one of that id, whatever the query says.
+ * One that no replica confirmed may be gone with a fail-over (fb_ledger_recall): then the reader must
+ * know. */
 static void add_result(struct visit *v, struct html *h, const struct sender_view *view)
 {
     const char *id = fb_http_query(v->request, "done");
+    bool is_unsure = fb_http_query(v->request, "unsure") != NULL;
+    bool is_there = false;
     for (size_t i = 0; id != NULL && i < view->recall_count; i++) {
-        if (strcmp(view->recalls[i].id, id) == 0) {
-            html_say(h,
-                     "<p class=\"note good\" "
-                     "role=\"status\">取り消しを受け付けました。経過は下でご確認いただけます。"
-                     "結果はメールでもお知らせします。</p>\n",
-                     "<p class=\"note good\" role=\"status\">The recall has been accepted. See "
-                     "below how it goes; the "
-                     "result is mailed to the sender, too.</p>\n");
-        }
+        is_there = is_there || strcmp(view->recalls[i].id, id) == 0;
+    }
+    if (is_there && !is_unsure) {
+        html_say(h,
+                 "<p class=\"note good\" "
+                 "role=\"status\">取り消しを受け付けました。経過は下でご確認いただけます。"
+                 "結果はメールでもお知らせします。</p>\n",
+                 "<p class=\"note good\" role=\"status\">The recall has been accepted. See "
+                 "below how it goes; the "
+                 "result is mailed to the sender, too.</p>\n");
+    } else if (is_there) {
+        html_say(
+            h,
+            "<p class=\"note warn\" role=\"status\">取り消しを受け付けましたが、記録の複製を"
+            "確認できていません。1 分ほど後にこのページを再度読み込み、この取り消しが下の一覧に"
+            "ない場合は、もう一度お手続きください。</p>\n",
+            "<p class=\"note warn\" role=\"status\">The recall has been accepted, but no copy of "
+            "its record is confirmed yet. Please load this page again in a minute; if the recall "
+            "is not in the list below then, ask for it once more.</p>\n");
+    } else if (is_unsure && id != NULL && fb_id_is_valid(id)) {
+        html_say(h,
+                 "<p class=\"note bad\" role=\"alert\">取り消しの記録がありません。"
+                 "お手数ですが、もう一度お手続きください。</p>\n",
+                 "<p class=\"note bad\" role=\"alert\">The recall is not on record. Please ask for "
+                 "it once more.</p>\n");
     }
 }
 

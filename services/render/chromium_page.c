@@ -164,8 +164,9 @@ static enum fb_status take_text(json_t *result, const char *key, char *text_r, s
 static enum fb_status attach(struct render_chromium_page *page, struct fb_error *err)
 {
     json_t *result = NULL;
-    enum fb_status s = render_cdp_call(&page->cdp, "Target.createTarget",
-                                       json_pack("{s:s}", "url", "about:blank"), &result, err);
+    enum fb_status s = render_cdp_call(
+        &page->cdp, "Target.createTarget",
+        json_pack("{s:s,s:b}", "url", "about:blank", "enableBeginFrameControl", 1), &result, err);
     if (s == FB_OK) {
         s = take_text(result, "targetId", page->frame, sizeof page->frame, err);
     }

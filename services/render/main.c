@@ -7,12 +7,24 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/confine.h"
 #include "common/service.h"
 #include "services/render/child.h"
 #include "services/render/explain.h"
 #include "services/render/handle.h"
 
 #define METRICS_PORT 9102
+
+static const struct fb_config *inherited; /* by the zygote, which runs warm() alone */
+
+/* In the zygote, before there are children: what they never need is not in their memory.  A child that
+ * was taken over could put it into a page that its attacker gets. */
+static void warm(void)
+{
+    static const char *const nothing[] = {NULL};
+    fb_config_forget(inherited, nothing);
+    render_child_warm();
+}
 
 static enum fb_status start_zygote(const struct fb_config *config, struct render_worker *w,
                                    struct fb_error *err)
@@ -25,8 +37,8 @@ static enum fb_status start_zygote(const struct fb_config *config, struct render
     if (render_sandbox_landlock_version() == 0) {
         fb_log(FB_WARN, "this kernel has no Landlock: the sandbox relies on seccomp alone");
     }
-    return render_zygote_start(&sandbox, render_child_warm, render_child_run, &w->service.zygote,
-                               err);
+    inherited = config;
+    return render_zygote_start(&sandbox, warm, render_child_run, &w->service.zygote, err);
 }
 
 /* What --check checks, and each start: root needs somebody else to be. */
@@ -105,6 +117,8 @@ int main(int argc, char **argv)
     }
     const struct fb_service service = {.name = "render",
                                        .metrics_port = METRICS_PORT,
+                                       .uses = FB_USES_SPOOL | FB_USES_POLICY | FB_USES_BROWSER |
+                                               FB_USES_SIGNING_KEY,
                                        .check = check,
                                        .init = init,
                                        .run = run,

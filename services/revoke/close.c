@@ -97,10 +97,6 @@ static enum fb_status end_access(struct revoke_work *w, const uint32_t *list, si
     enum fb_status s =
         w->storage->revoke(w->session, &w->parcel, list, is_whole ? 0 : count,
                            is_final && is_whole ? STORAGE_FOR_GOOD : STORAGE_FOR_NOW, closed, err);
-    w->has_answered = s == FB_OK;
-    for (uint32_t i = 0; i < w->parcel.grant_count; i++) {
-        w->has_answered = w->has_answered || (closed[i] && !is_gone(&w->parcel.grants[i]));
-    }
     write_grants(w, closed, is_recall ? "recalled" : "expired");
     /* An expiry that is complete needs no manifest: a rebuilt ledger would find it due at once.  What is not complete
      * is remembered, and what is purged next as well. */

@@ -190,8 +190,11 @@ static enum fb_status find_actor(struct revoke_work *w, struct fb_error *err)
 static enum fb_status commit_recall(struct revoke_work *w, struct fb_error *err)
 {
     const struct fb_ledger_message *m = &w->m;
-    if (w->job->op != FB_REVOKE_RECALL || !w->is_known || strcmp(m->state, "done") == 0) {
-        return FB_OK; /* everything that there was to send is in the journal */
+    /* Of an ended message everything that there was to send is in the journal; but where its mail
+     * stays in the spool behind the end (rewrite/linger.h), it may go through once more. */
+    bool is_gone = strcmp(m->state, "done") == 0 && !fb_redis_may_fail_over(w->redis);
+    if (w->job->op != FB_REVOKE_RECALL || !w->is_known || is_gone) {
+        return FB_OK;
     }
     uint32_t *list = fb_xcalloc(m->recipient_count + 1, sizeof *list);
     bool *has = fb_xcalloc(m->recipient_count + 1, sizeof *has);
@@ -230,17 +233,6 @@ static enum fb_status open_storage(struct revoke_work *w, struct fb_error *err)
                                 &w->session, err);
 }
 
-/* Whether it failed in a way that others of the same storage will, too. */
-static void tell_away(struct revoke_work *w, enum fb_status s)
-{
-    bool is_passing = s == FB_AGAIN || s == FB_NETWORK;
-    if (w->storage != NULL && (w->has_answered || !is_passing)) {
-        revoke_away_tell(w->service->away, w->parcel.storage, true);
-    } else if (w->storage != NULL && !fb_service_stopping()) {
-        revoke_away_tell(w->service->away, w->parcel.storage, false);
-    }
-}
-
 static enum fb_status work_on_parcel(struct revoke_work *w, int64_t *wait_ms_r,
                                      struct fb_error *err)
 {
@@ -254,7 +246,10 @@ static enum fb_status work_on_parcel(struct revoke_work *w, int64_t *wait_ms_r,
     if (s != FB_OK || !w->has_parcel) {
         return s;
     }
-    *wait_ms_r = revoke_away_wait(w->service->away, w->parcel.storage);
+    struct fb_policy *policy = fb_policy_follow_get(w->service->policy);
+    *wait_ms_r = storage_away_enter(&w->stay, w->parcel.storage,
+                                    policy != NULL && policy->storage_count > 1);
+    fb_policy_unref(&policy);
     if (*wait_ms_r > 0) {
         return FB_OK;
     }
@@ -264,9 +259,6 @@ static enum fb_status work_on_parcel(struct revoke_work *w, int64_t *wait_ms_r,
     }
     if (s == FB_OK) {
         s = w->job->op == FB_REVOKE_RESTORE ? revoke_reopen(w, err) : revoke_close(w, err);
-        tell_away(w, s);
-    } else {
-        revoke_away_tell(w->service->away, w->parcel.storage, true); /* not the storage's fault */
     }
     return s;
 }
@@ -298,6 +290,7 @@ static void conclude(struct revoke_work *w, enum fb_status s, int64_t wait_ms,
     } else {
         out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
         out->reason = *err;
+        out->is_uncounted = w->stay.is_in && storage_away_is_down(w->parcel.storage);
         if (out->kind == FB_OUTCOME_BURY && w->job->op == FB_REVOKE_RESTORE) {
             char words[FB_ERROR_MAX + 64];
             (void)snprintf(words, sizeof words, "not given back: %s", err->text);
@@ -338,6 +331,7 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         s = work_on_parcel(&w, &wait_ms, &err);
     }
     conclude(&w, s, wait_ms, &err, out);
+    storage_away_leave(&w.stay);
     if (has_turn) {
         revoke_turn_end(w.ops, claim, w.parcel_id);
     }

@@ -10,7 +10,6 @@
 #include "common/policy/service_source.h"
 #include "common/queue/worker.h"
 #include "common/spool/journal.h"
-#include "services/revoke/away.h"
 #include "services/revoke/schedule.h"
 
 struct revoke_service {
@@ -18,7 +17,6 @@ struct revoke_service {
     struct fb_spool *spool;
     struct fb_journal *journal;
     struct fb_policy_follow *policy;
-    struct revoke_away *away;
     struct revoke_schedule *schedule;
 };
 

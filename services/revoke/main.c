@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/confine.h"
 #include "common/service.h"
 #include "services/revoke/handle.h"
+#include "services/upload/away.h"
 
 #define METRICS_PORT 9105
 
@@ -30,7 +32,6 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
     struct revoke_service *s = fb_xcalloc(1, sizeof *s);
     char name[80];
     s->config = config;
-    s->away = revoke_away_new();
     writer_name(name, sizeof name);
     enum fb_status st = fb_spool_open(config->spool.url, config->spool.key_file, &s->spool, err);
     if (st == FB_OK) {
@@ -49,7 +50,6 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
         fb_policy_follow_free(&s->policy);
         fb_journal_close(&s->journal);
         fb_spool_close(&s->spool);
-        revoke_away_free(&s->away);
         free(s);
         return st;
     }
@@ -60,6 +60,7 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
 static enum fb_status run(void *ctx, struct fb_error *err)
 {
     struct revoke_service *s = ctx;
+    storage_away_threads((int)s->config->revoke.concurrency);
     const struct fb_worker_config worker = {
         .stage = FB_STAGE_REVOKE,
         .threads = (int)s->config->revoke.concurrency,
@@ -81,14 +82,18 @@ static void deinit(void *ctx)
     fb_policy_follow_free(&s->policy);
     fb_journal_close(&s->journal);
     fb_spool_close(&s->spool);
-    revoke_away_free(&s->away);
     curl_global_cleanup();
     free(s);
 }
 
 int main(int argc, char **argv)
 {
-    const struct fb_service service = {
-        .name = "revoke", .metrics_port = METRICS_PORT, .init = init, .run = run, .deinit = deinit};
+    const struct fb_service service = {.name = "revoke",
+                                       .metrics_port = METRICS_PORT,
+                                       .uses = FB_USES_SPOOL | FB_USES_POLICY |
+                                               FB_USES_NAMED_FILES | FB_USES_STORAGES,
+                                       .init = init,
+                                       .run = run,
+                                       .deinit = deinit};
     return fb_service_main(&service, argc, argv);
 }

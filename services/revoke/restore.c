@@ -119,7 +119,6 @@ static enum fb_status give_back(struct revoke_work *w, const struct storage_gran
         const struct fb_parcel_grant *g = &w->parcel.grants[i];
         has_some = has_some || (is_back(g) && is_asked(requests, count, g->recipient));
     }
-    w->has_answered = s == FB_OK || has_some;
     if (!has_some) {
         return s;
     }

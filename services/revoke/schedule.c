@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/alarm.h"
 #include "common/ledger/ledger.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -14,6 +15,7 @@
 #define LOOK_MS          1000
 #define LOOK_BUSY_MS     50 /* while there is more than a batch */
 #define DEAD_EVERY_MS    (10 * 60 * 1000)
+#define WARN_MS          (INT64_C(3) * 24 * 3600 * 1000) /* before held mail is given up */
 #define REDIS_TIMEOUT_MS 5000
 #define BATCH_MIN        32
 #define BATCH_MAX        1000
@@ -203,6 +205,8 @@ static enum fb_status take_due(struct revoke_schedule *s, bool *has_more_r, stru
 struct dead_walk {
     struct revoke_schedule *schedule;
     int64_t before_ms;
+    int64_t soon_ms; /* what died before is given up soon */
+    size_t ending;
     enum fb_status status;
     struct fb_error *err;
 };
@@ -210,6 +214,9 @@ struct dead_walk {
 static bool give_up(void *ctx, const struct fb_dead *dead)
 {
     struct dead_walk *w = ctx;
+    if (dead->died_ms >= w->before_ms && dead->died_ms < w->soon_ms) {
+        w->ending++;
+    }
     if (dead->died_ms >= w->before_ms || dead->job.msg_id[0] == '\0' ||
         fb_job_is_side(&dead->job)) { /* no mail: recalls that failed, letters to senders */
         return true;
@@ -227,10 +234,21 @@ static bool give_up(void *ctx, const struct fb_dead *dead)
 /* Nothing that was accepted disappears: mail goes back to its sender as a report; only what is no mail is dropped. */
 static enum fb_status give_up_dead(struct revoke_schedule *s, struct fb_error *err)
 {
+    int64_t keep_ms = s->config->retention.dead_ms;
+    int64_t warn_ms = keep_ms / 4 < WARN_MS ? keep_ms / 4 : WARN_MS;
+    int64_t now = fb_now_ms();
     struct dead_walk w = {
-        .schedule = s, .before_ms = fb_now_ms() - s->config->retention.dead_ms, .err = err};
+        .schedule = s, .before_ms = now - keep_ms, .soon_ms = now - keep_ms + warn_ms, .err = err};
     enum fb_status st = fb_dead_list(s->redis, give_up, &w, err);
     st = st == FB_OK ? w.status : st;
+    if (st == FB_OK && w.ending > 0) {
+        fb_alarm_raise(FB_ALARM_HELD_ENDING, "",
+                       "%zu held too long without a decision, given up within %lld hours "
+                       "(retention.dead): see `fumibako dead list`",
+                       w.ending, (long long)(warn_ms / 3600000) + 1);
+    } else if (st == FB_OK) {
+        fb_alarm_clear(FB_ALARM_HELD_ENDING, "");
+    }
     return st == FB_OK ? fb_dead_expire(s->redis, s->config->retention.dead_ms, err) : st;
 }
 

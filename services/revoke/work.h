@@ -7,6 +7,7 @@
 
 #include "common/ledger/ledger.h"
 #include "services/revoke/handle.h"
+#include "services/upload/away.h"
 #include "services/upload/sessions.h"
 
 struct revoke_work {
@@ -23,7 +24,7 @@ struct revoke_work {
     struct fb_policy *policy;
     const struct storage *storage;
     struct storage_session *session;
-    bool has_answered;           /* the storage did something that it was asked for */
+    struct storage_stay stay;
     char actor[256], source[16]; /* who asked */
     struct fb_ops *ops;          /* what rides with the end of the claim, however it ends */
 };

@@ -25,17 +25,25 @@ FB_MUST_USE enum fb_status compose_password(struct fb_spool_msg *msg, const char
                                             const char *postmaster, struct content *out,
                                             struct fb_error *err);
 
+/* What a delivery report says of a recipient (RFC 3464 2.3.3). */
+enum report_action {
+    REPORT_FAILED,
+    REPORT_RELAYED, /* passed on to a system without DSN (RFC 3461 5.2.2) */
+    REPORT_DELAYED, /* still tried */
+};
+
 /* A recipient in a delivery report. */
 struct report_line {
     const char *address, *orcpt;
-    const char *status;     /* "5.1.1" */
-    const char *diagnostic; /* the relay's words, or ours; "" = none */
-    bool is_smtp;           /* diagnostic is an SMTP reply of the relay */
-    bool is_relayed; /* passed on to a system without DSN (RFC 3461 5.2.2), else failed; all lines
-                        alike */
+    const char *status;        /* "5.1.1" */
+    const char *diagnostic;    /* the relay's words, or ours; "" = none */
+    bool is_smtp;              /* diagnostic is an SMTP reply of the relay */
+    enum report_action action; /* all lines alike */
+    int64_t retry_until_ms;    /* delayed: how long it is tried */
 };
 /* Delivery report to the sender (RFC 3464): these recipients did not and will not get the mail, or
- * nobody will report about them further on.  At least one line; plan may be NULL. */
+ * did not get it yet, or nobody will report about them further on.  At least one line; plan may be
+ * NULL.  Only the header of the mail goes with it, whatever RET asked for. */
 FB_MUST_USE enum fb_status compose_report(struct fb_spool_msg *msg, const char *key,
                                           const struct fb_envelope *envelope,
                                           const struct fb_plan *plan, uint32_t branch,

@@ -27,34 +27,41 @@ static bool is_ascii(struct fb_slice s)
 /* ---- words ---- */
 
 struct report_words {
-    const char *failed, *relayed, *subject, *what_now, *what_now_relayed;
+    const char *lead[3], *what_now[3]; /* by enum report_action */
+    const char *subject;
 };
 
 static const struct report_words ja = {
-    .failed = "お送りになったメールは、次の宛先には届けられませんでした。\n",
-    .relayed = "お送りになったメールは、次の宛先のメールシステムへ引き渡されました。\n"
-               "このシステムは配送通知に対応していないため、この先の通知は届きません。\n",
+    .lead = {"お送りになったメールは、次の宛先には届けられませんでした。\n",
+             "お送りになったメールは、次の宛先のメールシステムへ引き渡されました。\n"
+             "このシステムは配送通知に対応していないため、この先の通知は届きません。\n",
+             "お送りになったメールは、次の宛先へまだ届いていません。\n"},
+    .what_now = {"これ以上の配送は行われません。宛先を確かめて、もう一度お送りください。\n"
+                 "それでも届かない場合は、この通知を添えて管理者へお知らせください。\n",
+                 "操作は必要ありません。\n",
+                 "配送は自動で繰り返し試みますので、もう一度お送りになる必要はありません。\n"
+                 "届けられなかった場合は、あらためてお知らせします。"},
     .subject = "件名",
-    .what_now = "これ以上の配送は行われません。宛先を確かめて、もう一度お送りください。\n"
-                "それでも届かない場合は、この通知を添えて管理者へお知らせください。\n",
-    .what_now_relayed = "操作は必要ありません。\n",
 };
 static const struct report_words en = {
-    .failed = "Your mail could not be delivered to these recipients:\n",
-    .relayed = "Your mail was passed on to the mail system of these recipients.  That system does\n"
-               "not report on delivery, so no further report will come.\n",
+    .lead = {"Your mail could not be delivered to these recipients:\n",
+             "Your mail was passed on to the mail system of these recipients.  That system does\n"
+             "not report on delivery, so no further report will come.\n",
+             "Your mail has not been delivered to these recipients yet:\n"},
+    .what_now = {"No further attempt will be made.  Please check the addresses and send the mail\n"
+                 "again.  If it fails again, show this report to your administrator.\n",
+                 "There is nothing to do.\n",
+                 "Delivery is tried again by itself: you need not send the mail again.  Should it\n"
+                 "not be delivered in the end, you will be told."},
     .subject = "Subject",
-    .what_now = "No further attempt will be made.  Please check the addresses and send the mail\n"
-                "again.  If it fails again, show this report to your administrator.\n",
-    .what_now_relayed = "There is nothing to do.\n",
 };
 
 static enum fb_status add_language(struct fb_buf *text, const struct report_words *w,
                                    const char *subject, const struct report_line *lines,
                                    size_t count)
 {
-    bool is_relayed = lines[0].is_relayed;
-    enum fb_status s = fb_buf_printf(text, "%s\n", is_relayed ? w->relayed : w->failed);
+    enum report_action action = lines[0].action;
+    enum fb_status s = fb_buf_printf(text, "%s\n", w->lead[action]);
     if (s == FB_OK && subject[0] != '\0') {
         s = fb_buf_printf(text, "%s: %s\n\n", w->subject, subject);
     }
@@ -62,8 +69,15 @@ static enum fb_status add_language(struct fb_buf *text, const struct report_word
         s = fb_buf_printf(text, "  %s\n    %s %s\n", lines[i].address, lines[i].status,
                           lines[i].diagnostic);
     }
-    return s == FB_OK ? fb_buf_printf(text, "\n%s", is_relayed ? w->what_now_relayed : w->what_now)
-                      : s;
+    if (s == FB_OK) {
+        s = fb_buf_printf(text, "\n%s", w->what_now[action]);
+    }
+    if (s == FB_OK && action == REPORT_DELAYED) {
+        char date[48];
+        mime_date(lines[0].retry_until_ms, date);
+        s = fb_buf_printf(text, " (%s)\n", date);
+    }
+    return s;
 }
 
 static enum fb_status add_words(struct fb_buf *to, const struct fb_plan *plan,
@@ -161,8 +175,8 @@ static enum fb_status add_recipient(struct fb_buf *to, const struct report_line 
         s = add_address(to, "Final-Recipient", line->address);
     }
     if (s == FB_OK) {
-        s = fb_buf_printf(to, "Action: %s\r\nStatus: %s\r\n",
-                          line->is_relayed ? "relayed" : "failed", line->status);
+        static const char *const actions[] = {"failed", "relayed", "delayed"};
+        s = fb_buf_printf(to, "Action: %s\r\nStatus: %s\r\n", actions[line->action], line->status);
     }
     if (s == FB_OK && line->diagnostic[0] != '\0') {
         s = fb_buf_printf(to, "Diagnostic-Code: %s; ", line->is_smtp ? "smtp" : "x-fumibako");
@@ -173,6 +187,11 @@ static enum fb_status add_recipient(struct fb_buf *to, const struct report_line 
         if (s == FB_OK) {
             s = fb_buf_add_str(to, "\r\n");
         }
+    }
+    if (s == FB_OK && line->action == REPORT_DELAYED) {
+        char date[48];
+        mime_date(line->retry_until_ms, date);
+        s = fb_buf_printf(to, "Will-Retry-Until: %s\r\n", date);
     }
     return s;
 }
@@ -224,8 +243,13 @@ static enum fb_status add_headers(struct fb_spool_msg *msg, const struct fb_plan
 
 static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e,
                               const struct fb_plan *plan, const char *msg_id, uint32_t branch,
-                              const char *postmaster, bool is_relayed, const char *boundary)
+                              const char *postmaster, enum report_action action,
+                              const char *boundary)
 {
+    static const char *const subjects[][2] = {
+        {"配送できませんでした (Undelivered mail)", "Undelivered mail"},
+        {"引き渡しのお知らせ (Mail passed on)", "Mail passed on"},
+        {"配送が遅れています (Delayed mail)", "Delayed mail"}};
     char date[48];
     bool is_en = plan != NULL && strcmp(plan->language, "en") == 0;
     const char *at = strrchr(postmaster, '@');
@@ -239,12 +263,8 @@ static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e,
                           e->reverse_path, date, msg_id, branch, boundary + 6,
                           at != NULL ? at : "@localhost");
     }
-    if (s == FB_OK && is_relayed) {
-        s = mime_write_field(to, "Subject",
-                             is_en ? "Mail passed on" : "引き渡しのお知らせ (Mail passed on)");
-    } else if (s == FB_OK) {
-        s = mime_write_field(
-            to, "Subject", is_en ? "Undelivered mail" : "配送できませんでした (Undelivered mail)");
+    if (s == FB_OK) {
+        s = mime_write_field(to, "Subject", subjects[action][is_en]);
     }
     return s == FB_OK ? fb_buf_printf(to,
                                       "Content-Type: multipart/report; "
@@ -262,8 +282,8 @@ enum fb_status compose_report(struct fb_spool_msg *msg, const char *key,
     char boundary[48];
     struct fb_buf *to = content_tail(out);
     mime_boundary(boundary);
-    enum fb_status s = add_top(to, e, plan, fb_spool_msg_id(msg), branch, postmaster,
-                               lines[0].is_relayed, boundary);
+    enum fb_status s =
+        add_top(to, e, plan, fb_spool_msg_id(msg), branch, postmaster, lines[0].action, boundary);
     if (s == FB_OK) {
         s = fb_buf_printf(to, "--%s\r\n", boundary);
     }

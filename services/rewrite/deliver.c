@@ -7,8 +7,10 @@
 #include <time.h>
 
 #include "common/ledger/ledger.h"
+#include "common/ledger/recall_again.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "services/rewrite/relay_watch.h"
 
 #define JOURNAL_TRIES    5
 #define JOURNAL_PAUSE_MS 500
@@ -39,6 +41,23 @@ static enum fb_status read_journal(struct delivery *d, const uint32_t *indices, 
             }
         }
     }
+    return s;
+}
+
+enum fb_status deliver_recall_again(struct delivery *d, struct fb_error *err)
+{
+    const char *msg_id = d->claim->job.msg_id;
+    struct fb_ops *ops = fb_ops_new();
+    enum fb_status s = fb_recall_again(d->service->spool, d->redis, &d->service->journal, d->msg,
+                                       &d->envelope, true, ops, err);
+    if (s == FB_OK && fb_ops_count(ops) > 0) {
+        s = fb_queue_change(d->redis, d->claim->shard, ops, err);
+        if (s == FB_OK) {
+            fb_log_fields(FB_WARN, "a recall that Redis forgot is made again", "msg_id", msg_id,
+                          NULL);
+        }
+    }
+    fb_ops_free(&ops);
     return s;
 }
 
@@ -103,6 +122,21 @@ void deliver_refused(const struct delivery *d, struct fb_ops *ops)
     free(indices);
 }
 
+void deliver_out(const struct delivery *d, struct fb_ops *ops)
+{
+    uint32_t *indices = fb_xcalloc(d->target_count + 1, sizeof *indices);
+    size_t count = 0;
+    for (size_t i = 0; i < d->target_count; i++) {
+        if (d->targets[i].is_out && !d->targets[i].is_claimed) {
+            indices[count++] = d->targets[i].index;
+        }
+    }
+    if (count > 0) {
+        fb_ledger_out(d->redis, ops, d->claim->job.msg_id, indices, count);
+    }
+    free(indices);
+}
+
 /* The relay's code for one recipient becomes its state. */
 static void judge(struct target *t, const struct smtp_recipient *r)
 {
@@ -156,6 +190,7 @@ static enum fb_status hand_over(struct delivery *d, struct content *content, str
                                           .size = content_size(content),
                                           .has_8bit = content->has_8bit};
     enum fb_status s = smtp_client_send(d->client, mail, is_unknown_r, err);
+    relay_watch(s, err);
     if (s == FB_OK) {
         count_send(mail->recipients, mail->recipient_count);
     } else if (*is_unknown_r) {
@@ -326,7 +361,7 @@ static size_t list_lines(const struct delivery *d, bool is_relayed, struct repor
                                                   .orcpt = r->orcpt,
                                                   .status = "2.0.0",
                                                   .diagnostic = "",
-                                                  .is_relayed = true};
+                                                  .action = REPORT_RELAYED};
         } else if (wants_failure(r)) {
             lines[count++] =
                 (struct report_line){.address = r->address,

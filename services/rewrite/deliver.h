@@ -56,6 +56,9 @@ FB_MUST_USE enum fb_status deliver(struct delivery *d, struct content *content,
  * counts as refused: it cannot open what it got, and the sender must know. */
 FB_MUST_USE enum fb_status deliver_password(struct delivery *d, struct content *content,
                                             size_t target, struct fb_error *err);
+/* Before anybody is looked at: a recall that Redis forgot (a fail-over) and the sent journal knows is
+ * made again, in Redis and at the storage; so the steps behind find it where they look. */
+FB_MUST_USE enum fb_status deliver_recall_again(struct delivery *d, struct fb_error *err);
 /* Leaves out who has the mail already (journal) and who was recalled (claim). */
 FB_MUST_USE enum fb_status deliver_claim(struct delivery *d, struct fb_error *err);
 /* With the retry or the bury: takes the claims of this try back where it is certain that nothing
@@ -63,6 +66,8 @@ FB_MUST_USE enum fb_status deliver_claim(struct delivery *d, struct fb_error *er
 void deliver_release(const struct delivery *d, struct fb_ops *ops);
 /* With the branch's end, where others were sent: the ledger shows who was refused and has nothing. */
 void deliver_refused(const struct delivery *d, struct fb_ops *ops);
+/* Who has the mail by the sent journal alone is out for the ledger, too. */
+void deliver_out(const struct delivery *d, struct fb_ops *ops);
 /* Tells the sender about the refused targets, and about those that were passed on to where nobody
  * reports; each once. */
 FB_MUST_USE enum fb_status deliver_report(struct delivery *d, struct fb_error *err);

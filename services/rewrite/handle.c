@@ -388,7 +388,7 @@ static void add_receipt(const struct delivery *d, struct fb_outcome *out)
     }
     struct fb_job *letter = fb_xcalloc(1, sizeof *letter);
     fb_job_letter(FB_LETTER_RECEIPT, &d->claim->job, d->branch_number, letter);
-    fb_ops_add_job(d->redis, out->ops, letter);
+    fb_ops_add_job_in(d->redis, out->ops, letter, d->claim->lane);
     free(letter);
 }
 
@@ -416,6 +416,7 @@ static void conclude(struct delivery *d, struct fb_outcome *out)
     out->kind = FB_OUTCOME_FINISH;
     out->ops = fb_ops_new();
     fb_ledger_sent(d->redis, out->ops, d->claim->job.msg_id, d->claim->job.branch, state);
+    deliver_out(d, out->ops);
     if (strcmp(state, "sent") == 0) {
         deliver_refused(d, out->ops);
     }
@@ -428,6 +429,9 @@ static void work(struct delivery *d, struct fb_outcome *out, struct fb_error *er
     enum fb_status s = load(d, forced, err);
     if (s == FB_OK) {
         list_targets(d);
+        s = deliver_recall_again(d, err);
+    }
+    if (s == FB_OK) {
         s = load_parcel(d, forced, err);
     }
     if (s == FB_OK) {
@@ -526,15 +530,7 @@ void rewrite_message_done(void *ctx, void *thread, const struct fb_claim *claim)
 {
     (void)thread;
     struct rewrite_service *s = ctx;
-    struct fb_error err = {0};
     fb_metric_observe("fumibako_message_seconds", NULL,
                       (double)(fb_now_ms() - claim->job.first_ms) / 1000);
-    if (fb_spool_msg_erase(s->spool, claim->job.spool_ref, claim->job.msg_id, &err) != FB_OK) {
-        fb_log(
-            FB_WARN,
-            "a delivered message could not be erased from the spool, replay will find it done: %s",
-            err.text);
-        return;
-    }
-    fb_journal_forget(s->journal, claim->job.msg_id);
+    linger_ended(s->linger, claim->job.msg_id, claim->job.spool_ref);
 }

@@ -9,7 +9,8 @@
  *   4. the MTA's 250: sent journal, durable               <- here the duty passes on
  *   5. refused for good: delivery report to the sender, journal
  *   6. put off: the job is retried, for those only
- * Then one step finishes the branch; the message's last branch erases it from the spool.
+ * Then one step finishes the branch; behind the message's last branch it is erased from the spool
+ * (linger.h).
  */
 #ifndef FB_REWRITE_HANDLE_H
 #define FB_REWRITE_HANDLE_H
@@ -17,12 +18,14 @@
 #include "common/policy/service_source.h"
 #include "common/queue/worker.h"
 #include "common/spool/journal.h"
+#include "services/rewrite/linger.h"
 
 struct rewrite_service {
     const struct fb_config *config;
     struct fb_spool *spool;
     struct fb_journal *journal;
     struct fb_policy_follow *policy;
+    struct linger *linger;
     char helo[256];
 };
 

@@ -4,17 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ledger/late.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "services/rewrite/compose.h"
+#include "services/rewrite/delay.h"
 #include "services/rewrite/letter_gather.h"
+#include "services/rewrite/relay_watch.h"
 #include "services/rewrite/smtp_client.h"
 
-static void count_letter(const struct fb_job *job, const char *outcome)
+static void count_letter(const char *name, const char *outcome)
 {
     char labels[80];
-    (void)snprintf(labels, sizeof labels, "letter=\"%s\",outcome=\"%s\"",
-                   fb_letter_name(job->letter), outcome);
+    (void)snprintf(labels, sizeof labels, "letter=\"%s\",outcome=\"%s\"", name, outcome);
     fb_metric_add("fumibako_letters_total", labels, 1);
 }
 
@@ -40,13 +42,13 @@ static bool is_ascii(const char *text)
 }
 
 /* FB_OK: the relay has taken or refused it. */
-static enum fb_status hand_over(struct letter *l, struct smtp_client *client,
+static enum fb_status hand_over(const char *to, const char *name, struct smtp_client *client,
                                 struct content *content, struct fb_error *err)
 {
     bool is_unknown = false;
-    struct smtp_recipient sender = {.address = l->facts.sender, .notify = "NEVER"};
+    struct smtp_recipient sender = {.address = to, .notify = "NEVER"};
     struct smtp_mail mail = {.reverse_path = "",
-                             .is_smtputf8 = !is_ascii(l->facts.sender),
+                             .is_smtputf8 = !is_ascii(to),
                              .recipients = &sender,
                              .recipient_count = 1,
                              .content = {.ctx = content,
@@ -55,6 +57,7 @@ static enum fb_status hand_over(struct letter *l, struct smtp_client *client,
                                          .has_8bit = content->has_8bit}};
     content_rewind(content);
     enum fb_status s = smtp_client_send(client, &mail, &is_unknown, err);
+    relay_watch(s, err);
     if (is_unknown) {
         fb_log(FB_WARN,
                "the connection was lost between the end of a letter and the relay's reply: "
@@ -71,10 +74,10 @@ static enum fb_status hand_over(struct letter *l, struct smtp_client *client,
                             sender.enhanced);
     }
     bool is_taken = sender.code / 100 == 2;
-    count_letter(l->job, is_taken ? "sent" : "refused");
+    count_letter(name, is_taken ? "sent" : "refused");
     if (!is_taken) { /* a report about it would be a loop */
-        fb_log(FB_ERROR, "the relay refuses a letter to the sender (%s): %d %s",
-               fb_letter_name(l->job->letter), sender.code, sender.enhanced);
+        fb_log(FB_ERROR, "the relay refuses a letter to the sender (%s): %d %s", name, sender.code,
+               sender.enhanced);
     }
     return FB_OK;
 }
@@ -87,9 +90,30 @@ static enum fb_status send_letter(struct letter *l, struct smtp_client *client,
     enum fb_status s =
         compose_letter(&l->facts, l->job, l->service->config->rewrite.key, &content, err);
     if (s == FB_OK) {
-        s = hand_over(l, client, &content, err);
+        s = hand_over(l->facts.sender, fb_letter_name(l->job->letter), client, &content, err);
     }
     content_deinit(&content);
+    return s;
+}
+
+/* The branch that the letter speaks of is not held (any more): it may be late. */
+static enum fb_status send_delay(struct letter *l, struct smtp_client *client,
+                                 struct fb_outcome *out, struct fb_error *err)
+{
+    struct delay d;
+    enum fb_status s = delay_compose(l->service, l->redis, l->job, &d, err);
+    if (s == FB_OK && !d.is_wanted) {
+        count_letter(fb_letter_name(l->job->letter), "not needed");
+    } else if (s == FB_OK && !is_writable(d.envelope.reverse_path)) {
+        s = fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
+    } else if (s == FB_OK) {
+        s = hand_over(d.envelope.reverse_path, "delayed", client, &d.content, err);
+    }
+    if (s == FB_OK && d.is_wanted) {
+        out->ops = fb_ops_new();
+        fb_ledger_late_sent(l->redis, out->ops, l->job);
+    }
+    delay_release(&d);
     return s;
 }
 
@@ -105,8 +129,11 @@ static enum fb_status work(struct letter *l, struct smtp_client *client, struct 
         out->ops = fb_ops_new();
         fb_ledger_recall_reopen(l->redis, out->ops, l->job);
     }
+    if (!is_wanted && l->job->letter == FB_LETTER_HELD) {
+        return send_delay(l, client, out, err);
+    }
     if (!is_wanted) {
-        count_letter(l->job, "not needed");
+        count_letter(fb_letter_name(l->job->letter), "not needed");
         return FB_OK;
     }
     if (!is_writable(l->facts.sender)) {
@@ -146,7 +173,7 @@ void letter_handle(struct rewrite_service *service, void *thread, struct fb_redi
     if (s == FB_LOST) {
         out->kind = FB_OUTCOME_DROP;
     } else if (s != FB_OK) { /* a letter is never held: it would be one more mail to decide about */
-        count_letter(&claim->job, "failed");
+        count_letter(fb_letter_name(claim->job.letter), "failed");
         fb_log(FB_ERROR, "a letter to the sender (%s) cannot be made and is given up: %s",
                fb_letter_name(claim->job.letter), err.text);
     }

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/confine.h"
 #include "common/service.h"
+#include "services/rewrite/alarm_mail.h"
 #include "services/rewrite/handle.h"
 #include "services/rewrite/smtp_client.h"
 
@@ -55,7 +57,11 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
     if (st == FB_OK) {
         st = fb_policy_follow_new(config, &s->policy, err);
     }
+    if (st == FB_OK) {
+        st = linger_new(config, s->spool, s->journal, &s->linger, err);
+    }
     if (st != FB_OK) {
+        fb_policy_follow_free(&s->policy);
         fb_journal_close(&s->journal);
         fb_spool_close(&s->spool);
         free(s);
@@ -80,12 +86,19 @@ static enum fb_status run(void *ctx, struct fb_error *err)
         .before_bury = rewrite_before_bury,
         .message_done = rewrite_message_done,
     };
-    return fb_worker_run(s->config, &worker, err);
+    struct alarm_mail *alarms = NULL;
+    enum fb_status st = alarm_mail_new(s->config, s->helo, &alarms, err);
+    if (st == FB_OK) {
+        st = fb_worker_run(s->config, &worker, err);
+    }
+    alarm_mail_free(&alarms);
+    return st;
 }
 
 static void deinit(void *ctx)
 {
     struct rewrite_service *s = ctx;
+    linger_free(&s->linger);
     fb_policy_follow_free(&s->policy);
     fb_journal_close(&s->journal);
     fb_spool_close(&s->spool);
@@ -96,6 +109,9 @@ int main(int argc, char **argv)
 {
     const struct fb_service service = {.name = "rewrite",
                                        .metrics_port = METRICS_PORT,
+                                       .uses = FB_USES_SPOOL | FB_USES_POLICY |
+                                               FB_USES_NAMED_FILES | FB_USES_RELAY |
+                                               FB_USES_SIGNING_KEY,
                                        .check = check,
                                        .init = init,
                                        .run = run,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/curl_handle.h"
 #include "services/upload/box_internal.h"
 
 #define API_URL    "https://api.box.com/2.0"
@@ -43,7 +44,7 @@ static void box_close(struct storage_session *s)
         free(f);
     }
     box_forget_listing(s);
-    curl_easy_cleanup(s->curl);
+    fb_curl_free(s->curl);
     box_auth_close(&s->auth);
     free(s->fresh_folder);
     free(s->api_url);
@@ -63,7 +64,7 @@ static enum fb_status box_open(const struct fb_policy_storage *storage,
     s->upload_url = base_url(storage->upload_url, UPLOAD_URL);
     enum fb_status st = box_auth_open(storage, &s->auth, err);
     if (st == FB_OK) {
-        s->curl = curl_easy_init();
+        s->curl = fb_curl_new();
         st = s->curl != NULL ? FB_OK : fb_error_set(err, FB_BUG, "libcurl cannot be used");
     }
     if (st != FB_OK) {

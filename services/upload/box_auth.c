@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/crypto.h"
+#include "common/curl_handle.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -31,6 +32,7 @@ struct box_auth {
     EVP_PKEY *key; /* NULL: client credentials */
     char *token_url;
     char labels[160]; /* of our metric, but for the status */
+    char *storage;    /* its name */
 };
 
 /* One process, one cache: all threads of all sessions share it. */
@@ -38,9 +40,16 @@ static struct token {
     char *owner; /* client id, enterprise or user */
     char *value;
     int64_t good_until_ms; /* monotonic */
+    /* While one thread fetches it the others that want the same one wait, and share what comes of it; nobody else does:
+     * the login of one storage may take its time. */
+    bool is_fetched;
+    uint64_t rounds; /* fetches that ended */
+    enum fb_status status;
+    char why[200];
 } tokens[MAX_TOKENS];
 static size_t token_count;
 static pthread_mutex_t token_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t token_news = PTHREAD_COND_INITIALIZER;
 
 /* ---- the credentials file ---- */
 
@@ -101,7 +110,7 @@ static enum fb_status read_file(const struct fb_policy_storage *storage, struct 
     struct fb_buf bytes;
     json_error_t where;
     const char *path = storage->auth_file;
-    enum fb_status s = fb_read_file(path, MAX_FILE, &bytes, err);
+    enum fb_status s = fb_read_secret(path, MAX_FILE, &bytes, err);
     if (s != FB_OK) {
         (void)fb_error_prefix(err, "Box credentials of storage \"%s\"", storage->name);
         err->status = FB_CONFIG;
@@ -140,6 +149,7 @@ enum fb_status box_auth_open(const struct fb_policy_storage *storage, struct box
     a->token_url = fb_xstrdup(storage->token_url != NULL ? storage->token_url : AUDIENCE);
     box_label(storage->name, name, sizeof name);
     (void)snprintf(a->labels, sizeof a->labels, "storage=\"%s\",call=\"token\"", name);
+    a->storage = fb_xstrdup(storage->name);
     enum fb_status s = read_file(storage, a, err);
     if (s != FB_OK) {
         box_auth_close(&a);
@@ -169,6 +179,7 @@ void box_auth_close(struct box_auth **auth)
     free(a->enterprise);
     free(a->user);
     free(a->key_id);
+    free(a->storage);
     free(a->token_url);
     free(a);
     *auth = NULL;
@@ -299,9 +310,10 @@ static enum fb_status make_form(CURL *curl, const struct box_auth *a, const char
 static enum fb_status post(CURL *curl, const struct box_auth *a, const struct fb_buf *form,
                            struct token_reply *reply, long *status_r, struct fb_error *err)
 {
-    curl_easy_reset(curl);
+    struct box_watching watching;
     bool ok =
         curl_easy_setopt(curl, CURLOPT_URL, a->token_url) == CURLE_OK &&
+        box_watch(curl, a->storage, &watching) &&
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)form->len) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, form->ptr) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
@@ -312,6 +324,7 @@ static enum fb_status post(CURL *curl, const struct box_auth *a, const struct fb
         curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
         curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply) == CURLE_OK;
     CURLcode rc = ok ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
+    rc = ok && watching.has_yielded ? CURLE_OPERATION_TIMEDOUT : rc;
     if (rc != CURLE_OK) {
         bool is_tls = rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE;
         return fb_error_set(err, is_tls ? FB_CONFIG : FB_NETWORK, "Box token (%s): %s",
@@ -341,7 +354,7 @@ static enum fb_status fetch(struct box_auth *a, const char *user, struct token *
     bool is_user = user[0] != '\0' || a->enterprise == NULL;
     const char *subject = user[0] != '\0' ? user : a->enterprise != NULL ? a->enterprise : a->user;
     int64_t now_s = fb_now_ms() / 1000;
-    CURL *curl = curl_easy_init();
+    CURL *curl = fb_curl_new();
     enum fb_status s = curl != NULL ? FB_OK : fb_error_set(err, FB_BUG, "libcurl");
     for (int attempt = 0; attempt < 2 && s == FB_OK; attempt++) {
         struct fb_buf form;
@@ -376,6 +389,7 @@ static enum fb_status fetch(struct box_auth *a, const char *user, struct token *
         } else if (s == FB_OK && !(attempt == 0 && is_jti)) {
             s = refused(status, code != NULL ? code : "no reason", text != NULL ? text : "", err);
         }
+        curl = fb_curl_renew(curl); /* for another attempt */
         json_decref(json);
         if (reply.body.ptr != NULL) {
             explicit_bzero(reply.body.ptr, reply.body.len);
@@ -388,7 +402,7 @@ static enum fb_status fetch(struct box_auth *a, const char *user, struct token *
         s = fb_error_set(err, FB_CONFIG,
                          "Box refuses the login twice because of our clock or the assertion's id");
     }
-    curl_easy_cleanup(curl);
+    fb_curl_free(curl);
     char labels[200];
     (void)snprintf(labels, sizeof labels, "%s,status=\"%s\"", a->labels,
                    s == FB_OK ? "ok" : "error");
@@ -414,23 +428,56 @@ static struct token *find_token(const struct box_auth *a, const char *user)
     return &tokens[token_count++];
 }
 
+static bool is_good(const struct token *t)
+{
+    return t->value != NULL && fb_mono_ms() < t->good_until_ms;
+}
+
+/* What the fetch that is under way brings.  It ends in bounded time. */
+static enum fb_status await_locked(struct token *t, struct fb_error *err)
+{
+    for (uint64_t round = t->rounds; t->rounds == round;) {
+        (void)pthread_cond_wait(&token_news, &token_lock);
+    }
+    return t->status == FB_OK ? FB_OK : fb_error_set(err, t->status, "%s", t->why);
+}
+
+static enum fb_status renew_locked(struct box_auth *a, const char *user, struct token *t,
+                                   struct fb_error *err)
+{
+    struct token fresh = {0};
+    struct fb_error own = {0};
+    t->is_fetched = true;
+    (void)pthread_mutex_unlock(&token_lock);
+    enum fb_status s = fetch(a, user, &fresh, &own);
+    (void)pthread_mutex_lock(&token_lock);
+    if (s == FB_OK) {
+        free_secret(t->value);
+        t->value = fresh.value;
+        t->good_until_ms = fresh.good_until_ms;
+    } else if (err != NULL) {
+        *err = own;
+    }
+    t->status = s;
+    (void)snprintf(t->why, sizeof t->why, "%.*s", (int)sizeof t->why - 1, own.text);
+    t->is_fetched = false;
+    t->rounds++;
+    (void)pthread_cond_broadcast(&token_news);
+    return s;
+}
+
 enum fb_status box_auth_token(struct box_auth *a, const char *user, char **token_r,
                               struct fb_error *err)
 {
     enum fb_status s = FB_OK;
-    /* Held while a token is fetched: the others want the same one. */
     (void)pthread_mutex_lock(&token_lock);
     struct token *t = find_token(a, user);
     if (t == NULL) {
         s = fb_error_set(err, FB_CONFIG, "more than %d Box users", MAX_TOKENS);
-    } else if (t->value == NULL || fb_mono_ms() >= t->good_until_ms) {
-        struct token fresh = {0};
-        s = fetch(a, user, &fresh, err);
-        if (s == FB_OK) {
-            free_secret(t->value);
-            t->value = fresh.value;
-            t->good_until_ms = fresh.good_until_ms;
-        }
+    } else if (!is_good(t) && t->is_fetched) {
+        s = await_locked(t, err);
+    } else if (!is_good(t)) {
+        s = renew_locked(a, user, t, err);
     }
     if (s == FB_OK) {
         *token_r = fb_xstrdup(t->value);

@@ -14,9 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/curl_handle.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/service.h"
+#include "services/upload/away.h"
 #include "services/upload/box_internal.h"
 
 #define LOW_SPEED    512L  /* bytes a second */
@@ -210,26 +212,53 @@ static void count(const struct storage_session *s, const struct box_request *q, 
     fb_metric_add("fumibako_storage_requests_total", labels, 1);
 }
 
+static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
+{
+    struct box_watching *w = ctx;
+    int64_t now = fb_mono_ms();
+    (void)down_total;
+    (void)up_total;
+    if (down + up != w->moved) {
+        w->moved = down + up;
+        w->moved_ms = now;
+    } else if (storage_away_must_yield(w->storage, now - w->moved_ms, &w->is_counted)) {
+        w->has_yielded = true;
+    }
+    return w->has_yielded ? 1 : 0;
+}
+
+bool box_watch(CURL *curl, const char *storage, struct box_watching *w)
+{
+    *w = (struct box_watching){.storage = storage, .moved_ms = fb_mono_ms()};
+    return curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_XFERINFODATA, w) == CURLE_OK;
+}
+
 /* CURLE_OK: r has status, headers and JSON. */
 static CURLcode perform(struct storage_session *s, const struct box_request *q, const char *token,
                         const char *json, struct box_reply *r)
 {
     struct incoming in = {.reply = r};
     struct curl_slist *headers = make_headers(q, token);
+    struct box_watching watching;
     CURL *curl = s->curl;
     fb_buf_init(&in.body, BOX_MAX_REPLY);
-    curl_easy_reset(curl);
     bool ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_URL, q->url) == CURLE_OK &&
               set_limits(curl, q) && set_body(curl, q, json) &&
+              box_watch(curl, s->storage->name, &watching) &&
               curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_WRITEDATA, &in) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_HEADERDATA, &in) == CURLE_OK;
     CURLcode rc = ok ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
+    rc = ok && watching.has_yielded ? CURLE_OPERATION_TIMEDOUT : rc; /* which it was about to be */
     if (rc == CURLE_OK) {
         rc = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &r->status);
     }
+    s->curl = fb_curl_renew(curl);
     if (rc == CURLE_OK) {
         read_reply(&in.body, r);
     }
@@ -410,6 +439,9 @@ static enum fb_status try_once(struct storage_session *s, const struct box_reque
     }
     CURLcode rc = perform(s, q, a->token, json, r);
     *verdict_r = rc == CURLE_OK ? judge(q, r, err) : judge_network(q, rc, err);
+    if (rc == CURLE_OK && r->status < 500 && r->status != 408) {
+        storage_away_tell(s->storage->name, true);
+    }
     if (*verdict_r == TOKEN) {
         box_auth_drop(s->auth, q->user, a->token);
         *verdict_r = a->has_renewed ? FINAL : TOKEN;
@@ -422,6 +454,23 @@ static enum fb_status try_once(struct storage_session *s, const struct box_reque
         box_limit_pause(s, q->user, pause_ms(a->number, r->retry_after_ms));
     }
     return *verdict_r == DONE ? FB_OK : err->status;
+}
+
+/* What the next call of anybody would meet, too. */
+static bool is_as_if_away(enum fb_status st, enum verdict verdict, const struct box_reply *r)
+{
+    bool is_asked = verdict == PASSING_UNDONE || verdict == PASSING_UNKNOWN;
+    return is_asked ? r->status == 0 || r->status == 408 || r->status >= 500
+                    : st == FB_NETWORK && r->status == 0; /* no token */
+}
+
+/* Others need the thread: to wait for a storage that is down is the queue's business. */
+static bool is_crowded(const struct storage_session *s, const struct box_reply *r)
+{
+    bool ignored = true;
+    bool has_answer = r->status > 0 && r->status < 500;
+    return !has_answer && (storage_away_is_down(s->storage->name) ||
+                           storage_away_must_yield(s->storage->name, INT64_MAX, &ignored));
 }
 
 enum fb_status box_call(struct storage_session *s, const struct box_request *q, struct box_reply *r,
@@ -449,7 +498,7 @@ enum fb_status box_call(struct storage_session *s, const struct box_request *q, 
         st = try_once(s, q, json, &a, r, &verdict, &own);
         bool repeats = verdict == TOKEN || verdict == PASSING_UNDONE ||
                        (verdict == PASSING_UNKNOWN && q->is_safe);
-        if (!repeats || a.number >= MAX_TRIES) {
+        if (!repeats || a.number >= MAX_TRIES || is_crowded(s, r)) {
             break;
         }
         int64_t ms = verdict == TOKEN ? 0 : pause_ms(a.number, r->retry_after_ms);
@@ -459,6 +508,9 @@ enum fb_status box_call(struct storage_session *s, const struct box_request *q, 
         }
     }
     free(json);
+    if (is_as_if_away(st, verdict, r)) {
+        storage_away_tell(s->storage->name, false);
+    }
     if (st != FB_OK && err != NULL) {
         *err = own;
     }

@@ -47,6 +47,17 @@ struct storage_session {
     bool lacks_access_only; /* Box refused is_access_only: the plan has it not */
 };
 
+/* A request that says nothing while others need its thread is given up (away.h). */
+struct box_watching {
+    const char *storage; /* lent */
+    curl_off_t moved;
+    int64_t moved_ms;
+    bool is_counted, has_yielded;
+};
+/* False: libcurl refuses.  Fills *w, which must live as long as the request; has_yielded afterwards: it was given up,
+ * which is as good as a time-out. */
+bool box_watch(CURL *curl, const char *storage, struct box_watching *w);
+
 /* How long things may take; tests shorten it. */
 struct box_times {
     long connect_ms;

@@ -257,7 +257,6 @@ static enum fb_status send_once(const struct put *p, const char *file_id, struct
     q->mime = mime;
     q->headers = headers;
     st = box_call(s, q, r, err);
-    curl_easy_reset(s->curl); /* lets go of the body */
     curl_mime_free(mime);
     curl_slist_free_all(headers);
     q->mime = NULL;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "services/upload/handle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/alarm.h"
 #include "common/ledger/ledger.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/spool/records.h"
+#include "services/upload/away.h"
 #include "services/upload/part_stream.h"
 #include "services/upload/sessions.h"
 
@@ -24,6 +27,8 @@ struct work {
     struct fb_policy *policy;
     const struct storage *storage;
     struct storage_session *session;
+    struct storage_stay stay;
+    int64_t wait_ms; /* the storage is down or crowded: nothing was done */
     struct fb_parcel parcel;
     bool *recalled; /* a flag for each recipient of the branch */
     char parcel_id[FB_PARCEL_ID_SIZE];
@@ -46,12 +51,24 @@ void upload_thread_deinit(void *ctx, void *thread)
 
 static void work_deinit(struct work *w)
 {
+    storage_away_leave(&w->stay); /* the name is the plan's */
     fb_parcel_deinit(&w->parcel);
     fb_plan_deinit(&w->plan);
     fb_envelope_deinit(&w->envelope);
     fb_policy_unref(&w->policy);
     fb_spool_msg_close(&w->msg);
     free(w->recalled);
+}
+
+static enum fb_status open_storage(struct work *w, struct fb_error *err)
+{
+    w->policy = fb_policy_follow_get(w->service->policy);
+    if (w->policy == NULL) {
+        return fb_error_set(err, FB_CONFIG,
+                            "no policy is known; apply one with `fumibako policy apply`");
+    }
+    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis, &w->storage,
+                                &w->session, err);
 }
 
 static enum fb_status load(struct work *w, struct fb_error *err)
@@ -76,13 +93,19 @@ static enum fb_status load(struct work *w, struct fb_error *err)
     }
     w->branch = &w->plan.branches[job->branch];
     w->recalled = fb_xcalloc(w->branch->recipient_count, sizeof *w->recalled);
-    w->policy = fb_policy_follow_get(w->service->policy);
-    if (w->policy == NULL) {
-        return fb_error_set(err, FB_CONFIG,
-                            "no policy is known; apply one with `fumibako policy apply`");
+    return FB_OK;
+}
+
+/* With its turn at the storage; w->wait_ms instead when that is down. */
+static enum fb_status load_for_work(struct work *w, struct fb_error *err)
+{
+    enum fb_status s = load(w, err);
+    struct fb_policy *policy = s == FB_OK ? fb_policy_follow_get(w->service->policy) : NULL;
+    if (policy != NULL) {
+        w->wait_ms = storage_away_enter(&w->stay, w->branch->storage, policy->storage_count > 1);
+        fb_policy_unref(&policy);
     }
-    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis, &w->storage,
-                                &w->session, err);
+    return s == FB_OK && w->wait_ms == 0 ? open_storage(w, err) : s;
 }
 
 static enum fb_status look_for_recall(struct work *w, size_t *count_r, struct fb_error *err)
@@ -306,6 +329,31 @@ static void go_on(struct work *w, struct fb_outcome *out, bool has_parcel)
     }
 }
 
+static void wait_for_storage(const struct work *w, struct fb_outcome *out)
+{
+    out->kind = FB_OUTCOME_RETRY;
+    out->is_uncounted = true;
+    out->delay_ms = w->wait_ms;
+    (void)fb_error_set(&out->reason, FB_AGAIN, "storage \"%s\" is down or slow; waiting for it",
+                       w->branch->storage);
+}
+
+/* A storage that refuses our login, or a setting of it that is wrong: its mail waits until somebody
+ * mends it. */
+static void tell_login(const struct work *w, enum fb_status s, const struct fb_error *err)
+{
+    char cause[FB_ALARM_CAUSE];
+    if (w->branch == NULL || w->policy == NULL) {
+        return; /* the storage was not asked */
+    }
+    (void)snprintf(cause, sizeof cause, "%.60s, login", w->branch->storage);
+    if (s == FB_CONFIG) {
+        fb_alarm_raise(FB_ALARM_STORAGE, cause, "%.250s", err->text);
+    } else if (s == FB_OK) {
+        fb_alarm_clear(FB_ALARM_STORAGE, cause);
+    }
+}
+
 void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                    struct fb_outcome *out)
 {
@@ -313,8 +361,10 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     struct work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
     fb_log_context(claim->job.msg_id, w.parcel_id, "upload", claim->job.trace, claim->job.attempt);
-    enum fb_status s = load(&w, &err);
-    if (s == FB_NOT_FOUND && w.msg == NULL) {
+    enum fb_status s = load_for_work(&w, &err);
+    if (s == FB_OK && w.wait_ms > 0) {
+        wait_for_storage(&w, out);
+    } else if (s == FB_NOT_FOUND && w.msg == NULL) {
         out->kind = FB_OUTCOME_ADVANCE; /* delivered and erased: this job is an echo */
     } else if ((s == FB_NOT_FOUND || s == FB_CORRUPT) && w.msg != NULL) {
         out->kind = FB_OUTCOME_RESTART; /* a crash took derived objects: render makes them again */
@@ -331,11 +381,14 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         } else {
             out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
             out->reason = err;
+            /* Not this parcel's fault: its patience is kept for its own troubles. */
+            out->is_uncounted = w.stay.is_in && storage_away_is_down(w.branch->storage);
         }
     }
     if (s == FB_CONFIG) {
         storage_sessions_forget(w.sessions);
     }
+    tell_login(&w, s, &err);
     work_deinit(&w);
 }
 
@@ -360,7 +413,7 @@ void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis,
     struct fb_error err = {0};
     struct work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
-    if (load(&w, &err) == FB_OK &&
+    if (load(&w, &err) == FB_OK && open_storage(&w, &err) == FB_OK &&
         fb_spool_parcel_load(w.msg, claim->job.branch, &w.parcel, &err) == FB_OK &&
         w.parcel.folder_id != NULL && w.parcel.folder_id[0] != '\0') {
         /* The manifest keeps what could not be taken back within reach of recall and purge. */

@@ -4,7 +4,9 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 
+#include "common/confine.h"
 #include "common/service.h"
+#include "services/upload/away.h"
 #include "services/upload/handle.h"
 
 #define METRICS_PORT 9103
@@ -32,6 +34,7 @@ static enum fb_status init(const struct fb_config *config, void **ctx_r, struct 
 static enum fb_status run(void *ctx, struct fb_error *err)
 {
     struct upload_service *s = ctx;
+    storage_away_threads((int)s->config->upload.concurrency);
     const struct fb_worker_config worker = {
         .stage = FB_STAGE_UPLOAD,
         .threads = (int)s->config->upload.concurrency,
@@ -58,7 +61,12 @@ static void deinit(void *ctx)
 
 int main(int argc, char **argv)
 {
-    const struct fb_service service = {
-        .name = "upload", .metrics_port = METRICS_PORT, .init = init, .run = run, .deinit = deinit};
+    const struct fb_service service = {.name = "upload",
+                                       .metrics_port = METRICS_PORT,
+                                       .uses = FB_USES_SPOOL | FB_USES_POLICY |
+                                               FB_USES_NAMED_FILES | FB_USES_STORAGES,
+                                       .init = init,
+                                       .run = run,
+                                       .deinit = deinit};
     return fb_service_main(&service, argc, argv);
 }

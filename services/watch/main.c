@@ -2,6 +2,7 @@
  *
  * fumibako-watch: follows what the storages tell about parcels: opened, downloaded, accepted,
  * shared on. */
+#include "common/confine.h"
 #include "common/service.h"
 #include "services/watch/service.h"
 
@@ -11,6 +12,8 @@ int main(int argc, char **argv)
 {
     const struct fb_service service = {.name = "watch",
                                        .metrics_port = METRICS_PORT,
+                                       .uses = FB_USES_POLICY | FB_USES_NAMED_FILES |
+                                               FB_USES_STORAGES | FB_USES_WEBHOOK,
                                        .init = watch_init,
                                        .run = watch_run,
                                        .deinit = watch_deinit};

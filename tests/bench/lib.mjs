@@ -76,12 +76,12 @@ export function machine(dir = OUT) {
   };
 }
 
-/** Prints the table and writes the JSON; gives whether every target is kept. */
-export function report(name, cases, begun = null) {
+/** Prints the table and writes the JSON, with what else is given in more; gives whether every target is kept. */
+export function report(name, cases, begun = null, more = {}) {
   fs.mkdirSync(OUT, { recursive: true });
   const about = machine();
   if (begun) about.load_average_before = begun;
-  const document = { name, machine: about, date: new Date().toISOString(), cases };
+  const document = { name, machine: about, date: new Date().toISOString(), cases, ...more };
   fs.writeFileSync(path.join(OUT, `${name}.json`), `${JSON.stringify(document, null, 2)}\n`);
   progress('');
   const rows = [['case', 'unit', 'ours', 'least-most', 'peer', 'ratio', 'target', '']];

@@ -9,6 +9,8 @@
 //   cost       processor time of all services and Redis for one message of the render and rewrite stages, measured on
 //              the same number of messages with so many waiting
 //
+//   peers      mails per second of processor time, against what people would write: kit/peers.mjs
+//
 //   BENCH_MAILS (400) mails a round, BENCH_DEEP (100000) the deep queue; plain text of 10 kB by smtp-source
 
 import { execFileSync } from 'node:child_process';
@@ -17,6 +19,7 @@ import os from 'node:os';
 import { Stack } from '../e2e/stack.mjs';
 import { sleep, waitFor } from '../support/harness.mjs';
 import { ROUNDS, caseOf, progress, report, timed } from './lib.mjs';
+import { comparePeers } from './kit/peers.mjs';
 
 const MAILS = Number(process.env.BENCH_MAILS ?? 400);
 const DEEP = Number(process.env.BENCH_DEEP ?? 100000);
@@ -55,7 +58,8 @@ async function newStack(services) {
 const feed = (stack, count) => timed('/usr/sbin/smtp-source', ['-s', '20', '-l', '10240', '-m', String(count), '-d', '-f',
   'taro@example.jp', '-t', 'hanako@partner.example.com', `127.0.0.1:${stack.world.ports.smtp}`], { timeout: 600000 });
 
-const depth = (stack, stage) => stack.world.redis.command('XLEN', `fb:{s0}:${stage}`);
+const depth = async (stack, stage) => (await stack.world.redis.command('XLEN', `fb:{s0}:${stage}`))
+  + (await stack.world.redis.command('XLEN', `fb:{s0}:${stage}:bulk`));
 const waitDepth = (stack, stage, least) => waitFor(async () => (await depth(stack, stage)) >= least,
   { timeout: 120000, interval: 20, what: `${least} jobs for ${stage}` });
 /** Seconds until a stage's stream is empty. */
@@ -119,11 +123,13 @@ for (let i = 0; i < ROUNDS; i++) {
   shallow.push(await cost(SHALLOW));
   deep.push(await cost(DEEP));
 }
-report('pipeline', [
+const peers = await comparePeers(); // what people would write, on the same mails in the same run
+process.exitCode = report('pipeline', [
   caseOf('ingest alone', 'msg/s', values.ingest),
   caseOf('render alone (plain text)', 'msg/s', values.render),
   caseOf('upload alone (simulator)', 'msg/s', values.upload),
   caseOf('rewrite alone (smtp-sink)', 'msg/s', values.rewrite),
   caseOf('end to end', 'msg/s', values.all),
   caseOf(`processor time a message, ${DEEP} waiting`, 'ms', deep, { [`${SHALLOW} waiting`]: shallow }),
-], begun);
+  ...peers,
+], begun) ? 0 : 1;

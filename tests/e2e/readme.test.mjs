@@ -106,10 +106,10 @@ test('metrics that the documents name are in the code, and the other way round',
   const sources = ['services', 'common'].flatMap((dir) => fs.readdirSync(path.join(ROOT, dir), { recursive: true })
     .filter((f) => f.toString().endsWith('.c')).map((f) => read(path.join(dir, f.toString())))).join('\n');
   for (const [name, text] of Object.entries(READMES)) {
-    for (const [, metric] of text.matchAll(/`(fumibako_(?!destination_)[a-z_]+)/g)) {
+    for (const [, metric] of text.matchAll(/`(fumibako_(?!destination_)[a-z0-9_]+)/g)) {
       assert.ok(sources.includes(`"${metric}"`), `${name}: ${metric} is nowhere counted`);
     }
-    for (const [, metric] of sources.matchAll(/"(fumibako_[a-z_]+)"/g)) {
+    for (const [, metric] of sources.matchAll(/"(fumibako_[a-z0-9_]+)"/g)) {
       assert.ok(text.includes(`\`${metric}`), `${name}: ${metric} is not explained`);
     }
   }
@@ -119,7 +119,7 @@ test('messages of the troubleshooting table are the words of the programs', () =
   const folders = ['services', 'common'];
   const sources = folders.flatMap((dir) => fs.readdirSync(path.join(ROOT, dir), { recursive: true })
     .filter((f) => f.toString().endsWith('.c')).map((f) => read(path.join(dir, f.toString()))))
-    .concat(read('deploy/local')).join('\n').replace(/"\s*\n\s*"/g, '');
+    .concat(read('deploy/local')).join('\n').replace(/"\s*\n\s*"/g, '').replace(/\\"/g, '"');
   for (const [name, text] of Object.entries(READMES)) {
     const table = /^### (?:Troubleshooting|困ったとき)\n([\s\S]*?)\n## /m.exec(text)[1];
     for (const [, message] of table.matchAll(/^\| `([^`]+)`/gm)) {

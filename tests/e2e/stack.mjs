@@ -21,14 +21,14 @@ export const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'wat
 
 /** The Box simulator as a test sees it. */
 class Box {
-  static async start(world, { faults = null, rate = 'off', users = 0 } = {}) {
+  static async start(world, { faults = null, rate = 'off', users = 0, check = true } = {}) {
     const box = new Box();
     // Each user of the pool takes its own share of calls: many of them, and Box's limits are not what is measured.
     box.users = Array.from({ length: users }, (_, i) => ({ id: String(21000000001 + i), root_folder: '0' }));
     box.config = path.join(world.dir, 'box.json');
     const args = [path.join(ROOT, 'tests/boxsim/boxsim'), '--port', '0', '--config', box.config, '--rate', rate,
       '--users', String(users)];
-    if (fs.existsSync(path.join(SHARED, 'box/boxcheck.js')) &&
+    if (check && fs.existsSync(path.join(SHARED, 'box/boxcheck.js')) &&
         fs.existsSync(path.join(ROOT, 'tests/node_modules/ajv'))) {
       args.push('--check', path.join(SHARED, 'box'));
       box.isChecked = true;
@@ -87,7 +87,14 @@ export class Stack {
     stack.world = await World.create();
     fs.chmodSync(stack.world.dir, 0o711);
     t?.after(() => stack.end());
-    await stack.world.startRedis(redis);
+    // redis: arguments of redis-server, or what starts another kind of Redis in a folder (tests/integration/redis/kit.mjs).
+    if (typeof redis === 'function') {
+      stack.world.redis = await redis(stack.world.dir);
+      overrides = { ...overrides, redis: { url: stack.world.redis.url, ...overrides.redis } };
+    } else {
+      await stack.world.startRedis(redis);
+    }
+    stack.shards = overrides.redis?.shards ?? 1;
     stack.box = await Box.start(stack.world, box);
     if (postfix) {
       const port = transport === 'fumibako' ? stack.world.ports.smtp : stack.world.ports.lmtp;
@@ -96,7 +103,7 @@ export class Stack {
     stack.overrides = { ...overrides, rewrite: { relay: `smtp://127.0.0.1:${stack.postfix?.back ?? stack.world.ports.relay}`,
       postmaster: 'postmaster@example.jp', ...overrides.rewrite } };
     stack.configFile = path.join(stack.world.dir, 'fumibako.yaml');
-    fs.writeFileSync(stack.configFile, JSON.stringify(stack.world.config('ingest', stack.overrides), null, 2));
+    fs.writeFileSync(stack.configFile, JSON.stringify(stack.world.config('ctl', stack.overrides), null, 2));
     await stack.apply(policy);
     for (const service of services) await stack.startService(service, workers[service] ?? 1);
     return stack;
@@ -172,7 +179,8 @@ export class Stack {
 
   /** Accepted, but neither done nor held: perhaps not enqueued yet. */
   async #isUnended() {
-    const keys = await this.world.redis.command('ZCARD', 'fb:{s0}:open');
+    let keys = 0;
+    for (let i = 0; i < this.shards; i++) keys += await this.world.redis.command('ZCARD', `fb:{s${i}}:open`);
     if (keys === 0) return false;
     return (await this.messages()).some((m) => m.state !== 'done' && m.state !== 'held');
   }

@@ -16,6 +16,7 @@
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import dgram from 'node:dgram';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -47,21 +48,44 @@ export function binDir() {
 const FIRST_PORT = 10000;
 const LAST_PORT = 32000;
 
-/** Port numbers that nobody uses; all of them are held until the last one is known. */
-export async function freePorts(count) {
-  const servers = [];
-  for (let tries = 0; servers.length < count; tries++) {
-    if (tries > 1000) throw new Error('no free ports');
-    const server = net.createServer();
-    const port = FIRST_PORT + randomBytes(4).readUInt32LE() % (LAST_PORT - FIRST_PORT);
-    const isMine = await new Promise((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (isMine) servers.push(server);
+// A test may open a port long after it was told its number.  So it is kept from the tests beside it: whoever has the UDP
+// port of that number, which nobody needs, has the TCP port.  The kernel frees it with the process.
+const kept = new Map();
+
+async function keepPort(port) {
+  const socket = dgram.createSocket('udp4');
+  const isMine = await new Promise((resolve) => {
+    socket.once('error', () => resolve(false));
+    socket.bind({ port, address: '127.0.0.1', exclusive: true }, () => resolve(true));
+  });
+  if (isMine) kept.set(port, socket.unref());
+  else socket.close();
+  return isMine;
+}
+
+function giveBackPorts(ports) {
+  for (const port of ports) {
+    kept.get(port)?.close();
+    kept.delete(port);
   }
-  const ports = servers.map((s) => s.address().port);
-  await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))));
+}
+
+const isFree = (port) => new Promise((resolve) => {
+  const server = net.createServer();
+  server.once('error', () => resolve(false));
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+});
+
+/** Port numbers that nobody uses, and no other test is given while this process lives. */
+export async function freePorts(count) {
+  const ports = [];
+  for (let tries = 0; ports.length < count; tries++) {
+    if (tries > 1000) throw new Error('no free ports');
+    const port = FIRST_PORT + randomBytes(4).readUInt32LE() % (LAST_PORT - FIRST_PORT);
+    if (!await keepPort(port)) continue;
+    if (await isFree(port)) ports.push(port);
+    else giveBackPorts([port]);
+  }
   return ports;
 }
 
@@ -74,12 +98,10 @@ export async function freeOffset(avoid = []) {
     const offset = 1000 + randomBytes(2).readUInt16LE() % 12500; // all of them below LAST_PORT
     const ports = LOCAL_PORTS.map((p) => p + offset);
     if (ports.some((p) => avoid.includes(p))) continue;
-    const taken = await Promise.all(ports.map((p) => new Promise((resolve) => {
-      const server = net.createServer();
-      server.once('error', () => resolve(true));
-      server.listen(p, '127.0.0.1', () => server.close(() => resolve(false)));
-    })));
-    if (!taken.includes(true)) return offset;
+    const mine = [];
+    for (const p of ports) if (await keepPort(p)) mine.push(p);
+    if (mine.length === ports.length && !(await Promise.all(ports.map(isFree))).includes(false)) return offset;
+    giveBackPorts(mine);
   }
   throw new Error('no ports are free');
 }
@@ -255,19 +277,22 @@ export class Redis {
     this.port = port;
     this.url = `redis://127.0.0.1:${port}/0`;
     this.client = null;
+    this.always = []; // arguments of each start
   }
 
   async start(extra = []) {
     this.process = spawn('redis-server', ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.dir,
-      '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...extra], { stdio: 'ignore' });
+      '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...this.always, ...extra], { stdio: 'ignore' });
     this.exited = once(this.process, 'exit');
     await waitFor(async () => (await this.command('PING')) === 'PONG', { what: 'redis-server' });
   }
 
+  get isRunning() { return Boolean(this.process) && this.process.exitCode === null && this.process.signalCode === null; }
+
   async stop(signal = 'SIGKILL') {
     this.client?.socket.destroy();
     this.client = null;
-    if (this.process && this.process.exitCode === null && this.process.signalCode === null) {
+    if (this.isRunning) {
       this.process.kill(signal);
       await this.exited;
     }
@@ -438,21 +463,42 @@ export class World {
 
   async startRedis(extra = []) {
     this.redis ??= new Redis(this.dir, this.ports.redis);
+    if (this.usesAcl) this.redis.always = ['--aclfile', this.#aclFile()];
     await this.redis.start(extra);
     return this.redis;
   }
 
+  /** Each program is its user of deploy/redis/users.acl.sample, in every test; what is refused fails it.  FB_REDIS_ACL=0: not. */
+  get usesAcl() { return process.env.FB_REDIS_ACL !== '0'; }
+
+  #aclFile() {
+    const file = path.join(this.dir, 'users.acl');
+    const sample = fs.readFileSync(path.join(ROOT, 'deploy/redis/users.acl.sample'), 'utf8');
+    fs.writeFileSync(file, sample.replace('user default off', 'user default on nopass ~* &* +@all'));
+    return file;
+  }
+
+  async #checkAcl() {
+    const refused = (await this.redis.command('ACL', 'LOG')).map((e) => {
+      const of = (key) => e[e.indexOf(key) + 1];
+      return `${of('username')}: ${of('reason')} ${of('object')} (${of('context')})`;
+    }).filter((line) => line.startsWith('fumibako-'));
+    if (refused.length > 0) throw new Error(`deploy/redis/users.acl.sample refuses:\n${[...new Set(refused)].join('\n')}`);
+  }
+
   /** The configuration as it would be written for a service; overrides: {section: {key: value}}. */
   config(service, overrides = {}) {
+    const who = service === 'ctl' ? 'operator' : service;
+    const user = this.usesAcl ? `fumibako-${who}:CHANGE-ME-${who}@` : '';
     const config = {
-      redis: { url: `redis://127.0.0.1:${this.ports.redis}/0` },
+      redis: { url: `redis://${user}127.0.0.1:${this.ports.redis}/0` },
       spool: { url: `file://${this.spoolDir}`, key_file: this.keyFile },
       ingest: { smtp: `127.0.0.1:${this.ports.smtp}`, lmtp: `127.0.0.1:${this.ports.lmtp}`,
         http: `127.0.0.1:${this.ports.http}`, token: this.token, name: 'test', high_water: '99%' },
-      rewrite: { relay: `smtp://127.0.0.1:${this.ports.relay}`, key: 'k'.repeat(40) },
+      rewrite: { relay: `smtp://127.0.0.1:${this.ports.relay}`, key: 'k'.repeat(40), alarm_mail: 'off' },
       console: { listen: `127.0.0.1:${this.ports.console}` },
       portal: { listen: `127.0.0.1:${this.ports.portal}`, public_url: `http://127.0.0.1:${this.ports.portal}` },
-      metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service}`]}` },
+      metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service === 'ctl' ? 'ingest' : service}`]}` },
       policy: { source: 'redis', cache: path.join(this.dir, 'policy') },
       log: { level: 'info', format: 'json' },
     };
@@ -501,9 +547,16 @@ export class World {
         await once(child, 'exit');
       }
     }
+    let refusal = null;
+    if (this.usesAcl && this.redis?.isRunning) await this.#checkAcl().catch((e) => { refusal = e; });
     await this.redis?.stop();
     for (const fn of this.cleanups.reverse()) await fn();
     process.off('exit', this.#onExit);
     fs.rmSync(this.dir, { recursive: true, force: true });
+    giveBackPorts(Object.values(this.ports));
+    if (refusal) { // also where the test failed already: this may be why
+      console.log(refusal.message);
+      throw refusal;
+    }
   }
 }

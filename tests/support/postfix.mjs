@@ -13,14 +13,17 @@ import { freePorts, waitFor, Smtp } from './harness.mjs';
 export const hasPostfix = () => process.getuid() === 0 && fs.existsSync('/usr/sbin/postfix');
 
 export class Postfix {
-  /** filter: "smtp:[127.0.0.1]:PORT" or "lmtp:..." or null; main: further lines of main.cf, as an object. */
-  static async start(t, { filter = null, main = {}, back = null } = {}) {
+  /**
+   * filter: "smtp:[127.0.0.1]:PORT" or "lmtp:..." or null; main: further lines of main.cf, as an object; master: further
+   * lines of master.cf.
+   */
+  static async start(t, { filter = null, main = {}, master = '', back = null } = {}) {
     const postfix = new Postfix();
     postfix.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-postfix-'));
     fs.chmodSync(postfix.dir, 0o755);
     [postfix.port, postfix.back] = await freePorts(2);
     if (back) postfix.back = back;
-    postfix.#write(filter, main);
+    postfix.#write(filter, main, master);
     postfix.#run('start');
     t?.after(() => postfix.stop());
     try {
@@ -38,7 +41,7 @@ export class Postfix {
     return smtp.greeting.code === 220;
   }
 
-  #write(filter, main) {
+  #write(filter, main, master) {
     for (const [name, owner] of [['config', 0], ['queue', 0], ['data', 'postfix'], ['mail', 'nobody']]) {
       const folder = path.join(this.dir, name);
       fs.mkdirSync(folder);
@@ -121,7 +124,7 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 showq unix n - n - - showq
 postlog unix-dgram n - n - 1 postlogd
-`);
+${master}`);
   }
 
   #run(verb) {

@@ -30,6 +30,7 @@ export class Relay {
     relay.server = net.createServer((socket) => relay.#serve(socket));
     relay.server.listen(port, '127.0.0.1');
     await once(relay.server, 'listening');
+    relay.server.unref(); // where an earlier hook failed, nobody stops it: the test must end all the same
     relay.port = relay.server.address().port;
     return relay;
   }

@@ -46,9 +46,10 @@ export class Ingest {
   async allAdded(count) {
     this.added += count;
     const want = this.added;
-    await waitFor(async () => (await this.redis.command('XLEN', 'fb:{s0}:render')) >= want,
+    const jobs = async () => (await this.redis.command('XLEN', 'fb:{s0}:render')) + (await this.redis.command('XLEN', 'fb:{s0}:render:bulk'));
+    await waitFor(async () => (await jobs()) >= want,
       { timeout: 60000, interval: 2, what: `${want} jobs in Redis` });
-    const have = await this.redis.command('XLEN', 'fb:{s0}:render');
+    const have = await jobs();
     if (have !== want) throw new Error(`${have} jobs for ${want} mails`);
   }
 

@@ -9,6 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { binDir, request, waitFor } from '../../support/harness.mjs';
+import { hasS3, startS3 } from '../../support/s3.mjs';
 import { Desk, Relay, run, tooDeep } from './kit.mjs';
 
 const BOX_AUTH = JSON.stringify({ boxAppSettings: { clientID: 'id', clientSecret: 'secret-of-box' }, enterpriseID: '1' });
@@ -40,7 +41,7 @@ async function clinic(t, { overrides = {}, redis = [], relay = true } = {}) {
     return { status: r.status, answer, checks: Object.fromEntries(answer.checks.map((c) => [c.check, c])) };
   };
   desk.with = (name, more) => {
-    const config = desk.world.config('ingest', desk.overrides);
+    const config = desk.world.config('ctl', desk.overrides);
     for (const [section, keys] of Object.entries(more)) config[section] = { ...config[section], ...keys };
     return desk.write(name, JSON.stringify(config, null, 2));
   };
@@ -106,6 +107,21 @@ test('spool.key_file: missing, a folder, malformed, open to everybody', async (t
   assert.deepEqual(fs.readdirSync(desk.world.spoolDir), [], 'the spool is only looked at');
 });
 
+test('spool in a bucket: there, not there, not ours', { skip: !hasS3() && 's3rver is missing (npm ci in tests/)' }, async (t) => {
+  const s3 = await startS3();
+  const before = { ...process.env };
+  t.after(() => { process.env = before; return s3.stop(); });
+  Object.assign(process.env, s3.env);
+  const desk = await clinic(t, { redis: null, relay: false });
+  const look = async (url) => (await desk.look({ config: desk.with('s3.yaml', { spool: { url } }) })).checks.spool;
+  const right = await look(`s3://${s3.bucket}/x`);
+  assert.equal(right.result, 'ok', JSON.stringify(right));
+  assert.match(right.text, /holds no spool yet/);
+  process.env.AWS_SECRET_ACCESS_KEY = 'another';
+  fails(await look(`s3://${s3.bucket}/x`), /HTTP 403/, /AWS_ variables/);
+  fails(await look('s3://UPPER/x'), /not the name of an S3 bucket/, /check the bucket/);
+});
+
 test('spool: missing, not a folder, full, nearly full', async (t) => {
   const desk = await clinic(t, { redis: null, relay: false });
   const look = async (more) => (await desk.look(more && { config: desk.with('s.yaml', more) })).checks.spool;
@@ -117,7 +133,7 @@ test('spool: missing, not a folder, full, nearly full', async (t) => {
   }
   const near = await look({ ingest: { high_water: `${Math.min(99, used + 3)}%` } });
   assert.equal(near.result, used < 99 ? 'warn' : near.result);
-  fails(await look({ spool: { url: 's3://bucket/x' } }), /is not a folder/, /file:\/\/\//);
+  fails(await look({ spool: { url: 'ftp://bucket/x' } }), /is neither a folder nor a bucket/, /file:\/\/\/.* or s3:/);
   fails(await look({ spool: { url: `file://${desk.auth}` } }), /is not a folder/, /set spool\.url to a folder/);
   fails(await look({ spool: { url: `file://${desk.world.dir}/nix` } }), /No such file/, /create it, owned by the user/);
 });
@@ -149,10 +165,10 @@ test('redis: evicting, not persistent, wrong password, away', async (t) => {
   assert.equal(checks['redis persistence'].result, 'warn');
   assert.match(checks['redis persistence'].next, /set appendonly yes/);
   await desk.redis.command('CONFIG', 'SET', 'requirepass', 'sesame');
-  const refused = await desk.look({ config: desk.with('r.yaml', { redis: { password: 'wrong' } }) });
+  const refused = await desk.look({ config: desk.with('r.yaml', { redis: { url: desk.redis.url, password: 'wrong' } }) });
   fails(refused.checks.redis, /WRONGPASS|NOAUTH/, /correct redis\.url or redis\.password/);
   assert.doesNotMatch(JSON.stringify(refused.answer), /sesame/);
-  const right = await desk.look({ config: desk.with('r.yaml', { redis: { password: 'sesame' } }) });
+  const right = await desk.look({ config: desk.with('r.yaml', { redis: { url: desk.redis.url, password: 'sesame' } }) });
   assert.equal(right.checks['redis version'].result, 'ok');
   await desk.redis.stop();
   const away = await desk.look();
@@ -174,7 +190,8 @@ test('redis: too old', async (t) => {
   server.listen(desk.world.ports.redis, '127.0.0.1');
   await once(server, 'listening');
   desk.world.atEnd(() => server.close());
-  fails((await desk.look()).checks['redis version'], /^6\.2\.7 is too old$/, /install Redis 7 or later/);
+  const config = desk.with('old.yaml', { redis: { url: `redis://127.0.0.1:${desk.world.ports.redis}/0` } });
+  fails((await desk.look({ config })).checks['redis version'], /^6\.2\.7 is too old$/, /install Redis 7 or later/);
 });
 
 test('held mail is a warning that leads to dead list', async (t) => {

@@ -35,7 +35,7 @@ export class Desk {
     fs.chmodSync(desk.world.dir, 0o711);
     if (redis) desk.redis = await desk.world.startRedis();
     desk.overrides = overrides;
-    desk.config = desk.write('fumibako.yaml', JSON.stringify(desk.world.config('ingest', overrides), null, 2));
+    desk.config = desk.write('fumibako.yaml', JSON.stringify(desk.world.config('ctl', overrides), null, 2));
     return desk;
   }
 

@@ -144,8 +144,10 @@ test('held mail: listed with its reason, and tried again', async (t) => {
   assert.doesNotMatch(JSON.stringify(dead), /secret content/);
   assert.match((await desk.ok('dead', 'list')).stdout, /too_big: .*\nnext: fumibako dead retry ID, dead release ID/);
   const shown = await desk.ok('dead', 'show', dead.id);
-  assert.match(shown.stdout, new RegExp(`dead release ${dead.id} +to send it on UNPROTECTED`));
-  assert.deepEqual(await desk.json('dead', 'show', dead.id), dead);
+  assert.match(shown.stdout, new RegExp(`dead release ${dead.id}\\n +Sends the mail as it came, .*UNPROTECTED`));
+  const { explained, ...same } = await desk.json('dead', 'show', dead.id);
+  assert.deepEqual(same, dead);
+  assert.match(explained.what, /A limit of size, depth or number was passed/);
   const message = await desk.json('message', 'show', id);
   assert.equal(message.state, 'held');
   assert.match(message.branches[0].reason, /^too_big\|/);
@@ -268,9 +270,9 @@ test('queue shows every stage, as text and as JSON', async (t) => {
   await desk.world.start('ingest');
   await submit(desk, PLAIN);
   const queue = await desk.json('queue');
-  assert.deepEqual(Object.keys(queue), ['render', 'upload', 'rewrite', 'revoke', 'due']);
+  assert.deepEqual(Object.keys(queue), ['render', 'upload', 'rewrite', 'revoke', 'alarms', 'due']);
   assert.equal(queue.render.waiting, 1);
-  assert.match((await desk.ok('queue')).stdout, /^stage +waiting +inflight +delayed +dead +oldest\nrender +1 +0 +0 +0 +\d+\.\d s\n/);
+  assert.match((await desk.ok('queue')).stdout, /^stage +waiting +inflight +bulk +delayed +dead +oldest\nrender +1 +0 +0 +0 +0 +\d+\.\d s\n/);
 });
 
 test('spool replay brings everything back after Redis was wiped', async (t) => {

@@ -11,7 +11,7 @@ import test from 'node:test';
 import { Smtp, World, request, sleep, waitFor } from '../../support/harness.mjs';
 
 const STREAM = 'fb:{s0}:render';
-const jobs = async (redis) => redis.command('XLEN', STREAM);
+const jobs = async (redis) => (await redis.command('XLEN', STREAM)) + (await redis.command('XLEN', `${STREAM}:bulk`));
 const known = async (redis, id) => (await redis.command('HEXISTS', `fb:{s0}:m:${id}`, 'queued')) === 1;
 
 async function sendMany(port, count) {
@@ -167,16 +167,16 @@ test('Redis down for long: 250 up to the mark, then 452, and all of it is enqueu
   const redis = await world.startRedis();
   await redis.stop();
   const ingest = await world.start('ingest', { ingest: { spool_max: '2MiB' } });
-  const smtp = await Smtp.connect(world.ports.smtp);
+  const smtp = await Smtp.connect(world.ports.smtp, { timeout: 30000 }); // near the mark answers take their time
   const ids = [];
   let last = null;
   for (let i = 0; i < 4000 && (last === null || last.code === 250); i++) {
-    last = await smtp.send({ content: `S: x\r\n\r\n${`${'x'.repeat(78)}\r\n`.repeat(100)}`, ...(i === 0 ? {} : { helo: '' }) });
+    last = await smtp.send({ content: `S: x\r\n\r\n${`${'x'.repeat(78)}\r\n`.repeat(800)}`, ...(i === 0 ? {} : { helo: '' }) });
     if (last.code === 250) ids.push(last.id);
     await sleep(2);
   }
   assert.equal(`${last.code} ${last.enhanced}`, '452 4.3.1');
-  assert.ok(ids.length > 100, `only ${ids.length} mails`);
+  assert.ok(ids.length > 10, `only ${ids.length} mails`); // how many fit, the size of their groups decides
   assert.equal((await request(`http://127.0.0.1:${ingest.metricsPort}/readyz`)).status, 503);
   assert.equal(ingest.log.filter((l) => /Redis is away/.test(JSON.stringify(l))).length, 1); // said once
   await redis.start();
@@ -246,11 +246,11 @@ test('a kill in the middle of load loses nothing that was answered', async (t) =
         ids.push(reply.id);
       }
     });
-    await sleep(300);
+    const before = ids.length;
+    await waitFor(() => ids.length > before + 20, { what: 'some mails', timeout: 30000 });
     await ingest.kill();
     await Promise.allSettled(work);
   }
-  assert.ok(ids.length > 30, `only ${ids.length} mails`);
   await world.start('ingest');
   await waitFor(async () => (await jobs(redis)) >= ids.length, { what: `${ids.length} jobs`, timeout: 20000 });
   for (const id of ids) assert.ok(await known(redis, id), `${id} was answered 250 and is lost`);

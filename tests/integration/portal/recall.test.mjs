@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import test from 'node:test';
+import { waitFor } from '../../support/harness.mjs';
 import { Portal, formOf, makeLink, newId, visible } from './kit.mjs';
 
 const PEOPLE = [{ address: 'a@partner.example.com' }, { address: 'b@partner.example.com' }, { address: 'c@partner.example.com' }];
@@ -18,6 +19,26 @@ async function confirmed(portal, fields = [['scope', 'all']], options = {}) {
   assert.equal(answer.status, 200, visible(answer.text));
   return { client, link, id, first: form, form: formOf(answer.text), text: visible(answer.text) };
 }
+
+test('a recall that no replica has confirmed is said to be unsure; one that is gone, to be asked for again', async (t) => {
+  const portal = await Portal.create(t);
+  await portal.redis.command('CONFIG', 'SET', 'repl-diskless-sync-delay', 0);
+  const replica = portal.world.spawn('redis-server', ['--port', String(portal.world.ports.lmtp), '--bind', '127.0.0.1', '--save', '',
+    '--dir', portal.world.dir, '--dbfilename', 'replica.rdb', '--replicaof', '127.0.0.1', String(portal.world.ports.redis)]);
+  await waitFor(async () => /state=online/.test(await portal.redis.command('INFO', 'replication')), { timeout: 30000, what: 'a replica' });
+  const { client, link, form } = await confirmed(portal, [['scope', 'all']]);
+  replica.kill('SIGSTOP');
+  const done = await client.post(form.action, form.hidden);
+  const recallId = form.hidden.find(([name]) => name === 'id')[1];
+  assert.equal(done.headers.location, `/s/${link}?done=${recallId}&unsure=1`);
+  assert.match(visible((await client.get(done.headers.location)).text), /no copy of its record is confirmed yet\. Please load this page again/);
+  assert.match(portal.service.output, /no replica of Redis has confirmed recall/);
+  replica.kill('SIGCONT');
+  const again = await client.post(form.action, form.hidden); // the browser's "send again"
+  assert.equal(again.headers.location, `/s/${link}?done=${recallId}`);
+  const gone = visible((await client.get(`/s/${link}?done=01J00000000000000000000000&unsure=1`)).text);
+  assert.match(gone, /The recall is not on record\. Please ask for it once more/);
+});
 
 test('two of three are recalled, with a reason; the page shows it closing', async (t) => {
   const portal = await Portal.create(t);

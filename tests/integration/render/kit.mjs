@@ -59,14 +59,14 @@ export const isAlive = (pid) => {
 };
 
 export class RenderWorld {
-  static async create(t, { render = {}, ingest = {}, policy = POLICY, env = {} } = {}) {
+  static async create(t, { render = {}, ingest = {}, queue = {}, policy = POLICY, env = {} } = {}) {
     const w = new RenderWorld();
     w.world = await World.create(t);
     w.redis = await w.world.startRedis();
     const file = path.join(w.world.dir, 'policy.yaml');
     fs.writeFileSync(file, policy(w.world));
     w.overrides = { render: { concurrency: 1, ...render }, policy: { source: `file:${file}` } };
-    w.ingest = await w.world.start('ingest', { ingest });
+    w.ingest = await w.world.start('ingest', { ingest, queue });
     w.env = env;
     await w.startRender();
     return w;

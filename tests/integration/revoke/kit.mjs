@@ -18,7 +18,7 @@ const PARTS = [{ name: 'a.pdf', size: 5000 }];
 export async function uploaded(t, { sim, spec = {}, start = ['upload', 'revoke'] } = {}) {
   const stage = await Stage.create(t, { sim, start });
   stage.ctlConfig = path.join(stage.world.dir, 'ctl.yaml');
-  fs.writeFileSync(stage.ctlConfig, JSON.stringify(stage.world.config('upload', { policy: { source: `file:${stage.policyFile}` } })),
+  fs.writeFileSync(stage.ctlConfig, JSON.stringify(stage.world.config('ctl', { policy: { source: `file:${stage.policyFile}` } })),
     { mode: 0o600 });
   const message = await stage.seed({ to: TO, parts: PARTS, ...spec });
   await stage.passed();

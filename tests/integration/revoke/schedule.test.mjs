@@ -64,7 +64,7 @@ test('with the rate limit on, the limit is the pace, and the backlog is told', a
   assert.ok(backlog > 1000, `${backlog}`);
   assert.ok((await revoke.metric('fumibako_due_lag_seconds')) > 0);
   const ctl = path.join(scene.world.dir, 'ctl.yaml');
-  fs.writeFileSync(ctl, JSON.stringify(scene.world.config('revoke', scene.settings())), { mode: 0o600 });
+  fs.writeFileSync(ctl, JSON.stringify(scene.world.config('ctl', scene.settings())), { mode: 0o600 });
   const told = JSON.parse((await run('fumibako', ['--config', ctl, '--json', 'queue'], '')).stdout);
   assert.ok(told.due > 1000 && told.revoke.waiting < 300, 'a recall does not wait behind thousands of expiries');
   const { json } = await scene.sim.request('GET', '/__requests');

@@ -136,6 +136,24 @@ test('a password that was put off does not follow a recall', async (t) => {
   assert.ok(!stage.relay.mails.some((m) => m.content.includes('Kq7-mZ2')));
 });
 
+test('a recall that only the sent journal knows, because a fail-over of Redis took it, keeps the mail back', async (t) => {
+  const stage = await Stage.create(t);
+  const id = await stage.seed(secured({ top: { recalled: [1] } }));
+  assert.equal(await stage.finished(id), 'sent');
+  assert.deepEqual(stage.relay.mails.map(addresses), [['b@example.com'], ['d@example.com']]);
+  assert.deepEqual(await claims(stage, id), { 's:0': 'sending', 's:1': 'recalled', 's:2': 'sending' });
+  const ledger = await stage.ledger(id);
+  assert.ok(ledger['x:1'] && !ledger['x:0'] && !ledger['x:2'] && !ledger.recalled, 'Redis knows it again');
+  // Its parcel may be open to them: the revoke job was lost with the recall.
+  assert.equal(await stage.world.redis.command('XLEN', 'fb:{s0}:revoke'), 1);
+
+  const whole = await stage.seed(untouched({ top: { recalled: [0, 1] } }));
+  assert.equal(await stage.finished(whole), 'recalled');
+  const unmade = await stage.seed({ ...secured({ top: { recalled: [0, 1, 2] } }), parcels: {} });
+  assert.equal(await stage.finished(unmade), 'recalled', 'no parcel is made for nobody');
+  assert.equal(stage.relay.mails.length, 2);
+});
+
 test('a lost parcel sends the mail back, and until it is made again nobody counts as sent', async (t) => {
   const stage = await Stage.create(t);
   const id = await stage.seed({ ...secured(), parcels: {} });

@@ -90,7 +90,7 @@ test('a wrong secret holds the mail without using up its tries, and a mended fil
   const file = path.join(sim.dir, 'mine.json');
   const bad = JSON.parse(good);
   bad.boxAppSettings.clientSecret = 'wrong';
-  fs.writeFileSync(file, JSON.stringify(bad));
+  fs.writeFileSync(file, JSON.stringify(bad), { mode: 0o600 });
   const stage = await Stage.create(t, { sim, storage: { auth_file: file } });
   const message = await stage.seed();
   await waitFor(() => /Box refuses the login/.test(stage.upload.output), { what: 'the reason in the log' });
@@ -133,7 +133,7 @@ test('a message that was recalled before upload is never stored', async (t) => {
   const stage = await Stage.create(t, { start: [] });
   const message = await stage.seed();
   const config = path.join(stage.world.dir, 'ctl.yaml');
-  fs.writeFileSync(config, JSON.stringify(stage.world.config('upload', { policy: { source: `file:${stage.policyFile}` } })), { mode: 0o600 });
+  fs.writeFileSync(config, JSON.stringify(stage.world.config('ctl', { policy: { source: `file:${stage.policyFile}` } })), { mode: 0o600 });
   const r = await run('fumibako', ['--config', config, 'message', 'recall', message.id], '');
   assert.equal(r.code, 0, r.stderr + r.stdout);
   await stage.start('upload');

@@ -138,7 +138,7 @@ function credentials(sim, change) {
   const app = JSON.parse(fs.readFileSync(sim.configFile, 'utf8'));
   const file = path.join(sim.dir, `box-${Math.random()}.json`);
   const text = change(app);
-  fs.writeFileSync(file, typeof text === 'string' ? text : JSON.stringify(app));
+  fs.writeFileSync(file, typeof text === 'string' ? text : JSON.stringify(app), { mode: 0o600 });
   return file;
 }
 

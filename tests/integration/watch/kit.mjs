@@ -20,7 +20,7 @@ export class Scene {
     scene.stage = await Stage.create(t, { sim: scene.sim, storage });
     scene.redis = scene.stage.redis;
     scene.ctlConfig = path.join(scene.stage.world.dir, 'ctl.yaml');
-    fs.writeFileSync(scene.ctlConfig, JSON.stringify(scene.stage.world.config('upload',
+    fs.writeFileSync(scene.ctlConfig, JSON.stringify(scene.stage.world.config('ctl',
       { policy: { source: `file:${scene.stage.policyFile}` } })), { mode: 0o600 });
     if (watch) scene.watch = await scene.start();
     return scene;

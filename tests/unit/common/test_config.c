@@ -25,6 +25,7 @@ static void write_file(const char *to, const void *text, size_t len)
 {
     FILE *f = fopen(to, "w");
     assert_non_null(f);
+    assert_int_equal(fchmod(fileno(f), 0600), 0);
     assert_int_equal(fwrite(text, 1, len, f), len);
     assert_int_equal(fclose(f), 0);
 }
@@ -192,7 +193,7 @@ static void errors_say_file_line_and_key(void **state)
          "PATH:2: ingest.token_file: cannot read the secret: /nonexistent/token: No such file or "
          "directory"},
         {"a secret's file that is a folder", "ingest:\n  token_file: /\n",
-         "PATH:2: ingest.token_file: cannot read the secret: /: Is a directory"},
+         "PATH:2: ingest.token_file: cannot read the secret: / is not a regular file"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_refused(rows[i].name, rows[i].text, rows[i].want);
@@ -433,6 +434,52 @@ static void a_secret_file_without_a_secret_is_told(void **state)
     assert_refused("huge", text, want);
 }
 
+static void a_secret_file_that_others_may_read_or_change_is_refused(void **state)
+{
+    char text[256], want[256];
+    static const mode_t open_to_others[] = {0644, 0604, 0620, 0602, 0666};
+    (void)state;
+    (void)snprintf(text, sizeof text, "ingest: {token_file: \"%s\"}\n", secret_path);
+    write_file(secret_path, "s3cret", 6);
+    for (size_t i = 0; i < sizeof open_to_others / sizeof open_to_others[0]; i++) {
+        assert_int_equal(chmod(secret_path, open_to_others[i]), 0);
+        (void)snprintf(want, sizeof want,
+                       "PATH:1: ingest.token_file: cannot read the secret: %s can be read or "
+                       "changed by others (mode %03o): chmod 600",
+                       secret_path, (unsigned)open_to_others[i]);
+        assert_refused("open secret", text, want);
+    }
+    struct fb_config *config = NULL;
+    assert_int_equal(chmod(secret_path, 0640), 0); /* the group may: secrets that are mounted */
+    assert_int_equal(load(text, &config, NULL), FB_OK);
+    fb_config_free(&config);
+}
+
+static void what_a_process_has_no_use_for_is_forgotten(void **state)
+{
+    static const char *const one[] = {"redis.password", "rewrite.key", NULL}, *const none[] = {
+                                                                                  NULL};
+    static const char key[] = "0123456789012345678901234567890123456789";
+    char text[256];
+    struct fb_config *config = NULL;
+    (void)state;
+    (void)snprintf(text, sizeof text,
+                   "redis: {url: \"redis://u:p@h/0\", password: secret}\n"
+                   "ingest: {token: secret}\nrewrite: {key: %s}\n",
+                   key);
+    assert_int_equal(load(text, &config, NULL), FB_OK);
+    fb_config_forget(config, one);
+    assert_string_equal(config->rewrite.key, key);
+    assert_string_equal(config->redis.password, "secret");
+    assert_string_equal(config->redis.url, "redis://u:p@h/0");
+    assert_memory_equal(config->ingest.token, "\0\0\0\0\0\0", 7);
+    fb_config_forget(config, none);
+    assert_string_equal(config->rewrite.key, "");
+    assert_string_equal(config->redis.password, "");
+    assert_string_equal(config->redis.url, "");
+    fb_config_free(&config);
+}
+
 static void the_dump_reads_back_and_hides_secrets(void **state)
 {
     (void)state;
@@ -547,6 +594,8 @@ int main(void)
         cmocka_unit_test(the_file_is_named_by_the_environment),
         cmocka_unit_test(a_secret_is_read_from_a_file),
         cmocka_unit_test(a_secret_file_without_a_secret_is_told),
+        cmocka_unit_test(a_secret_file_that_others_may_read_or_change_is_refused),
+        cmocka_unit_test(what_a_process_has_no_use_for_is_forgotten),
         cmocka_unit_test(the_dump_reads_back_and_hides_secrets),
         cmocka_unit_test(a_text_that_is_emptied_falls_back),
         cmocka_unit_test(host_and_port_are_split),

@@ -80,7 +80,7 @@ static void deinit(void *ctx)
     (void)fprintf(stderr, "deinit\n");
 }
 
-static const struct fb_service service = {"test", 0, check, init, run, deinit};
+static const struct fb_service service = {"test", 0, check, init, run, deinit, 0};
 
 /* ---- running one ---- */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What Redis does not know is enqueued once, with the recalls that the sent journal remembers; what
- * it knows as ended is erased; what cannot be read stays and stops nobody.
+ * it knows as ended is erased; what cannot be read stays and stops nobody.  The sweeper, which finds
+ * what Redis knows and has no job of, remembers recalls, too.
  */
 #include "tests/unit/queue/queue_test.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "common/ledger/replay.h"
+#include "common/ledger/sweep.h"
 #include "proto/plan.h"
 #include "tests/unit/spool/fixture.h"
 
@@ -114,14 +116,19 @@ static void put_plan(const char *msg_id, const char *ref)
     fb_buf_deinit(&bytes);
 }
 
+static void remember(const char *msg_id, enum fb_sent_kind kind, const uint32_t *recipients,
+                     size_t count)
+{
+    struct fb_journal *own = NULL;
+    assert_status(FB_OK, fb_journal_open(fx->spool, "other", &own, &q.err));
+    assert_status(FB_OK, fb_journal_commit(own, msg_id, 0, kind, recipients, count, &q.err));
+    fb_journal_close(&own);
+}
+
 /* As revoke does it. */
 static void remember_recall(const char *msg_id, const uint32_t *recipients, size_t count)
 {
-    struct fb_journal *own = NULL;
-    assert_status(FB_OK, fb_journal_open(fx->spool, "revoke", &own, &q.err));
-    assert_status(FB_OK,
-                  fb_journal_commit(own, msg_id, 0, FB_SENT_RECALLED, recipients, count, &q.err));
-    fb_journal_close(&own);
+    remember(msg_id, FB_SENT_RECALLED, recipients, count);
 }
 
 static struct fb_replay_result replay_with(bool (*pause)(void *ctx), enum fb_status want)
@@ -258,6 +265,46 @@ static void a_message_that_cannot_be_read_stops_nobody(void **state)
     assert_int_equal(r.enqueued, 1);
 }
 
+static struct fb_sweep_result sweep(struct fb_sweeper *s)
+{
+    struct fb_sweep_result r;
+    assert_status(FB_OK, fb_sweep(s, &r, &q.err));
+    return r;
+}
+
+static void a_message_that_is_put_back_is_recalled_again_first(void **state)
+{
+    (void)state;
+    char id[FB_ID_SIZE], ref[FB_REF_SIZE];
+    static const uint32_t gone[] = {1, 2}, out[] = {2};
+    struct fb_claim claim;
+    put(id, ref);
+    put_plan(id, ref);
+    assert_int_equal(replay().enqueued, 1);
+    remember_recall(id, gone, 2);
+    remember(id, FB_SENT_NOTICE, out, 1); /* perhaps restored since: not the sweeper's to say */
+    claim = take(FB_STAGE_RENDER, "a");
+    assert_int_equal(redis_fixture_int(&q.redis, "XDEL", "fb:{s0}:render", claim.id, NULL), 1);
+    struct fb_sweeper *s = fb_sweeper_new(fx->spool, q.r, 1, NULL, NULL);
+    pause_ms(20);
+    assert_int_equal(sweep(s).missing, 1);
+    assert_false(message_has(id, "x:1")); /* not before it is sure */
+    pause_ms(5100);
+    assert_int_equal(sweep(s).requeued, 1);
+    assert_true(message_has(id, "x:1"));
+    assert_false(message_has(id, "x:2") || message_has(id, "x:0") || message_has(id, "recalled"));
+    assert_string_equal(take(FB_STAGE_RENDER, "a").job.msg_id, id);
+    claim = take(FB_STAGE_REVOKE, "a");
+    assert_int_equal(claim.job.branch, 0);
+    assert_int_equal(claim.job.recipient_count, 1);
+    assert_int_equal(claim.job.recipients[0], 1);
+    assert_int_equal(stats(FB_STAGE_REVOKE).waiting, 0);
+    assert_int_equal(replay().known, 1); /* nor does the replay do it once more */
+    assert_int_equal(sweep(s).requeued, 0);
+    assert_int_equal(stats(FB_STAGE_REVOKE).waiting, 0);
+    fb_sweeper_free(&s);
+}
+
 static bool stop(void *ctx)
 {
     (void)ctx;
@@ -284,6 +331,7 @@ int main(void)
         TEST(parcels_that_may_be_open_are_closed_again),
         TEST(what_has_ended_is_erased_when_nobody_else_does),
         TEST(a_message_that_cannot_be_read_stops_nobody),
+        TEST(a_message_that_is_put_back_is_recalled_again_first),
         TEST(a_pause_may_end_it),
     };
     return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);

@@ -86,8 +86,8 @@ static inline void fake_refused(void *ctx, const char *reason)
                    reason);
 }
 
-static const struct smtp_host host = {fake_may_accept, fake_open,      fake_add,    fake_commit,
-                                      fake_abort,      fake_has_input, fake_refused};
+static const struct smtp_host host = {fake_may_accept, fake_open,      fake_add,     fake_commit,
+                                      fake_abort,      fake_has_input, fake_refused, NULL};
 static const struct smtp_settings smtp = {"mx.example", false, true, 1000, 3};
 static const struct smtp_settings lmtp = {"mx.example", true, false, 1000, 3};
 

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/queue/queue_test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -371,6 +372,58 @@ static void a_large_recall_is_counted_by_its_jobs(void **state)
     free(some);
 }
 
+static void wait_for_replicas(long long want)
+{
+    static const char script[] =
+        "return tonumber(string.match(redis.call('INFO', 'replication'), 'state=online') and "
+        "string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)') or '0')";
+    for (int i = 0; redis_fixture_int(&q.redis, "EVAL", script, "0", NULL) != want; i++) {
+        assert_true(i < 300);
+        pause_ms(50);
+    }
+}
+
+/* What a fail-over could forget is said: a recall is believed done by whoever asked for it. */
+static void without_a_replica_s_word_a_recall_is_unsure(void **state)
+{
+    (void)state;
+    struct redis_fixture replica;
+    char port[8];
+    (void)snprintf(port, sizeof(port), "%u", q.redis.port);
+    redis_fixture_start(&replica, 1);
+    assert_int_equal(
+        redis_fixture_int(&q.redis, "CONFIG", "SET", "repl-diskless-sync-delay", "0", NULL), 0);
+    assert_int_equal(redis_fixture_int(&replica, "REPLICAOF", "127.0.0.1", port, NULL), 0);
+    wait_for_replicas(1);
+    struct fb_job job = planned(2);
+    struct fb_recall_request r = request(NULL, 0);
+    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, &r, NULL, &q.err));
+    assert_false(r.is_unsure);
+    char key[64];
+    (void)snprintf(key, sizeof(key), "fb:{s0}:rc:%s", job.msg_id);
+    assert_int_equal(redis_fixture_int(&replica, "HEXISTS", key, r.id, NULL), 1);
+
+    assert_int_equal(kill(replica.pid, SIGSTOP), 0);
+    job = planned(2);
+    r = request(NULL, 0);
+    int64_t before = fb_mono_ms();
+    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, &r, NULL, &q.err));
+    assert_true(r.is_unsure);
+    assert_true(fb_mono_ms() - before < 4000);  /* the caller is not kept for long */
+    fb_recalls_free(list_of(job.msg_id, 1), 1); /* and it was not asked for twice */
+
+    assert_int_equal(kill(replica.pid, SIGCONT), 0);
+    pause_ms(100);
+    assert_status(FB_EXISTS, fb_ledger_recall(q.r, job.msg_id, &r, NULL, &q.err));
+    assert_false(r.is_unsure); /* also of what was written long before */
+    redis_fixture_stop(&replica);
+    wait_for_replicas(0);
+    job = planned(2);
+    r = request(NULL, 0);
+    assert_status(FB_OK, fb_ledger_recall(q.r, job.msg_id, &r, NULL, &q.err));
+    assert_false(r.is_unsure); /* no replica: no fail-over */
+}
+
 int main(void)
 {
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, queue_test_wipe, queue_test_close)
@@ -386,6 +439,7 @@ int main(void)
         PROMISE(what_is_too_much_is_refused),
         PROMISE(recalls_before_the_upload_have_room_or_are_refused),
         PROMISE(a_large_recall_is_counted_by_its_jobs),
+        PROMISE(without_a_replica_s_word_a_recall_is_unsure),
     };
     return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);
 }

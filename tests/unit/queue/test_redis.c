@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/redis_url.h"
+#include "common/redis_internal.h"
 
 static void urls_are_split_as_written(void **state)
 {
@@ -35,8 +35,10 @@ static void urls_are_split_as_written(void **state)
         if (fb_redis_url_parse(rows[i].url, &u, &q.err) != FB_OK) {
             fail_msg("%s: %s", rows[i].name, q.err.text);
         }
-        assert_string_equal(u.host, rows[i].host);
-        assert_int_equal(u.port, rows[i].port);
+        assert_int_equal(u.mode, FB_REDIS_SINGLE);
+        assert_int_equal(u.host_count, 1);
+        assert_string_equal(u.hosts[0].name, rows[i].host);
+        assert_int_equal(u.hosts[0].port, rows[i].port);
         assert_int_equal(u.db, rows[i].db);
         assert_int_equal(u.is_tls, rows[i].is_tls);
         assert_true((u.user == NULL) == (rows[i].user == NULL));
@@ -49,6 +51,49 @@ static void urls_are_split_as_written(void **state)
         }
         fb_redis_url_deinit(&u);
     }
+}
+
+static void sentinels_and_clusters_are_named_by_several_hosts(void **state)
+{
+    (void)state;
+    struct fb_redis_url u;
+    assert_status(
+        FB_OK,
+        fb_redis_url_parse("redis+sentinel://me:p%40ss@s1:1,[::1]:2,s3/mail%20box/4", &u, &q.err));
+    assert_int_equal(u.mode, FB_REDIS_SENTINEL);
+    assert_int_equal(u.host_count, 3);
+    assert_string_equal(u.hosts[0].name, "s1");
+    assert_int_equal(u.hosts[0].port, 1);
+    assert_string_equal(u.hosts[1].name, "::1");
+    assert_int_equal(u.hosts[1].port, 2);
+    assert_int_equal(u.hosts[2].port, 26379);
+    assert_string_equal(u.primary, "mail box");
+    assert_string_equal(u.password, "p@ss");
+    assert_int_equal(u.db, 4);
+    fb_redis_url_deinit(&u);
+    assert_status(FB_OK, fb_redis_url_parse("rediss+cluster://:s@n1,n2:7000", &u, &q.err));
+    assert_int_equal(u.mode, FB_REDIS_CLUSTER);
+    assert_true(u.is_tls);
+    assert_int_equal(u.host_count, 2);
+    assert_int_equal(u.hosts[0].port, 6379);
+    assert_int_equal(u.hosts[1].port, 7000);
+    fb_redis_url_deinit(&u);
+}
+
+/* The values of the specification of Redis Cluster, and of its CRC16 (XMODEM). */
+static void a_key_goes_to_the_slot_of_its_hash_tag(void **state)
+{
+    (void)state;
+    assert_int_equal(fb_redis_slot(FB_SLICE_LITERAL("123456789")), 0x31c3);
+    assert_int_equal(fb_redis_slot(FB_SLICE_LITERAL("{user1000}.following")),
+                     fb_redis_slot(FB_SLICE_LITERAL("{user1000}.followers")));
+    assert_int_equal(fb_redis_slot(FB_SLICE_LITERAL("foo{{bar}}zap")),
+                     fb_redis_slot(FB_SLICE_LITERAL("{bar")));
+    assert_int_equal(fb_redis_slot(FB_SLICE_LITERAL("foo{bar}{zap}")),
+                     fb_redis_slot(FB_SLICE_LITERAL("bar")));
+    assert_int_not_equal(fb_redis_slot(FB_SLICE_LITERAL("foo{}{bar}")),
+                         fb_redis_slot(FB_SLICE_LITERAL("bar")));
+    assert_int_equal(fb_redis_slot(fb_slice_of(NULL, 0)), 0);
 }
 
 static void bad_urls_are_refused_without_showing_the_password(void **state)
@@ -73,6 +118,16 @@ static void bad_urls_are_refused_without_showing_the_password(void **state)
         "redis://:secret@h/zero",
         "redis://h/0/1",
         "redis://u%zz:secret@h",
+        "redis://h1,h2",
+        "redis+sentinel://h1,h2",
+        "redis+sentinel://h1,h2/",
+        "redis+sentinel://h1,,h2/name",
+        "redis+sentinel://h1/name/x",
+        "redis+sentinel://h1/name/0/1",
+        "redis+cluster://h1,h2/1",
+        "redis+cluster://",
+        "redis+other://h",
+        "redis+cluster://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct fb_redis_url u;
@@ -283,6 +338,8 @@ int main(void)
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, queue_test_wipe, queue_test_close)
     const struct CMUnitTest tests[] = {
         PROMISE(urls_are_split_as_written),
+        PROMISE(sentinels_and_clusters_are_named_by_several_hosts),
+        PROMISE(a_key_goes_to_the_slot_of_its_hash_tag),
         PROMISE(bad_urls_are_refused_without_showing_the_password),
         PROMISE(tls_without_hiredis_ssl_is_a_clear_error),
         PROMISE(bytes_pass_unchanged),

@@ -126,7 +126,7 @@ static void test_odd_text_is_painted(void **state)
     }
 }
 
-/* What followed a parenthesis became a part of the link's action. */
+/* Found by tests/fuzz/fuzz_paint: what followed a parenthesis became a part of the link's action. */
 static void test_a_link_cannot_end_its_string(void **state)
 {
     (void)state;

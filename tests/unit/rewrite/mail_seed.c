@@ -11,9 +11,11 @@
  *      "parts": [{"name", "type", "cid", "object", "find": TEXT (range of the content), "encoding":
  * 0-3, "inline"}], "branches": [{"kind": 0-2, "to": [...], "rule", "body", "attachments", "parts":
  * [...], "subject", "receipt"}]}, "parcels": {BRANCH: {"storage", "link", "password", "access", "download",
- * "expires", "files": [{"name", "size"}], "grants": [{"to", "state"}]}}, "key": of titles}
+ * "expires", "files": [{"name", "size"}], "grants": [{"to", "state"}]}}, "key": of titles,
+ *    "recalled": [index]}
  *
- * A parcel with grants is in the ledger, too, and has its manifest.
+ * A parcel with grants is in the ledger, too, and has its manifest.  recalled: the sent journal knows it,
+ * Redis does not.
  */
 #include <jansson.h>
 #include <pthread.h>
@@ -24,6 +26,7 @@
 #include "common/crypto.h"
 #include "common/ledger/ledger.h"
 #include "common/queue/worker.h"
+#include "common/spool/journal.h"
 #include "common/spool/records.h"
 #include "proto/limits.h"
 
@@ -263,6 +266,18 @@ static void put_message(struct fb_spool *spool, const char *msg_id, const struct
     fb_buf_deinit(&envelope);
 }
 
+/* As revoke does, before a fail-over takes from Redis that they were recalled. */
+static void recall(struct fb_spool *spool, const char *msg_id, const json_t *list)
+{
+    struct fb_journal *journal = NULL;
+    must(fb_journal_open(spool, "seed", &journal, &err), "journal");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        uint32_t index = (uint32_t)json_integer_value(json_array_get(list, i));
+        must(fb_journal_commit(journal, msg_id, 0, FB_SENT_RECALLED, &index, 1, &err), "recalled");
+    }
+    fb_journal_close(&journal);
+}
+
 /* ---- queue: accepted, taken as render would, advanced to rewrite ---- */
 
 static void enqueue(struct fb_redis *redis, const struct fb_job *job, const struct fb_envelope *e,
@@ -359,6 +374,9 @@ int main(void)
     {
         uint32_t number = (uint32_t)strtoul(name, NULL, 10) % FB_MAX_BRANCHES;
         save_parcel(spool, msg, number, value, &envelope, &parcels[number]);
+    }
+    if (json_object_get(spec, "recalled") != NULL) {
+        recall(spool, job.msg_id, json_object_get(spec, "recalled"));
     }
     must(fb_redis_new(&config, 5000, &redis, &err), "redis");
     enqueue(redis, &job, &envelope, json_is_object(j) ? &plan : NULL, parcels,

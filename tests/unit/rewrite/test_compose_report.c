@@ -125,7 +125,7 @@ static void test_relayed_is_no_failure(void **state)
 {
     struct kit *k = *state;
     const struct report_line line = {
-        .address = "b@y", .status = "2.0.0", .diagnostic = "", .is_relayed = true};
+        .address = "b@y", .status = "2.0.0", .diagnostic = "", .action = REPORT_RELAYED};
     struct fb_buf mail = report_of(k, &k->plan, &line, 1);
     must_hold(&mail, "\r\nSubject: Mail passed on\r\n", true);
     must_hold(&mail, "Action: relayed\r\nStatus: 2.0.0\r\n", true);

@@ -12,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
+
+void (*fx_use_bucket)(struct fx *fx);
+void (*fx_check_bucket)(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
@@ -28,6 +32,12 @@ void fx_reopen(struct fx *fx)
     }
 }
 
+void fx_sleep_ms(long ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
+    (void)nanosleep(&t, NULL);
+}
+
 int fx_setup(void **state)
 {
     struct fx *fx = fb_xcalloc(1, sizeof *fx);
@@ -38,6 +48,9 @@ int fx_setup(void **state)
     assert_non_null(mkdtemp(fx->dir));
     (void)snprintf(fx->path, sizeof fx->path, "%s/spool", fx->dir);
     (void)snprintf(fx->url, sizeof fx->url, "file://%s", fx->path);
+    if (fx_use_bucket != NULL) {
+        fx_use_bucket(fx);
+    }
     (void)snprintf(fx->key_file, sizeof fx->key_file, "%s/key", fx->dir);
     assert_int_equal(fb_spool_make_key_file(fx->key_file, &err), FB_OK);
     fx_reopen(fx);
@@ -62,6 +75,9 @@ int fx_teardown(void **state)
 {
     struct fx *fx = *state;
     fb_spool_close(&fx->spool);
+    if (fx->is_remote) {
+        fx_check_bucket();
+    }
     fx_remove_tree(fx->dir);
     free(fx);
     return 0;

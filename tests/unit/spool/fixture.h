@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A spool in a temporary directory of its own, and messages put into it.
+ * A spool of its own, in a temporary directory or (FB_TEST_SPOOL=s3) in a bucket, and messages put
+ * into it.
  */
 #ifndef FB_TESTS_UNIT_SPOOL_FIXTURE_H
 #define FB_TESTS_UNIT_SPOOL_FIXTURE_H
@@ -20,12 +21,28 @@ struct fx {
     char path[300]; /* of the spool */
     char key_file[300];
     struct fb_spool *spool;
+    bool is_remote; /* FB_TEST_SPOOL=s3: a bucket of a server that this program started */
 };
+
+/* Ends a test that looks at files, or at what only files do, when the spool is a bucket. */
+#define FX_FILES_ONLY(fx)                                                                          \
+    do {                                                                                           \
+        if ((fx)->is_remote) {                                                                     \
+            skip();                                                                                \
+        }                                                                                          \
+    } while (0)
 
 /* cmocka set-up and tear-down; *state is a struct fx. */
 int fx_setup(void **state);
 int fx_teardown(void **state);
 void fx_reopen(struct fx *fx);
+/* Set by fixture_bucket.c, where it is linked and FB_TEST_SPOOL=s3. */
+extern void (*fx_use_bucket)(struct fx *fx);
+extern void (*fx_check_bucket)(void);
+/* The S3 server, once a test has set up with it (fixture_bucket.c). */
+struct s3_fixture;
+const struct s3_fixture *fx_server(void);
+void fx_sleep_ms(long ms);
 
 /* Outcome of a submitted message; wait for it with fx_wait. */
 struct fx_done {

@@ -111,6 +111,7 @@ static void what_was_committed_is_known_by_kind_and_recipient(void **state)
 static void strange_input_is_refused(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     static const uint32_t rcpt[] = {10000};
     static const uint32_t good[] = {0};
     bool have[1];
@@ -158,6 +159,7 @@ static void writers_see_each_other(void **state)
 static void a_failed_sync_is_told_and_the_next_file_is_new(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     static const uint32_t rcpt[] = {1};
     char id[3][FB_ID_SIZE];
     struct fb_journal *journal = journal_new(fx, "w");
@@ -212,6 +214,7 @@ static void *work(void *arg)
 static void concurrent_commits_share_syncs(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     static struct worker workers[THREADS];
     pthread_t threads[THREADS];
     struct fb_journal *journal = journal_new(fx, "w");
@@ -241,6 +244,7 @@ static void concurrent_commits_share_syncs(void **state)
 static void torn_and_damaged_entries_cost_only_themselves(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     char id[FB_ID_SIZE];
     char path[600];
     size_t len = 0;
@@ -312,6 +316,7 @@ static void a_message_is_forgotten_minutes_after_its_end(void **state)
 static void files_rotate(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     static uint32_t all[10000];
     char id[30][FB_ID_SIZE];
     struct fb_journal *journal = journal_new(fx, "w");

@@ -107,6 +107,7 @@ static void objects_of_all_sizes_come_back(void **state)
 static void a_write_replaces_with_a_fresh_key_or_changes_nothing(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     struct one one = one_new(fx);
     struct fb_spool_object_out *out = NULL;
     struct fb_spool_object *old = NULL;
@@ -163,6 +164,7 @@ static void a_write_replaces_with_a_fresh_key_or_changes_nothing(void **state)
 static void half_an_object_is_corrupt(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     struct one one = one_new(fx);
     char path[700];
     size_t len = 0;
@@ -203,6 +205,7 @@ static void half_an_object_is_corrupt(void **state)
 static void an_object_belongs_to_its_name_and_message(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     struct one one = one_new(fx);
     struct one two = {0};
     char from[700];
@@ -255,6 +258,7 @@ static bool count_manifest(void *ctx, const char *parcel_id)
 static void manifests_live_until_they_are_removed(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     char id[FB_ID_SIZE];
     char parcel[3][FB_PARCEL_ID_SIZE];
     char path[2][600];
@@ -326,6 +330,7 @@ static void make_old(const char *path, long seconds)
 static void tidy_removes_segments_without_live_messages(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     char ids[3][FB_ID_SIZE];
     char refs[3][FB_REF_SIZE];
     struct fb_spool_writer *writer = fx_writer(fx, "first");
@@ -358,6 +363,7 @@ static void tidy_removes_segments_without_live_messages(void **state)
 static void tidy_gives_back_what_a_killed_writer_reserved(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     char id[FB_ID_SIZE];
     char ref[FB_REF_SIZE];
     char path[600];
@@ -380,6 +386,7 @@ static void tidy_gives_back_what_a_killed_writer_reserved(void **state)
 static void tidy_removes_what_crashes_left_and_no_more(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     struct one one = one_new(fx);
     char id[FB_ID_SIZE];
     char gone[FB_ID_SIZE];
@@ -423,6 +430,7 @@ static void tidy_removes_what_crashes_left_and_no_more(void **state)
 static void tidy_keeps_journals_of_live_messages(void **state)
 {
     struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
     static const uint32_t rcpt[] = {0, 3};
     struct one one = one_new(fx);
     struct fb_journal *journal = NULL;
