@@ -305,6 +305,9 @@ struct fb_spool_ids {
     size_t count;
     size_t cap;
 };
+/* Of all live messages; live_r begins empty, its ids are freed by the caller in every case. */
+FB_MUST_USE enum fb_status fb_spool_ids_read(struct fb_spool *spool, struct fb_spool_ids *live_r,
+                                             uint64_t *damaged_r, struct fb_error *err);
 bool fb_spool_ids_has(const struct fb_spool_ids *live, const char *msg_id);
 /* Removes journals that nobody writes, older than keep_ms, whose messages are all gone. */
 FB_MUST_USE enum fb_status fb_journal_tidy(struct fb_spool *spool, const struct fb_spool_ids *live,

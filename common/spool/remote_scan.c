@@ -215,24 +215,6 @@ static enum fb_status tidy_segment(void *ctx, const struct fb_s3_entry *entry, s
     return w->unshredded > 0 && age_ms > w->shred_age_ms ? shred(w, entry, err) : FB_OK;
 }
 
-static bool collect(void *ctx, const struct fb_spool_entry *entry)
-{
-    struct fb_spool_ids *live = ctx;
-    if (live->count == live->cap) {
-        live->cap = live->cap == 0 ? 256 : live->cap * 2;
-        char(*grown)[FB_ID_SIZE] = realloc(live->ids, live->cap * sizeof *grown);
-        FB_ASSERT(grown != NULL);
-        live->ids = grown;
-    }
-    memcpy(live->ids[live->count++], entry->msg_id, FB_ID_SIZE);
-    return true;
-}
-
-static int by_id(const void *a, const void *b)
-{
-    return memcmp(a, b, FB_ID_SIZE);
-}
-
 struct orphans {
     struct fb_s3 *s3;
     const struct fb_spool_ids *live;
@@ -261,15 +243,12 @@ static enum fb_status tidy_orphans(struct fb_spool *spool, int64_t keep_ms, stru
     uint64_t damaged = 0;
     int64_t age_ms = keep_ms > ORPHAN_AGE_MS ? keep_ms : ORPHAN_AGE_MS;
     int64_t begun_ms = fb_s3_now_ms(s3); /* what came later is not among the live ones */
-    enum fb_status s = fb_remote_scan(spool, collect, &live, &damaged, err);
+    enum fb_status s = fb_spool_ids_read(spool, &live, &damaged, err);
     if (s == FB_OK) { /* the proof of sending goes after the erasure was written down */
         s = fb_remote_erase_flush(spool->remote, err);
     }
     if (s == FB_OK && damaged == 0) {
         struct orphans orphans = {s3, &live, fb_s3_now_ms(s3) - age_ms};
-        if (live.count > 1) {
-            qsort(live.ids, live.count, FB_ID_SIZE, by_id);
-        }
         s = fb_journal_remote_tidy(spool, &live, begun_ms, keep_ms, err);
         if (s == FB_OK) {
             s = fb_remote_each(spool->remote, "objects/", NULL, tidy_object, &orphans, err);

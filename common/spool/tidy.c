@@ -115,6 +115,16 @@ static int by_id(const void *a, const void *b)
     return memcmp(a, b, FB_ID_SIZE);
 }
 
+enum fb_status fb_spool_ids_read(struct fb_spool *spool, struct fb_spool_ids *live_r,
+                                 uint64_t *damaged_r, struct fb_error *err)
+{
+    enum fb_status status = fb_spool_scan(spool, collect, live_r, damaged_r, err);
+    if (status == FB_OK && live_r->count > 1) {
+        qsort(live_r->ids, live_r->count, FB_ID_SIZE, by_id);
+    }
+    return status;
+}
+
 bool fb_spool_ids_has(const struct fb_spool_ids *live, const char *msg_id)
 {
     return live->count > 0 && bsearch(msg_id, live->ids, live->count, FB_ID_SIZE, by_id) != NULL;
@@ -241,11 +251,8 @@ static enum fb_status tidy_orphans(struct fb_spool *spool, int64_t keep_ms, stru
     struct fb_spool_ids live = {0};
     struct fb_spool_names fans = {0};
     uint64_t damaged = 0;
-    enum fb_status status = fb_spool_scan(spool, collect, &live, &damaged, err);
+    enum fb_status status = fb_spool_ids_read(spool, &live, &damaged, err);
     if (status == FB_OK && damaged == 0) {
-        if (live.count > 1) {
-            qsort(live.ids, live.count, FB_ID_SIZE, by_id);
-        }
         status = fb_journal_tidy(spool, &live, keep_ms, err);
         if (status == FB_OK) {
             status = fb_spool_names_read(spool->objects_fd, "", &fans, err);

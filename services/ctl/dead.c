@@ -159,16 +159,20 @@ static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *a
     return 0;
 }
 
-static bool is_readable(const struct ctl *c, const struct fb_dead *d)
+/* One that something can be done with. */
+static bool get_readable(struct ctl *c, struct fb_dead *d, int *code_r)
 {
     struct fb_error err = {0};
+    if (!get_dead(c, d, code_r)) {
+        return false;
+    }
     if (d->job.msg_id[0] == '\0') {
         (void)fb_error_set(
             &err, FB_INVALID,
             "dead letter %s holds no job that this version can read; use the version that "
             "wrote it",
             d->id);
-        (void)ctl_fail(c, &err);
+        *code_r = ctl_fail(c, &err);
         return false;
     }
     return true;
@@ -179,11 +183,8 @@ int ctl_dead_retry(struct ctl *c)
     int code = 0;
     struct fb_dead d;
     struct fb_error err = {0};
-    if (!get_dead(c, &d, &code)) {
+    if (!get_readable(c, &d, &code)) {
         return code;
-    }
-    if (!is_readable(c, &d)) {
-        return FB_EXIT_FAILED;
     }
     if (fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
         return ctl_fail(c, &err);
@@ -225,11 +226,8 @@ static int decide(struct ctl *c, const char *mark, const char *action, const cha
     int code = 0;
     struct fb_dead d;
     struct fb_error err = {0};
-    if (!get_dead(c, &d, &code)) {
+    if (!get_readable(c, &d, &code)) {
         return code;
-    }
-    if (!is_readable(c, &d)) {
-        return FB_EXIT_FAILED;
     }
     bool is_mail = !fb_job_is_side(&d.job); /* else the ledger says what it is */
     if (is_mail && !is_spooled(c, &d, &code)) {
