@@ -62,9 +62,11 @@ async function shimmed(kit, names, mode, oneIn, e, signal) {
 /** A file system cannot be made read-only below those who write: they are killed, and find it so when they come again. */
 async function readOnlyDisk(kit, e, signal) {
   for (const name of STORING) kit.processes[name].signal('SIGKILL');
-  await waitFor(() => remount(kit, 'ro').status === 0, { timeout: 5000, what: 'the spool to become read-only' }).catch(() => {});
-  await seconds(e, signal);
+  const error = await waitFor(() => remount(kit, 'ro').status === 0, { timeout: 5000, what: 'the spool to become read-only' })
+    .then(() => null, (reason) => reason.message);
+  if (!error) await seconds(e, signal);
   remount(kit, 'rw');
+  return error ? { error } : {};
 }
 
 // ---- clock ----
@@ -128,18 +130,19 @@ async function redisForgets(kit, e) {
   applyNet();
   await sleep(500 + e.dose * 2000);
   await node.stop('SIGKILL');
-  await kit.redis.failedOver(node, 20000).catch(() => {});
+  const error = await kit.redis.failedOver(node, 20000).then(() => null, (reason) => reason.message);
   net.cuts.delete(e.n);
   applyNet();
   await backAgain(kit, node);
-  return { port: node.port };
+  return { port: node.port, ...(error ? { error } : {}) };
 }
 
 async function redisForced(kit) {
   const node = await primaryOf(kit);
-  await kit.redis.sentinels[0].ask('SENTINEL', 'FAILOVER', kit.redis.name).catch(() => {});
-  await kit.redis.failedOver(node, 20000).catch(() => {});
+  const ordered = await kit.redis.sentinels[0].ask('SENTINEL', 'FAILOVER', kit.redis.name).then(() => null, (reason) => reason.message);
+  const error = ordered ?? await kit.redis.failedOver(node, 20000).then(() => null, (reason) => reason.message);
   await backAgain(kit, node);
+  return error ? { error } : {};
 }
 
 async function redisFull(kit, e, signal) {
@@ -277,12 +280,16 @@ export const FAULTS = {
   'relay hangs after DATA': { weight: 1, group: 'relay', seconds: [2, 8], run: (kit, e, s) => relay(kit, e, s, 'hang', 0.3) },
 };
 
-/** Brings about what the schedule says until `signal.isOver`; resolves when all is undone. */
+/**
+ * Brings about what the schedule says until `signal.isOver`; resolves when all is undone, with how many there were of each
+ * kind.  One that did not take hold (its function says so, or failed) is no fault and is not counted.
+ */
 export async function play(kit, entries, signal) {
   const begun = Date.now();
   const locks = new Map();
   const running = new Set();
   const counts = {};
+  let missed = 0;
   for (const e of entries) {
     await pause(begun + e.at - Date.now(), signal);
     if (signal.isOver) break;
@@ -293,8 +300,9 @@ export async function play(kit, entries, signal) {
       if (signal.isOver) return;
       const about = { n: e.n, kind: e.kind, ...(e.target ? { target: e.target } : {}) };
       kit.journal.note('fault begins', { ...about, seconds: e.seconds, due: e.at });
-      counts[e.kind] = (counts[e.kind] ?? 0) + 1;
       const more = await fault.run(kit, e, signal).catch((error) => ({ error: error.message }));
+      if (more?.error) missed++;
+      else counts[e.kind] = (counts[e.kind] ?? 0) + 1;
       kit.journal.note('fault ends', { ...about, ...more });
     });
     locks.set(group, work);
@@ -302,5 +310,5 @@ export async function play(kit, entries, signal) {
     work.finally(() => running.delete(work));
   }
   await Promise.all(running);
-  return counts;
+  return { counts, missed };
 }

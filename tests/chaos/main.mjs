@@ -66,7 +66,7 @@ try {
   await pause(started + minutes * 60000 - Date.now());
   const sentIn = (Date.now() - started) / 1000;
   noFaults.isOver = true;
-  const counts = await faults;
+  const { counts, missed } = await faults;
   note('faults over');
   say(`${clock()} ${mails.length} sent, faults are over`);
   await kit.allReady();
@@ -93,7 +93,7 @@ try {
   }
   if (!isQuiet || !isQuietAgain) verdict.problems.push({ kind: 'lost', text: 'the pipeline did not come to rest', mail: null });
   if (left > 0) verdict.problems.push({ kind: 'lost', text: `${left} recalls could not be made`, mail: null });
-  report({ verdict, counts, refused, sentIn, quietAfter, pdfs, held, stillHeld: all.dead });
+  report({ verdict, counts, missed, refused, sentIn, quietAfter, pdfs, held, stillHeld: all.dead });
   exit = verdict.problems.length === 0 ? 0 : 1;
 } catch (error) {
   say(`the run failed: ${error.stack}`);
@@ -149,7 +149,7 @@ function summary(list) {
   return [...counts].sort((a, b) => b[1] - a[1]).map(([k, n]) => `${n} x ${k}`);
 }
 
-function report({ verdict, counts, refused, sentIn, quietAfter, pdfs, held, stillHeld }) {
+function report({ verdict, counts, missed, refused, sentIn, quietAfter, pdfs, held, stillHeld }) {
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
   const by = (kind) => verdict.problems.filter((p) => p.kind === kind).length;
   const rcpts = mails.reduce((n, m) => n + m.to.length, 0);
@@ -157,7 +157,7 @@ function report({ verdict, counts, refused, sentIn, quietAfter, pdfs, held, stil
   say(`seed                  ${given.seed}`);
   say(`mails                 ${mails.length} (${summary(mails.map((m) => m.kind)).join(', ')}), ${rcpts} recipients, ${(mails.reduce((n, m) => n + m.bytes, 0) / 1e6).toFixed(0)} MB; refused by the MTA ${refused}`);
   say(`throughput            ${(mails.length / sentIn).toFixed(1)} mails/s over ${(sentIn / 60).toFixed(1)} minutes under faults; at rest after ${(quietAfter / 60).toFixed(1)} minutes`);
-  say(`faults                ${total}, one every ${(sentIn / total).toFixed(1)} s`);
+  say(`faults                ${total}, one every ${(sentIn / total).toFixed(1)} s; ${missed} more did not take hold`);
   for (const [kind, n] of Object.entries(counts).sort((a, b) => b[1] - a[1])) say(`  ${String(n).padStart(4)}  ${kind}`);
   say(`ends                  ${Object.entries(verdict.ends).map(([k, n]) => `${k} ${n}`).join(', ')}`);
   say(`letters               ${Object.entries(verdict.letters).map(([k, n]) => `${k} ${n}`).join(', ')}`);
