@@ -76,12 +76,21 @@ export { openAs };
 /**
  * Takes back about every fiftieth mail, seconds after it was sent, whatever became of it by then; before some of them the
  * recipient opens it.  A recall counts when it was said to be done; where that is not sure, it is asked for again.  One that
- * Redis forgot in a wipe is asked for again as well, as the handbook says.
+ * was not carried out yet when Redis was wiped is asked for again as well, as the handbook says; one whose jobs had ended is not.
  */
 export async function recall(kit, { mails, recalls, accesses, wipes, signal }) {
   const r = seeded('recall', kit.seed);
   const due = [];
   let seen = 0;
+  /** Asks for one recall whether it has been carried out. */
+  const follow = async () => {
+    const x = recalls.find((y) => !y.ended && !y.again && Date.now() - (y.asked ?? y.done) > 1000 && Date.now() - y.done < 120000);
+    if (!x) return false;
+    x.asked = Date.now();
+    const answer = await kit.ctl(['message', 'report', x.id, '--json'], 10000).catch(() => ({ status: 1 }));
+    if (answer.status === 0 && answer.json().recalls.length > 0 && answer.json().recalls.every((c) => c.jobs_left === 0)) x.ended = x.asked;
+    return true;
+  };
   const one = async (x) => {
     const { m } = x;
     const rows = await rowsOf(kit, m.to[0].address);
@@ -103,7 +112,9 @@ export async function recall(kit, { mails, recalls, accesses, wipes, signal }) {
         if (said.unsure) return false;
       }
       const whom = all || x.byPortal ? m.to.filter((t) => t.expect === 'secure').map((t) => t.address) : [m.to[0].address];
-      recalls.push({ at: begun, done: Date.now(), id: row.id, recipients: whom, i: m.i, isSecured: true, said });
+      // Taking back all of it also stops what would have gone out untouched.
+      const stops = all || x.byPortal ? m.to.map((t) => t.address) : whom;
+      recalls.push({ at: begun, done: Date.now(), id: row.id, recipients: whom, stops, i: m.i, isSecured: true, said });
       kit.journal.note('recalled', { id: row.id, mail: m.i, by: x.byPortal ? 'portal' : 'operator' });
     }
     return true;
@@ -116,7 +127,7 @@ export async function recall(kit, { mails, recalls, accesses, wipes, signal }) {
     }
     // A wipe forgets recalls that nobody had carried out yet: whoever asked, asks again.
     for (const at of wipes) {
-      for (const x of recalls.filter((y) => !y.again && y.done <= at + 1000 && y.done > at - 30000)) {
+      for (const x of recalls.filter((y) => !y.again && y.done <= at + 1000 && !(y.ended < at))) {
         x.again = true;
         due.push({ m: mails.find((m) => m.i === x.i), at: Date.now() + 10000, tries: 0, opensFirst: false, isAll: true, byPortal: false });
       }
@@ -129,6 +140,6 @@ export async function recall(kit, { mails, recalls, accesses, wipes, signal }) {
       continue;
     }
     if (signal.isOver && (due.length === 0 || signal.isLast)) return { left: due.length };
-    await sleep(200);
+    if (!await follow()) await sleep(200);
   }
 }

@@ -257,8 +257,10 @@ export class Oracle {
     }
     if (held.length > 0) return 'held';
     if (reports.length > 0) return 'reported';
-    const isStopped = this.facts.recalls.some((x) => x.recipients.map(lower).includes(address)) && rows.some((x) => /recalled/.test(x.recipient.state));
-    if (isStopped) return 'recalled';
+    const recalls = this.facts.recalls.filter((x) => (x.stops ?? x.recipients).map(lower).includes(address));
+    if (recalls.length > 0 && rows.some((x) => /recalled/.test(x.recipient.state))) return 'recalled';
+    // Stopped, and the ledger's record of it went in a wipe: no manifest tells of a mail that had no parcel.
+    if (rows.length === 0 && recalls.some((x) => this.facts.wipes.some((at) => at >= x.at))) return 'recalled';
     this.problem('lost', `${address}: nothing arrived; the ledger says ${rows.map((x) => `${x.message.id} ${x.recipient.state}/${x.branch?.state}`).join(', ') || 'nothing'}`, r.mail);
     return 'lost';
   }

@@ -207,6 +207,30 @@ test('held mail is an end when it is in the list of held mail, with a reason', a
   assert.deepEqual(kinds(await judge(unlisted)), ['disagree', 'lost']);
 });
 
+test('what a recall stopped has ended, untouched parts and what a wipe made the ledger forget included, and nothing else has', async () => {
+  const run = async ({ isForgotten, recall, wipedAt }) => {
+    const w = world();
+    const m = w.mails.find((x) => x.kind === 'many' && x.to.some((t) => t.expect === 'plain'));
+    const id = idOf(m.i);
+    const own = m.to.map((t) => t.address);
+    w.deliveries = w.deliveries.filter((d) => !own.includes(d.to));
+    w.facts.box.folders = w.facts.box.folders.filter((f) => !f.name.includes(id));
+    const row = w.facts.ledger.find((x) => x.id === id);
+    if (isForgotten) w.facts.ledger = w.facts.ledger.filter((x) => x !== row);
+    else for (const r of row.recipients) r.state = 'recalled';
+    if (recall) w.facts.recalls.push({ at: NOW, id, recipients: m.to.filter((t) => t.expect === 'secure').map((t) => t.address), ...recall(own), isSecured: false });
+    if (wipedAt) w.facts.wipes.push(wipedAt);
+    return kinds(await judge(w));
+  };
+  const all = (own) => ({ stops: own });
+  assert.deepEqual(await run({ recall: all }), []);
+  assert.deepEqual(await run({ isForgotten: true, recall: all, wipedAt: NOW + 1000 }), []);
+  assert.deepEqual(await run({ isForgotten: true, recall: all, wipedAt: NOW - 1000 }), ['lost']);
+  assert.deepEqual(await run({ isForgotten: true, recall: all }), ['lost']);
+  assert.deepEqual(await run({ isForgotten: true, wipedAt: NOW + 1000 }), ['lost']);
+  assert.deepEqual(await run({ recall: () => ({}) }), ['lost']); // not asked for those who get it untouched
+});
+
 test('a report on a recall that says less or more than what happened is seen', async () => {
   const run = async (said, accessed) => {
     const w = world();
