@@ -288,6 +288,11 @@ static enum fb_status close_earlier(struct work *w, struct fb_error *err)
     memcpy(w->parcel.parcel_id, w->parcel_id, sizeof w->parcel.parcel_id);
     describe(w);
     s = w->storage->revoke(w->session, &w->parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, err);
+    /* No revoke job need come behind this upload: one that was asked for before the plan did not
+     * know the parcel.  So the ledger learns here that the access is gone. */
+    for (uint32_t i = 0; s == FB_OK && i < w->parcel.grant_count; i++) {
+        replace(&w->parcel.grants[i].state, fb_xstrdup("recalled"));
+    }
     return s == FB_OK ? fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch,
                                              &w->parcel, true, err)
                       : s;

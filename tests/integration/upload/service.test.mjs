@@ -141,6 +141,32 @@ test('a message that was recalled before upload is never stored', async (t) => {
   assert.equal((await look(stage.sim, `${message.id}-0`)).folders.length, 0);
 });
 
+// Redis was wiped behind the upload, and the mail, which is in the spool still, was recalled before it was planned again.
+test('a parcel of an earlier life whose mail was recalled is closed, and the ledger says so', async (t) => {
+  const stage = await Stage.create(t, { start: [] });
+  const { id } = await stage.seed();
+  const [m, queue] = [`fb:{s0}:m:${id}`, 'fb:{s0}:upload'];
+  for (const key of [m, queue]) await stage.redis.command('COPY', key, `${key}:saved`);
+  await stage.start('upload');
+  await stage.passed();
+  await stage.upload.stop();
+  assert.equal((await look(stage.sim, `${id}-0`)).collaborations.length, 2);
+  await stage.redis.command('DEL', ...['p', 'g', 'h'].map((k) => `fb:{s0}:${k}:${id}-0`), 'fb:{s0}:rewrite');
+  await stage.redis.command('COPY', `${m}:saved`, m, 'REPLACE');
+  await stage.redis.command('HDEL', m, 'branches');
+  const config = path.join(stage.world.dir, 'ctl.yaml');
+  fs.writeFileSync(config, JSON.stringify(stage.world.config('ctl', { policy: { source: `file:${stage.policyFile}` } })), { mode: 0o600 });
+  const r = await run('fumibako', ['--config', config, 'message', 'recall', id], '');
+  assert.equal(r.code, 0, r.stderr + r.stdout);
+  await stage.redis.command('EVAL', `redis.call("HSET", KEYS[1], "branches", redis.call("HGET", KEYS[2], "branches"))
+    redis.call("XADD", KEYS[3], "*", unpack(redis.call("XRANGE", KEYS[4], "-", "+")[1][2]))`, 4, m, `${m}:saved`, queue, `${queue}:saved`);
+  await stage.start('upload');
+  await stage.passed();
+  assert.equal((await look(stage.sim, `${id}-0`)).collaborations.length, 0);
+  const grants = await stage.redis.command('HVALS', `fb:{s0}:g:${id}-0`);
+  assert.deepEqual(grants.map((g) => g.split('|')[0]), ['recalled', 'recalled']);
+});
+
 test('--check says that the configuration is good, or which line is not', async (t) => {
   const world = await World.create(t);
   const config = path.join(world.dir, 'c.yaml');
