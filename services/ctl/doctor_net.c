@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/alarm.h"
 #include "common/queue/queue.h"
 #include "services/ctl/doctor.h"
 
@@ -146,6 +147,30 @@ static void check_held(struct doctor *d)
     }
 }
 
+/* What the services complain of themselves: a storage that is down is known to them alone. */
+static void check_alarms(struct doctor *d)
+{
+    struct fb_error err = {0};
+    struct fb_alarm_entry *list = NULL;
+    size_t count = 0;
+    if (fb_alarm_list(d->c->redis, &list, &count, &err) != FB_OK) {
+        doctor_say(d, DOCTOR_FAIL, "alarms", "see what Redis says", "%s", err.text);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct fb_alarm_entry *e = &list[i];
+        char check[40];
+        char next[160];
+        (void)snprintf(check, sizeof check, "alarm %s", fb_alarm_name(e->kind));
+        (void)snprintf(next, sizeof next, "the log of %s has more", e->who);
+        doctor_say(d, DOCTOR_WARN, check, next, "%s", e->text);
+    }
+    if (count == 0) {
+        doctor_say(d, DOCTOR_OK, "alarms", "", "none");
+    }
+    free(list);
+}
+
 void doctor_redis(struct doctor *d)
 {
     struct fb_error err = {0};
@@ -164,6 +189,7 @@ void doctor_redis(struct doctor *d)
         return;
     }
     check_held(d);
+    check_alarms(d);
 }
 
 /* ---- small clients ---- */

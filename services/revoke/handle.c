@@ -338,6 +338,9 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     if (s == FB_CONFIG) {
         storage_sessions_forget(w.sessions);
     }
+    if (w.policy != NULL && w.parcel.storage != NULL && wait_ms == 0) { /* else it was not asked */
+        storage_away_tell_login(w.parcel.storage, s, &err);
+    }
     out->ops = w.ops;
     fb_ledger_message_deinit(&w.m);
     fb_parcel_deinit(&w.parcel);

@@ -194,6 +194,17 @@ void storage_away_tell(const char *storage, bool has_answered)
     (void)pthread_mutex_unlock(&away.lock);
 }
 
+void storage_away_tell_login(const char *storage, enum fb_status s, const struct fb_error *err)
+{
+    char cause[FB_ALARM_CAUSE];
+    (void)snprintf(cause, sizeof cause, "%.60s, login", storage);
+    if (s == FB_CONFIG) {
+        fb_alarm_raise(FB_ALARM_STORAGE, cause, "%.250s", err->text);
+    } else if (s == FB_OK) {
+        fb_alarm_clear(FB_ALARM_STORAGE, cause);
+    }
+}
+
 bool storage_away_is_down(const char *storage)
 {
     (void)pthread_mutex_lock(&away.lock);

@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/status.h"
+
 /* How many job threads the process has; 0 (the default): one storage may hold them all. */
 void storage_away_threads(int threads);
 
@@ -36,6 +38,9 @@ void storage_away_leave(struct storage_stay *stay);
 /* How a call ended: the storage answered, whatever it said; or as if it were away. */
 void storage_away_tell(const char *storage, bool has_answered);
 bool storage_away_is_down(const char *storage);
+/* How a job of the storage ended: with FB_CONFIG the storage refuses our login, or a setting of it is wrong.  Its mail
+ * waits until somebody mends it: an alarm until a job ends well. */
+void storage_away_tell_login(const char *storage, enum fb_status s, const struct fb_error *err);
 /* Whether a call that neither sent nor received anything for silent_ms is to be given up, because others need its
  * thread.  is_counted (false at first, one for each call): its silence was counted as a failure. */
 bool storage_away_must_yield(const char *storage, int64_t silent_ms, bool *is_counted);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/crypto.h"
 #include "common/curl_handle.h"
@@ -24,6 +25,7 @@
 #define RENEW_EARLY_S 120
 #define MAX_LIFE_S    86400 /* Box gives an hour */
 #define MAX_TOKENS    512
+#define AWAIT_S       180 /* longer than a fetch with its own limits takes */
 #define MAX_FILE      65536
 
 struct box_auth {
@@ -433,11 +435,18 @@ static bool is_good(const struct token *t)
     return t->value != NULL && fb_mono_ms() < t->good_until_ms;
 }
 
-/* What the fetch that is under way brings.  It ends in bounded time. */
+/* What the fetch that is under way brings.  It ends in bounded time; who waits does so as well,
+ * whatever became of the thread that fetches. */
 static enum fb_status await_locked(struct token *t, struct fb_error *err)
 {
+    struct timespec until = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += AWAIT_S;
     for (uint64_t round = t->rounds; t->rounds == round;) {
-        (void)pthread_cond_wait(&token_news, &token_lock);
+        if (pthread_cond_clockwait(&token_news, &token_lock, CLOCK_MONOTONIC, &until) ==
+            ETIMEDOUT) {
+            return fb_error_set(err, FB_AGAIN, "no token within %d s; tried again later", AWAIT_S);
+        }
     }
     return t->status == FB_OK ? FB_OK : fb_error_set(err, t->status, "%s", t->why);
 }

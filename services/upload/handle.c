@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/alarm.h"
 #include "common/ledger/ledger.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -343,22 +342,6 @@ static void wait_for_storage(const struct work *w, struct fb_outcome *out)
                        w->branch->storage);
 }
 
-/* A storage that refuses our login, or a setting of it that is wrong: its mail waits until somebody
- * mends it. */
-static void tell_login(const struct work *w, enum fb_status s, const struct fb_error *err)
-{
-    char cause[FB_ALARM_CAUSE];
-    if (w->branch == NULL || w->policy == NULL) {
-        return; /* the storage was not asked */
-    }
-    (void)snprintf(cause, sizeof cause, "%.60s, login", w->branch->storage);
-    if (s == FB_CONFIG) {
-        fb_alarm_raise(FB_ALARM_STORAGE, cause, "%.250s", err->text);
-    } else if (s == FB_OK) {
-        fb_alarm_clear(FB_ALARM_STORAGE, cause);
-    }
-}
-
 void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                    struct fb_outcome *out)
 {
@@ -393,7 +376,9 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     if (s == FB_CONFIG) {
         storage_sessions_forget(w.sessions);
     }
-    tell_login(&w, s, &err);
+    if (w.branch != NULL && w.policy != NULL) { /* else the storage was not asked */
+        storage_away_tell_login(w.branch->storage, s, &err);
+    }
     work_deinit(&w);
 }
 
