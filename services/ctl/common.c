@@ -180,10 +180,11 @@ bool ctl_parse_time(const char *text, int64_t *ms_r)
     if (end != NULL && (*end == 'T' || *end == ' ')) {
         end = strptime(end + 1, "%H:%M:%S", &tm);
     }
-    if (end == NULL || *end != '\0') {
+    bool is_utc = end != NULL && strcmp(end, "Z") == 0; /* as our JSON writes it */
+    if (end == NULL || (*end != '\0' && !is_utc)) {
         return false;
     }
-    time_t seconds = mktime(&tm);
+    time_t seconds = is_utc ? timegm(&tm) : mktime(&tm);
     *ms_r = (int64_t)seconds * 1000;
     return seconds != (time_t)-1;
 }

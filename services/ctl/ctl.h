@@ -75,7 +75,8 @@ void ctl_print_clean(const char *text);
 void ctl_print_json(json_t *value);
 /* "2026-11-25 10:15:00" in local time; "-" for 0. */
 void ctl_time(int64_t ms, char out[32]);
-/* Dates of --since and --until: "2026-11-25", "2026-11-25T10:15:00", or "2h", "3d" ago. */
+/* Dates of --since and --until: "2026-11-25", "2026-11-25T10:15:00" (of here; "...Z": UTC), or "2h",
+ * "3d" ago. */
 bool ctl_parse_time(const char *text, int64_t *ms_r);
 json_t *ctl_json_time(int64_t ms); /* RFC 3339, or null */
 /* Text from outside; what is not UTF-8 has ? for its bytes above ASCII. */

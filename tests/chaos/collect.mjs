@@ -38,10 +38,23 @@ async function asked(kit, ...args) {
   return r.json();
 }
 
+/** All messages of the ledger; `message list` gives the newest 10,000 at a time. */
+async function messages(kit) {
+  const found = new Map();
+  for (let until = []; ;) {
+    const before = found.size;
+    const page = await asked(kit, 'message', 'list', '--limit', '10000', ...until);
+    for (const m of page) found.set(m.id, m);
+    if (page.length < 10000 || found.size === before) return [...found.values()];
+    // Times are in whole seconds: the oldest second may go on on the next page.
+    until = ['--until', new Date(Date.parse(page.at(-1).accepted) + 1000).toISOString().replace('.000', '')];
+  }
+}
+
 export async function facts(kit, { recalls, accesses, wipes }) {
   return {
     box: await boxState(kit),
-    ledger: await asked(kit, 'message', 'list', '--limit', '10000000'),
+    ledger: await messages(kit),
     dead: await asked(kit, 'dead', 'list', '--limit', '1000000'),
     spool: (await asked(kit, 'spool', 'list', '--limit', '1000000')).messages.map((m) => m.id),
     transactions: kit.relay.transactions,

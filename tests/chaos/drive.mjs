@@ -24,8 +24,19 @@ export async function send(kit, { real, isEnough, perSecond = Infinity, most = 6
   const begun = Date.now();
   let next = 0;
   let refused = 0;
-  const underway = () => mails.length - kit.arrived();
-  await Promise.all(Array.from({ length: SESSIONS }, async () => {
+  // What was stopped, is held or came back as a report never arrives: only what Redis and the MTA have open is under way.
+  let open = 0;
+  let sinceThen = 0;
+  const underway = () => open + mails.length - sinceThen;
+  const count = async () => {
+    while (!signal.isOver && !isEnough(next)) {
+      const sent = mails.length;
+      const [all, dead] = await Promise.all([kit.redis.command('ZCARD', 'fb:{s0}:open'), kit.redis.command('XLEN', 'fb:{s0}:dead')]).catch(() => [null, null]);
+      if (all !== null) [open, sinceThen] = [all - dead + kit.stack.postfix.queued(), sent];
+      await sleep(500);
+    }
+  };
+  await Promise.all([count(), ...Array.from({ length: SESSIONS }, async () => {
     let smtp = null;
     while (!signal.isOver && !isEnough(next)) {
       if (underway() > most || next > ((Date.now() - begun) / 1000) * perSecond) { await sleep(100); continue; }
@@ -46,7 +57,7 @@ export async function send(kit, { real, isEnough, perSecond = Infinity, most = 6
       }
     }
     smtp?.close();
-  }));
+  })]);
   return { refused };
 }
 

@@ -259,8 +259,10 @@ export class Oracle {
     if (reports.length > 0) return 'reported';
     const recalls = this.facts.recalls.filter((x) => (x.stops ?? x.recipients).map(lower).includes(address));
     if (recalls.length > 0 && rows.some((x) => /recalled/.test(x.recipient.state))) return 'recalled';
-    // Stopped, and the ledger's record of it went in a wipe: no manifest tells of a mail that had no parcel.
-    if (rows.length === 0 && recalls.some((x) => this.facts.wipes.some((at) => at >= x.at))) return 'recalled';
+    // Stopped, and the ledger's record of it went in a wipe: no manifest tells of a mail that had no parcel, nor, of one
+    // that had, which notices were stopped (the rebuilt ledger says "sent" of all of them).
+    const isRebuilt = rows.length === 0 || rows.every((x) => x.recipient.state === 'sent');
+    if (isRebuilt && recalls.some((x) => this.facts.wipes.some((at) => at >= x.at))) return 'recalled';
     this.problem('lost', `${address}: nothing arrived; the ledger says ${rows.map((x) => `${x.message.id} ${x.recipient.state}/${x.branch?.state}`).join(', ') || 'nothing'}`, r.mail);
     return 'lost';
   }
@@ -269,7 +271,9 @@ export class Oracle {
     const mail = r.mail;
     const row = copy.id ? this.#rowOf(copy.id, address) : null;
     if (!row && !this.#mayBeForgotten(copy)) this.problem('disagree', `the ledger does not know ${copy.id} for ${address}`, mail);
-    if (row && row.recipient.state !== 'sent' && !this.#mayBeForgotten(copy) && !this.#mayBeBoth(address, r)) {
+    // It went out and its answer was lost; then a recall forbade the next try: nobody can say more than "sending".
+    const isUnsure = row?.recipient.state === 'sending' && this.#isRecalled(copy.id, address) && (this.sent.get(address) ?? []).some((t) => t.id === copy.id && t.told !== 'yes');
+    if (row && row.recipient.state !== 'sent' && !isUnsure && !this.#mayBeForgotten(copy) && !this.#mayBeBoth(address, r)) {
       this.problem('disagree', `${copy.id} for ${address} is delivered, and ${row.recipient.state} in the ledger`, mail);
     }
     if (r.expect !== 'secure' || !copy.link) return;

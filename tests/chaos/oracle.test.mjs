@@ -208,7 +208,7 @@ test('held mail is an end when it is in the list of held mail, with a reason', a
 });
 
 test('what a recall stopped has ended, untouched parts and what a wipe made the ledger forget included, and nothing else has', async () => {
-  const run = async ({ isForgotten, recall, wipedAt }) => {
+  const run = async ({ isForgotten, recall, wipedAt, state = 'recalled' }) => {
     const w = world();
     const m = w.mails.find((x) => x.kind === 'many' && x.to.some((t) => t.expect === 'plain'));
     const id = idOf(m.i);
@@ -217,7 +217,7 @@ test('what a recall stopped has ended, untouched parts and what a wipe made the 
     w.facts.box.folders = w.facts.box.folders.filter((f) => !f.name.includes(id));
     const row = w.facts.ledger.find((x) => x.id === id);
     if (isForgotten) w.facts.ledger = w.facts.ledger.filter((x) => x !== row);
-    else for (const r of row.recipients) r.state = 'recalled';
+    else for (const r of row.recipients) r.state = state;
     if (recall) w.facts.recalls.push({ at: NOW, id, recipients: m.to.filter((t) => t.expect === 'secure').map((t) => t.address), ...recall(own), isSecured: false });
     if (wipedAt) w.facts.wipes.push(wipedAt);
     return kinds(await judge(w));
@@ -227,8 +227,28 @@ test('what a recall stopped has ended, untouched parts and what a wipe made the 
   assert.deepEqual(await run({ isForgotten: true, recall: all, wipedAt: NOW + 1000 }), []);
   assert.deepEqual(await run({ isForgotten: true, recall: all, wipedAt: NOW - 1000 }), ['lost']);
   assert.deepEqual(await run({ isForgotten: true, recall: all }), ['lost']);
+  assert.deepEqual(await run({ state: 'sent', recall: all, wipedAt: NOW + 1000 }), []);
+  assert.deepEqual(await run({ state: 'sent', recall: all, wipedAt: NOW - 1000 }), ['lost']);
   assert.deepEqual(await run({ isForgotten: true, wipedAt: NOW + 1000 }), ['lost']);
   assert.deepEqual(await run({ recall: () => ({}) }), ['lost']); // not asked for those who get it untouched
+});
+
+test('a mail whose answer was lost and that was recalled then may be "sending" in the ledger; another may not', async () => {
+  const run = async (told, isRecalled) => {
+    const w = world();
+    const m = ofKind(w, 'text');
+    const [{ address }] = m.to;
+    w.facts.ledger.find((x) => x.id === idOf(m.i)).recipients[0].state = 'sending';
+    w.facts.transactions.find((x) => x.id === idOf(m.i)).told = told;
+    if (isRecalled) {
+      w.facts.recalls.push({ at: NOW + 1000, id: idOf(m.i), recipients: [address], isSecured: false });
+      w.facts.box.collaborations = w.facts.box.collaborations.filter((c) => c.login !== address);
+    }
+    return kinds(await judge(w));
+  };
+  assert.deepEqual(await run('dropped', true), []);
+  assert.deepEqual(await run('yes', true), ['disagree']);
+  assert.deepEqual(await run('dropped', false), ['disagree']);
 });
 
 test('a report on a recall that says less or more than what happened is seen', async () => {

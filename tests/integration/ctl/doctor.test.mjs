@@ -69,7 +69,7 @@ test('everything right: each line ok, exit 0', async (t) => {
   assert.deepEqual(answer.checks.filter((c) => c.result !== 'ok'), []);
   assert.equal(status, 0);
   assert.deepEqual(Object.keys(checks), ['configuration', 'spool.key_file', 'spool', 'rewrite.key', 'redis version', 'redis memory',
-    'redis persistence', 'held mail', 'policy', 'storage box', 'storage vault', 'relay', ...services]);
+    'redis persistence', 'held mail', 'alarms', 'policy', 'storage box', 'storage vault', 'relay', ...services]);
   const text = await desk.ok('doctor');
   assert.match(text.stdout, /\nok {4}relay +smtp:\/\/127\.0\.0\.1:\d+ answers 220\n/);
   assert.match(text.stdout, /\neverything is right\n$/);

@@ -96,6 +96,12 @@ test('message list filters by sender, recipient, state and time', async (t) => {
   assert.deepEqual(await ids('--since', '1h'), [b, a]);
   assert.deepEqual(await ids('--until', '1h'), []);
   assert.deepEqual(await ids('--since', '2020-01-01', '--until', '2020-01-02T10:00:00'), []);
+  // As the JSON gives it, whatever the zone here.
+  const zoned = async (...args) => (await run(['--config', desk.config, 'message', 'list', '--json', ...args], { env: { TZ: 'Asia/Tokyo' } })).json();
+  const [{ accepted }] = await zoned();
+  const later = (ms) => new Date(Date.parse(accepted) + ms).toISOString().replace('.000', '');
+  assert.equal((await zoned('--until', later(1000))).length, 2);
+  assert.equal((await zoned('--until', later(-3600000))).length, 0);
   const wrong = await desk.ctl('message', 'list', '--since', 'yesterday');
   assert.equal(wrong.status, 2);
   assert.match(wrong.stderr, /--since and --until take 2026-11-25, 2026-11-25T10:15:00, or 2h, 3d/);
