@@ -28,8 +28,9 @@
 #define VALUE_SIZE  512
 #define MAX_ENTRIES 4096
 
-static const char *const names[FB_ALARM_COUNT] = {"held",  "held_ending", "storage", "queue_age",
-                                                  "spool", "repaired",    "relay",   "policy"};
+static const char *const names[FB_ALARM_COUNT] = {"held",      "held_ending", "storage",
+                                                  "queue_age", "spool",       "repaired",
+                                                  "relay",     "policy",      "guessing"};
 
 struct cause {
     enum fb_alarm kind;

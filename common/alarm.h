@@ -24,6 +24,7 @@ enum fb_alarm {
     FB_ALARM_REPAIRED,    /* jobs were lost and put back, or open mail is not in the spool */
     FB_ALARM_RELAY,       /* the mail server cannot be reached */
     FB_ALARM_POLICY,      /* no policy is known: mail waits */
+    FB_ALARM_GUESSING,    /* somebody tries codes or passwords at the portal's door */
     FB_ALARM_COUNT
 };
 

@@ -388,6 +388,26 @@ static bool is_origin(const char *url)
                                 fb_parse_int(rest + 1, &port) && port > 0 && port <= 65535));
 }
 
+static enum fb_status check_paths(const char *key, const struct fb_string_list *paths,
+                                  struct fb_error *err)
+{
+    if (paths->count > FB_MAX_PATHS) {
+        return fb_error_set(err, FB_CONFIG, "%s: more than %d paths", key, FB_MAX_PATHS);
+    }
+    for (size_t i = 0; i < paths->count; i++) {
+        const char *root = paths->items[i];
+        size_t len = strlen(root);
+        bool is_up =
+            strstr(root, "/../") != NULL || (len >= 3 && strcmp(root + len - 3, "/..") == 0);
+        if (root[0] != '/' || root[1] == '\0' || is_up) {
+            return fb_error_set(err, FB_CONFIG,
+                                "%s: \"%s\" is not a path from /, as /var/lib/fumibako/vault", key,
+                                root);
+        }
+    }
+    return FB_OK;
+}
+
 /* What one key alone cannot tell. */
 static enum fb_status check_together(const struct fb_config *c, struct fb_error *err)
 {
@@ -410,6 +430,12 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
                             "watch.listen: webhooks are believed by their signature only; set "
                             "watch.webhook_primary_key_file");
     }
+    if (c->portal.ingest_url != NULL && !is_origin(c->portal.ingest_url)) {
+        return fb_error_set(err, FB_CONFIG,
+                            "portal.ingest_url: \"%s\" is not a URL as http://127.0.0.1:10080, in "
+                            "small letters, without a path or a slash at its end",
+                            c->portal.ingest_url);
+    }
     if (c->portal.public_url != NULL && !is_origin(c->portal.public_url)) {
         return fb_error_set(
             err, FB_CONFIG,
@@ -421,7 +447,8 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
         return fb_error_set(err, FB_CONFIG, "policy.source: \"%s\" is neither redis nor file:PATH",
                             c->policy.source);
     }
-    return FB_OK;
+    enum fb_status s = check_paths("vault.roots", &c->vault.roots, err);
+    return s == FB_OK ? check_paths("portal.reads", &c->portal.reads, err) : s;
 }
 
 enum fb_status fb_config_load(const char *path, struct fb_config **config_r, struct fb_error *err)

@@ -12,6 +12,8 @@
 
 #include "common/buf.h"
 
+#define FB_MAX_PATHS 16 /* of vault.roots, of portal.reads */
+
 struct fb_string_list {
     char **items;
     size_t count;
@@ -85,7 +87,15 @@ struct fb_config {
         char *listen;
         char *public_url;              /* http(s)://host[:port]; NULL = letters carry no link */
         struct fb_string_list proxies; /* CIDR networks whose X-Forwarded-For is believed */
+        int64_t session_idle_ms, session_max_ms; /* of a recipient's session */
+        char *ingest_url;  /* http://host:port that takes replies; NULL = by ingest.http */
+        int64_t reply_max; /* bytes of a reply's text and files; 0 = no replies */
+        struct fb_string_list reads; /* what the policy names and the portal may open */
     } portal;
+    struct {
+        struct fb_string_list
+            roots; /* at most FB_MAX_PATHS; folders in or beneath which file:// vaults lie */
+    } vault;
     struct {
         char *listen; /* host, or host:port for one service */
     } metrics;

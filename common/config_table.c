@@ -130,10 +130,26 @@ const struct fb_config_row fb_config_rows[] = {
     {"portal", "listen", FB_CT_ADDRESS, AT(portal, listen), "127.0.0.1:8081", 0, 0, NULL,
      "the senders' page"},
     {"portal", "public_url", FB_CT_STRING, AT(portal, public_url), NULL, 0, 0, NULL,
-     "URL under which senders reach it, as https://mail.example.jp; empty = receipts carry no "
-     "link"},
+     "URL under which senders and readers reach it, as https://mail.example.jp; empty = receipts "
+     "carry no link, notices of a vault wait"},
     {"portal", "proxies", FB_CT_LIST, AT(portal, proxies), "127.0.0.0/8, ::1/128", 0, 0, NULL,
      "networks of proxies whose X-Forwarded-For is believed"},
+    {"portal", "session_idle", FB_CT_DURATION, AT(portal, session_idle_ms), "30m", SECOND, DAY,
+     NULL, "a recipient's session ends when it is not used for so long"},
+    {"portal", "session_max", FB_CT_DURATION, AT(portal, session_max_ms), "8h", SECOND, 7 * DAY,
+     NULL, "and after this in any case"},
+    {"portal", "ingest_url", FB_CT_STRING, AT(portal, ingest_url), NULL, 0, 0, NULL,
+     "where replies written on the portal are handed in, as http://ingest:10080; empty = by "
+     "ingest.http"},
+    {"portal", "reply_max", FB_CT_SIZE, AT(portal, reply_max), "20MiB", 0, 100 * MIB, NULL,
+     "text and files of one reply; 0, or no ingest.token = the portal takes no replies"},
+    {"portal", "reads", FB_CT_LIST, AT(portal, reads),
+     "/etc/fumibako/vault.key, /etc/fumibako/logo.png", 0, 0, NULL,
+     "files and folders that the policy names and the portal may read: key files of vaults, the "
+     "logo; a folder, where a file is replaced while it runs"},
+    {"vault", "roots", FB_CT_LIST, AT(vault, roots), "/var/lib/fumibako/vault", 0, 0, NULL,
+     "folders in or beneath which the policy's vaults with file:// URLs must lie; services write "
+     "to no other place"},
     {"metrics", "listen", FB_CT_STRING, AT(metrics, listen), "127.0.0.1", 0, 0, NULL,
      "address of /metrics /healthz /readyz; host:port for one service"},
     {"policy", "source", FB_CT_STRING, AT(policy, source), "redis", 0, 0, NULL,

@@ -18,6 +18,8 @@
 #define LANDLOCK_FILES 1
 #define LANDLOCK_TCP   4
 #define DNS_PORT       53
+#define HTTP_PORT      80
+#define HTTPS_PORT     443
 
 #ifndef FB_COVERAGE
 #define FB_COVERAGE 0 /* a build that counts writes its counters beside its objects */
@@ -58,7 +60,18 @@ static void add_replaced(struct fb_confine_rules *r, const char *path)
     free(real);
 }
 
-static void add_folder(struct fb_confine_rules *r, const char *path)
+/* A file, and where a link leads to. */
+static void add_file(struct fb_confine_rules *r, const char *path)
+{
+    char *real = realpath(path, NULL);
+    add(r, path, READ);
+    if (real != NULL && strcmp(real, path) != 0) {
+        add(r, real, READ);
+    }
+    free(real);
+}
+
+static void add_folder(struct fb_confine_rules *r, const char *path, enum access access)
 {
     if (path == NULL || path[0] != '/') {
         return;
@@ -66,7 +79,7 @@ static void add_folder(struct fb_confine_rules *r, const char *path)
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return; /* whoever needs it says what is wrong */
     }
-    add(r, path, WRITE);
+    add(r, path, access);
 }
 
 /* What libraries read, and when: at their start, for a name's address, for a certificate. */
@@ -127,7 +140,29 @@ static void add_system(struct fb_confine_rules *r)
     }
 }
 
-static void add_remote_spool(struct fb_confine_rules *r)
+/* A service that reads vaults and nothing else of storages connects to a bucket only when it was told
+ * how to find one. */
+static bool has_aws_environment(void)
+{
+    static const char *const variables[] = {"AWS_REGION",
+                                            "AWS_DEFAULT_REGION",
+                                            "AWS_ENDPOINT_URL",
+                                            "AWS_ENDPOINT_URL_S3",
+                                            "AWS_PROFILE",
+                                            "AWS_ACCESS_KEY_ID",
+                                            "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                            "AWS_CONTAINER_CREDENTIALS_FULL_URI"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        if (getenv(variables[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What AWS' own variables name, and the files where its tools look. */
+static void add_aws(struct fb_confine_rules *r)
 {
     static const char *const variables[] = {
         "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -135,12 +170,18 @@ static void add_remote_spool(struct fb_confine_rules *r)
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         add_replaced(r, getenv(variables[i]));
     }
-    const char *home = getenv("HOME"), *temporary = getenv("TMPDIR");
+    const char *home = getenv("HOME");
     if (home != NULL && home[0] == '/') {
         char path[PATH_MAX];
         int n = snprintf(path, sizeof path, "%s/.aws", home);
         add(r, n > 0 && (size_t)n < sizeof path ? path : NULL, READ);
     }
+}
+
+static void add_remote_spool(struct fb_confine_rules *r)
+{
+    const char *temporary = getenv("TMPDIR");
+    add_aws(r);
     add(r, temporary != NULL && temporary[0] == '/' ? temporary : "/tmp", WRITE);
 }
 
@@ -149,23 +190,38 @@ static bool is_remote(const struct fb_config *c)
     return strncmp(c->spool.url, "file://", 7) != 0;
 }
 
+#define VAULTS ((unsigned)FB_USES_VAULT | (unsigned)FB_USES_VAULT_READ)
+
 static void add_files(const struct fb_config *c, unsigned uses, struct fb_confine_rules *r)
 {
     add_system(r);
-    if ((uses & FB_USES_NAMED_FILES) != 0) {
+    if ((uses & FB_USES_PORTAL) != 0) {
+        /* Everybody talks to it: it gets what is named, and no more. */
+        for (size_t i = 0; i < c->portal.reads.count; i++) {
+            add_file(r, c->portal.reads.items[i]);
+        }
+    } else if ((uses & FB_USES_NAMED_FILES) != 0) {
         add(r, "/", READ);
+    }
+    bool has_bucket = (uses & VAULTS) != 0 && has_aws_environment();
+    if (has_bucket) {
+        add_aws(r);
     }
     if ((uses & FB_USES_SPOOL) != 0) {
         add(r, c->spool.key_file, READ);
         if (is_remote(c)) {
             add_remote_spool(r);
         } else {
-            add_folder(r, c->spool.url + 7);
+            add_folder(r, c->spool.url + 7, WRITE);
             add_parent(r, c->spool.url + 7, LIST); /* is synced when the spool is made */
         }
     }
+    for (size_t i = 0; (uses & VAULTS) != 0 && i < c->vault.roots.count; i++) {
+        add_folder(r, c->vault.roots.items[i], (uses & FB_USES_VAULT) != 0 ? WRITE : READ);
+        add_parent(r, c->vault.roots.items[i], LIST); /* is synced when a vault is made */
+    }
     if ((uses & FB_USES_POLICY) != 0) {
-        add_folder(r, c->policy.cache);
+        add_folder(r, c->policy.cache, WRITE);
         if (strncmp(c->policy.source, "file:", 5) == 0) {
             add_replaced(r, c->policy.source + 5);
         }
@@ -208,6 +264,29 @@ static void add_listeners(const struct fb_config *c, unsigned uses, uint16_t met
     }
 }
 
+/* Where replies are handed in. */
+static void add_ingest(const struct fb_config *c, struct fb_confine_rules *r)
+{
+    char host[256];
+    uint16_t port = 0;
+    const char *url = c->portal.ingest_url;
+    if (c->ingest.token == NULL || c->portal.reply_max == 0) {
+        return;
+    }
+    if (url == NULL) {
+        if (c->ingest.http != NULL && fb_host_port(c->ingest.http, host, sizeof host, &port)) {
+            r->connects[r->connect_count++] = port;
+        }
+        return;
+    }
+    const char *address = strstr(url, "://"); /* it is an origin: fb_config_load */
+    if (address != NULL && fb_host_port(address + 3, host, sizeof host, &port)) {
+        r->connects[r->connect_count++] = port;
+    } else {
+        r->connects[r->connect_count++] = strncmp(url, "https:", 6) == 0 ? HTTPS_PORT : HTTP_PORT;
+    }
+}
+
 /* Known at the start: one Redis and the relay.  Sentinels and clusters name others later, storages
  * stand in the policy, buckets in AWS' own variables. */
 static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confine_rules *r)
@@ -216,7 +295,9 @@ static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confin
     struct fb_error err = {0};
     char host[256];
     uint16_t port = 0;
-    if ((uses & FB_USES_STORAGES) != 0 || ((uses & FB_USES_SPOOL) != 0 && is_remote(c)) ||
+    bool has_bucket = (uses & FB_USES_VAULT_READ) != 0 && has_aws_environment();
+    if ((uses & FB_USES_STORAGES) != 0 || has_bucket ||
+        ((uses & FB_USES_SPOOL) != 0 && is_remote(c)) ||
         fb_redis_url_parse(c->redis.url, &redis, &err) != FB_OK) {
         return;
     }
@@ -224,6 +305,9 @@ static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confin
     r->connects[r->connect_count++] = redis.hosts[0].port;
     r->connects[r->connect_count++] = DNS_PORT; /* answers too long for UDP */
     fb_redis_url_deinit(&redis);
+    if ((uses & FB_USES_INGEST) != 0) {
+        add_ingest(c, r);
+    }
     if ((uses & FB_USES_RELAY) != 0) {
         const char *address = strstr(c->rewrite.relay, "://");
         if (address == NULL || !fb_host_port(address + 3, host, sizeof host, &port)) {
@@ -302,7 +386,7 @@ void fb_confine_secrets(const struct fb_config *config, unsigned uses)
     size_t n = 0;
     kept[n++] = "redis.password";
     kept[n++] = "redis.sentinel_password";
-    if ((uses & FB_USES_SMTP_SERVER) != 0) {
+    if ((uses & ((unsigned)FB_USES_SMTP_SERVER | (unsigned)FB_USES_INGEST)) != 0) {
         kept[n++] = "ingest.token";
     }
     if ((uses & FB_USES_SIGNING_KEY) != 0) {

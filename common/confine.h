@@ -25,10 +25,13 @@ enum fb_uses {
     FB_USES_PORTAL = 64,       /* the portal's listener */
     FB_USES_WEBHOOK = 128,     /* watch's listener */
     FB_USES_SIGNING_KEY = 256, /* rewrite.key */
-    FB_USES_BROWSER = 512 /* runs Chromium: programs, name spaces, mounts; so no rules for files */
+    FB_USES_BROWSER = 512, /* runs Chromium: programs, name spaces, mounts; so no rules for files */
+    FB_USES_VAULT = 1024,  /* vault.roots, to write */
+    FB_USES_VAULT_READ = 2048, /* vault.roots, to read only; vaults in buckets */
+    FB_USES_INGEST = 4096      /* hands replies in: connects to ingest, with its token */
 };
 
-#define FB_CONFINE_PATHS 64
+#define FB_CONFINE_PATHS 128
 #define FB_CONFINE_PORTS 8
 
 /* The rules for one process; paths are owned. */
@@ -65,7 +68,7 @@ void fb_confine_secrets(const struct fb_config *config, unsigned uses);
 /* No core file and no look into memory by other processes of the same user; for every program. */
 void fb_confine_memory(void);
 
-/* Used by confine.c only. */
+/* Used by confine.c (the first one by sandbox.c and for logs as well). */
 
 /* Version of the kernel's Landlock; 0: it has none. */
 int fb_landlock_version(void);

@@ -3,7 +3,7 @@
  * System calls that no service makes get EPERM.  A list of what is refused, and not of what is
  * allowed: libraries change from one Debian to the next, and a service that dies of a harmless call is
  * worse than what a longer list would stop.  (The processes that read mail have a list of what is
- * allowed: services/render/sandbox.c.) */
+ * allowed: common/sandbox.c.) */
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>

@@ -2,7 +2,6 @@
 #include "common/http_server.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/config.h"
+#include "common/http_internal.h"
 
 #define MAX_DROPPED                                                                                \
     (1U << 20) /* body read after it was too big, so that the answer is not lost to a reset */
@@ -25,22 +25,33 @@ struct peer {
     struct peer *next, **at;
     int fd;
     int64_t since_ms; /* start of the connection, or end of its last request */
+    struct http_pace pace;
 };
 
 struct fb_http_server {
     struct fb_http_options o;
     struct MHD_Daemon *daemon;
+    struct http_pool *pool;
     MHD_socket listen_fd; /* what MHD_quiesce_daemon gave back; or MHD_INVALID_SOCKET */
     atomic_bool is_draining;
     atomic_size_t active;
+    atomic_uint large;    /* requests whose body may pass max_body */
     pthread_mutex_t lock; /* guards peers */
     struct peer *peers;
 };
 
+/* received -> (suspended) handled in the pool -> (resumed) answered */
 struct request {
+    struct http_job job; /* first: it is found by it */
+    struct fb_http_server *server;
     struct fb_buf body;
+    size_t limit; /* of the body */
     size_t dropped;
     bool is_too_big;
+    bool is_large, is_busy; /* counted in large; would have been */
+    struct fb_http_request asked;
+    struct fb_http_answer answer;
+    bool is_handled; /* answer is valid */
 };
 
 /* ---- what the handler asks and says ---- */
@@ -103,17 +114,44 @@ enum fb_status fb_http_header_list(const struct fb_http_request *r, const char *
     return list.status;
 }
 
-void fb_http_answer_header(struct fb_http_answer *a, const char *name, const char *fmt, ...)
+static char *header_value(const char *fmt, va_list args) FB_PRINTF(1, 0);
+static char *header_value(const char *fmt, va_list args)
 {
-    char value[1024];
-    va_list args;
-    va_start(args, fmt);
+    char value[2048];
     int n = vsnprintf(value, sizeof value, fmt, args);
-    va_end(args);
     FB_ASSERT(n >= 0 && (size_t)n < sizeof value && strpbrk(value, "\r\n") == NULL);
+    return fb_xstrdup(value);
+}
+
+static void add_header(struct fb_http_answer *a, const char *name, char *value)
+{
     FB_ASSERT(a->header_count < FB_HTTP_MAX_HEADERS);
     a->headers[a->header_count].name = name;
-    a->headers[a->header_count++].value = fb_xstrdup(value);
+    a->headers[a->header_count++].value = value;
+}
+
+void fb_http_answer_header(struct fb_http_answer *a, const char *name, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    add_header(a, name, header_value(fmt, args));
+    va_end(args);
+}
+
+void fb_http_answer_replace(struct fb_http_answer *a, const char *name, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char *value = header_value(fmt, args);
+    va_end(args);
+    for (size_t i = 0; i < a->header_count; i++) {
+        if (strcmp(a->headers[i].name, name) == 0) {
+            free(a->headers[i].value);
+            a->headers[i].value = value;
+            return;
+        }
+    }
+    add_header(a, name, value);
 }
 
 static void answer_deinit(struct fb_http_answer *a)
@@ -121,18 +159,56 @@ static void answer_deinit(struct fb_http_answer *a)
     for (size_t i = 0; i < a->header_count; i++) {
         free(a->headers[i].value);
     }
+    if (a->stream.free != NULL) {
+        a->stream.free(a->stream.ctx);
+    }
     fb_buf_deinit(&a->body);
 }
 
 /* ---- one request ---- */
 
-static enum MHD_Result send_answer(const struct fb_http_server *s,
-                                   struct MHD_Connection *connection,
-                                   const struct fb_http_answer *a)
+static struct peer *peer_of(struct MHD_Connection *connection)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        a->body.len, a->body.len > 0 ? (void *)a->body.ptr : (void *)&(char){0},
-        MHD_RESPMEM_MUST_COPY);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+/* The body goes over to the library. */
+static struct MHD_Response *body_response(struct fb_http_answer *a)
+{
+    if (a->body.len == 0) {
+        return MHD_create_response_from_buffer(0, &(char){0}, MHD_RESPMEM_MUST_COPY);
+    }
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(a->body.len, a->body.ptr, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL) {
+        fb_buf_init(&a->body, 0);
+    }
+    return response;
+}
+
+/* From now on the client's pace counts, and no clock. */
+static void begin_stream(struct fb_http_server *s, struct MHD_Connection *connection)
+{
+    struct peer *p = peer_of(connection);
+    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+    (void)pthread_mutex_lock(&s->lock);
+    if (p != NULL) {
+        http_pace_begin(&p->pace, p->fd, fb_mono_ms());
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static enum MHD_Result send_answer(struct request *r)
+{
+    struct fb_http_server *s = r->server;
+    struct fb_http_answer *a = &r->answer;
+    struct MHD_Connection *connection = r->asked.connection;
+    unsigned status = a->status;
+    bool is_stream = a->stream.read != NULL;
+    struct MHD_Response *response =
+        is_stream ? http_stream_response(&r->asked, a, s->pool, &status) : body_response(a);
     if (response == NULL) {
         return MHD_NO;
     }
@@ -143,46 +219,108 @@ static enum MHD_Result send_answer(const struct fb_http_server *s,
     if (ok == MHD_YES && atomic_load(&s->is_draining)) {
         ok = MHD_add_response_header(response, "Connection", "close");
     }
+    if (ok == MHD_YES && is_stream) {
+        begin_stream(s, connection);
+    }
     if (ok == MHD_YES) {
-        ok = MHD_queue_response(connection, a->status, response);
+        ok = MHD_queue_response(connection, status, response);
     }
     MHD_destroy_response(response);
     return ok;
 }
 
-static enum MHD_Result answer(struct fb_http_server *s, struct MHD_Connection *connection,
-                              const char *url, const char *method, const struct request *r)
+static struct fb_http_request describe(struct MHD_Connection *connection, const char *url,
+                                       const char *method)
 {
-    struct fb_http_answer a = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
     const union MHD_ConnectionInfo *peer =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct fb_http_request request = {
-        .method = method,
-        .path = url,
-        .body = fb_slice_buf(&r->body),
-        .is_too_big = r->is_too_big,
-        .peer = peer != NULL ? peer->client_addr : NULL,
-        .connection = connection,
-    };
-    fb_buf_init(&a.body, s->o.max_answer);
-    s->o.handle(s->o.ctx, &request, &a);
-    enum MHD_Result result = send_answer(s, connection, &a);
-    answer_deinit(&a);
-    return result;
+    return (struct fb_http_request){.method = method,
+                                    .path = url,
+                                    .peer = peer != NULL ? peer->client_addr : NULL,
+                                    .connection = connection};
 }
 
-static enum MHD_Result take_body(const struct fb_http_server *s, struct request *r,
-                                 const char *data, size_t *size)
+/* In a thread of the pool, while the library leaves the connection alone. */
+static void handle(struct http_job *job)
 {
-    if (!r->is_too_big && fb_buf_add(&r->body, data, *size) != FB_OK) {
-        r->is_too_big = true;
-        fb_buf_clear(&r->body);
+    struct request *r = (struct request *)(void *)job;
+    struct MHD_Connection *connection = r->asked.connection;
+    r->server->o.handle(r->server->o.ctx, &r->asked, &r->answer);
+    r->is_handled = true;
+    MHD_resume_connection(connection);
+}
+
+static enum MHD_Result answer(struct MHD_Connection *connection, const char *url,
+                              const char *method, struct request *r)
+{
+    if (r->is_handled) {
+        return send_answer(r);
     }
-    if (r->is_too_big) {
+    r->asked = describe(connection, url, method);
+    r->asked.body = fb_slice_buf(&r->body);
+    r->asked.is_too_big = r->is_too_big;
+    r->asked.is_busy = r->is_busy;
+    r->answer.status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+    fb_buf_init(&r->answer.body, r->server->o.max_answer);
+    MHD_suspend_connection(connection);
+    http_pool_add(r->server->pool, &r->job);
+    return MHD_YES;
+}
+
+/* A large body is held only while few others are. */
+static struct request *begin(struct fb_http_server *s, struct MHD_Connection *connection,
+                             const char *url, const char *method)
+{
+    struct request *r = fb_xcalloc(1, sizeof *r);
+    r->job.run = handle;
+    r->server = s;
+    r->limit = s->o.max_body;
+    if (s->o.body_limit != NULL) {
+        const struct fb_http_request head = describe(connection, url, method);
+        r->limit = s->o.body_limit(s->o.ctx, &head);
+    }
+    if (r->limit > s->o.max_body) {
+        r->is_large = atomic_fetch_add(&s->large, 1) < s->o.max_large;
+        r->is_busy = !r->is_large;
+        if (r->is_busy) {
+            atomic_fetch_sub(&s->large, 1);
+        }
+    }
+    fb_buf_init(&r->body, r->limit);
+    atomic_fetch_add(&s->active, 1);
+    return r;
+}
+
+/* A large body may take its time, as long as it comes. */
+static void give_time(struct fb_http_server *s, struct MHD_Connection *connection, size_t size)
+{
+    struct peer *p = peer_of(connection);
+    if (p != NULL) {
+        (void)pthread_mutex_lock(&s->lock);
+        int64_t now_ms = fb_mono_ms();
+        p->since_ms += (int64_t)(size * 1000 / FB_HTTP_BODY_RATE);
+        p->since_ms = p->since_ms < now_ms ? p->since_ms : now_ms;
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+}
+
+static enum MHD_Result take_body(struct fb_http_server *s, struct MHD_Connection *connection,
+                                 struct request *r, const char *data, size_t *size)
+{
+    bool is_kept = !r->is_too_big && !r->is_busy;
+    if (is_kept && fb_buf_add(&r->body, data, *size) != FB_OK) {
+        r->is_too_big = true;
+        fb_buf_deinit(&r->body); /* its memory, too */
+        fb_buf_init(&r->body, 0);
+    }
+    if (r->is_large || r->is_busy) {
+        give_time(s, connection, *size);
+    }
+    if (r->is_too_big || r->is_busy) {
         r->dropped += *size;
     }
     *size = 0;
-    return r->dropped > s->o.max_body + MAX_DROPPED ? MHD_NO : MHD_YES;
+    return r->dropped > r->limit + MAX_DROPPED ? MHD_NO : MHD_YES;
 }
 
 struct framing {
@@ -240,20 +378,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         return refuse(connection);
     }
     if (r == NULL) {
-        r = fb_xcalloc(1, sizeof *r);
-        fb_buf_init(&r->body, s->o.max_body);
-        *state = r;
-        atomic_fetch_add(&s->active, 1);
+        *state = begin(s, connection, url, method);
         return MHD_YES;
     }
-    return *size > 0 ? take_body(s, r, data, size) : answer(s, connection, url, method, r);
-}
-
-static struct peer *peer_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info != NULL ? info->socket_context : NULL;
+    return *size > 0 ? take_body(s, connection, r, data, size) : answer(connection, url, method, r);
 }
 
 static void on_completed(void *ctx, struct MHD_Connection *connection, void **state,
@@ -262,14 +390,23 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
     struct fb_http_server *s = ctx;
     struct request *r = *state;
     struct peer *p = peer_of(connection);
-    (void)code;
+    bool was_stream = false;
     if (p != NULL) {
         (void)pthread_mutex_lock(&s->lock);
         p->since_ms = fb_mono_ms();
+        was_stream = p->pace.since_ms != 0;
+        p->pace = (struct http_pace){0};
         (void)pthread_mutex_unlock(&s->lock);
     }
+    if (was_stream && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+        (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, s->o.idle_s);
+    }
     if (r != NULL) {
+        answer_deinit(&r->answer);
         fb_buf_deinit(&r->body);
+        if (r->is_large) {
+            atomic_fetch_sub(&s->large, 1);
+        }
         free(r);
         *state = NULL;
         atomic_fetch_sub(&s->active, 1);
@@ -311,10 +448,12 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
 
 void fb_http_server_tick(struct fb_http_server *s)
 {
-    int64_t before_ms = fb_mono_ms() - s->o.request_ms;
+    int64_t now_ms = fb_mono_ms();
     (void)pthread_mutex_lock(&s->lock);
     for (struct peer *p = s->peers; p != NULL; p = p->next) {
-        if (p->since_ms < before_ms && p->fd >= 0) {
+        bool is_slow = p->pace.since_ms != 0 ? !http_pace_is_kept(&p->pace, p->fd, now_ms, &s->o)
+                                             : p->since_ms < now_ms - s->o.request_ms;
+        if (is_slow && p->fd >= 0) {
             (void)shutdown(p->fd, SHUT_RDWR); /* the library sees the end, and closes it */
         }
     }
@@ -337,7 +476,7 @@ static enum fb_status start(struct fb_http_server *s, struct fb_error *err)
     if (e != 0) {
         return fb_error_set(err, FB_CONFIG, "%s: %s: %s", s->o.key, s->o.listen, gai_strerror(e));
     }
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
     if (found->ai_family == AF_INET6) {
         flags |= MHD_USE_IPv6;
     }
@@ -345,7 +484,7 @@ static enum fb_status start(struct fb_http_server *s, struct fb_error *err)
     /* No MHD_USE_ERROR_LOG: the library's own lines could hold pieces of requests. */
     s->daemon = MHD_start_daemon(
         flags, port, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, found->ai_addr,
-        MHD_OPTION_THREAD_POOL_SIZE, s->o.threads, MHD_OPTION_CONNECTION_TIMEOUT, s->o.idle_s,
+        MHD_OPTION_THREAD_POOL_SIZE, s->o.io_threads, MHD_OPTION_CONNECTION_TIMEOUT, s->o.idle_s,
         MHD_OPTION_CONNECTION_LIMIT, s->o.connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         s->o.max_head, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, s, MHD_OPTION_END);
@@ -361,9 +500,15 @@ enum fb_status fb_http_server_new(const struct fb_http_options *options,
 {
     struct fb_http_server *s = fb_xcalloc(1, sizeof *s);
     s->o = *options;
+    s->o.io_threads = s->o.io_threads > 0 ? s->o.io_threads : 1;
+    s->o.least_rate = s->o.least_rate > 0 ? s->o.least_rate : FB_HTTP_LEAST_RATE;
+    s->o.pace_ms = s->o.pace_ms > 0 ? s->o.pace_ms : FB_HTTP_PACE_MS;
     s->listen_fd = MHD_INVALID_SOCKET;
     FB_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0);
-    enum fb_status status = start(s, err);
+    enum fb_status status = http_pool_new(s->o.threads, &s->pool, err);
+    if (status == FB_OK) {
+        status = start(s, err);
+    }
     if (status != FB_OK) {
         fb_http_server_free(&s);
         return status;
@@ -390,9 +535,13 @@ void fb_http_server_free(struct fb_http_server **server)
     if (s == NULL) {
         return;
     }
+    if (s->pool != NULL) {
+        http_pool_stop(s->pool); /* the library stops only when no connection is suspended */
+    }
     if (s->daemon != NULL) {
         MHD_stop_daemon(s->daemon);
     }
+    http_pool_free(&s->pool);
     if (s->listen_fd != MHD_INVALID_SOCKET) {
         (void)close(s->listen_fd);
     }

@@ -10,6 +10,10 @@
 #define HEAD_SIZE  (1 + ID_BYTES + 8)
 #define LINK_BYTES (HEAD_SIZE + FB_SHA256_SIZE)
 
+#define READER_HEAD  (1 + ID_BYTES + 2 + 2)
+#define READER_BYTES (READER_HEAD + FB_READER_SECRET)
+#define MAX_READER   9999 /* index of an envelope's recipient: proto/limits.h */
+
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; /* as in id.c */
 
 /* 26 digits of 5 bits hold 130: the first two bits of a valid id are zero. */
@@ -110,4 +114,68 @@ enum fb_status fb_link_check(const char *key, const char *text, int64_t now_ms,
     unpack_id(bytes + 1, msg_id_r);
     *ends_ms_r = (int64_t)ends;
     return now_ms < (int64_t)ends ? FB_OK : fb_error_set(err, FB_NOT_FOUND, "the link has ended");
+}
+
+static void put_u16(uint8_t out[2], uint32_t value)
+{
+    out[0] = (uint8_t)(value >> 8);
+    out[1] = (uint8_t)value;
+}
+
+static uint32_t get_u16(const uint8_t in[2])
+{
+    return (uint32_t)in[0] << 8 | in[1];
+}
+
+enum fb_status fb_reader_link_make(const char *parcel_id, uint32_t recipient,
+                                   const uint8_t secret[FB_READER_SECRET],
+                                   char out_r[FB_READER_LINK_SIZE])
+{
+    uint8_t bytes[READER_BYTES] = {VERSION};
+    char msg_id[FB_ID_SIZE];
+    uint32_t branch = 0;
+    struct fb_buf text;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch) || recipient > MAX_READER) {
+        return FB_INVALID;
+    }
+    pack_id(msg_id, bytes + 1);
+    put_u16(bytes + 1 + ID_BYTES, branch);
+    put_u16(bytes + 1 + ID_BYTES + 2, recipient);
+    memcpy(bytes + READER_HEAD, secret, FB_READER_SECRET);
+    fb_buf_init(&text, FB_READER_LINK_SIZE);
+    enum fb_status s = fb_base64url_encode(fb_slice_of(bytes, sizeof bytes), &text);
+    FB_ASSERT(s != FB_OK || text.len == FB_READER_LINK_SIZE - 1);
+    if (s == FB_OK) {
+        memcpy(out_r, fb_buf_str(&text), FB_READER_LINK_SIZE);
+        fb_wipe(text.ptr, text.len);
+    }
+    fb_wipe(bytes, sizeof bytes);
+    fb_buf_deinit(&text);
+    return s;
+}
+
+enum fb_status fb_reader_link_parse(const char *text, char parcel_id_r[FB_PARCEL_ID_SIZE],
+                                    uint32_t *recipient_r, uint8_t secret_r[FB_READER_SECRET])
+{
+    struct fb_buf bytes;
+    char msg_id[FB_ID_SIZE];
+    fb_buf_init(&bytes, READER_BYTES);
+    /* The decoder takes one text for some bytes, and no other. */
+    bool is_good = strnlen(text, FB_READER_LINK_SIZE) == FB_READER_LINK_SIZE - 1 &&
+                   fb_base64url_decode(fb_slice_str(text), &bytes) == FB_OK &&
+                   bytes.len == READER_BYTES && bytes.ptr[0] == VERSION;
+    if (is_good) {
+        uint32_t branch = get_u16(bytes.ptr + 1 + ID_BYTES);
+        uint32_t recipient = get_u16(bytes.ptr + 1 + ID_BYTES + 2);
+        unpack_id(bytes.ptr + 1, msg_id);
+        is_good = branch < FB_MAX_BRANCHES && recipient <= MAX_READER;
+        if (is_good) {
+            fb_parcel_id_make(msg_id, branch, parcel_id_r);
+            *recipient_r = recipient;
+            memcpy(secret_r, bytes.ptr + READER_HEAD, FB_READER_SECRET);
+        }
+        fb_wipe(bytes.ptr, bytes.len);
+    }
+    fb_buf_deinit(&bytes);
+    return is_good ? FB_OK : FB_INVALID;
 }

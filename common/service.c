@@ -137,6 +137,9 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
     prepare_process();
 
     enum fb_status s = service->check != NULL ? service->check(config, &err) : FB_OK;
+    if (s == FB_OK && service->prepare != NULL) {
+        s = service->prepare(config, &err);
+    }
     if (s == FB_OK) {
         s = confine(service, config, &err);
     }

@@ -22,6 +22,9 @@ struct fb_service {
     /* Checks what --check checks beyond the configuration itself (key files, policy file...); may
      * be NULL. */
     enum fb_status (*check)(const struct fb_config *config, struct fb_error *err);
+    /* Before the process gives up what it never does (common/confine.h), in one thread: forks what has to be able to
+     * do more, or less.  May be NULL. */
+    enum fb_status (*prepare)(const struct fb_config *config, struct fb_error *err);
     /* Completes or leaves nothing behind.  Threads are started here. */
     enum fb_status (*init)(const struct fb_config *config, void **ctx_r, struct fb_error *err);
     /* Serves until fb_service_stopping(); returns when everything in hand is finished or handed

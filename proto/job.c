@@ -9,7 +9,7 @@
 
 static const char *const stages[FB_STAGE_COUNT] = {"render", "upload", "rewrite", "revoke"};
 static const char *const ops[] = {"", "recall", "restore", "expire", "purge"};
-static const char *const letters[] = {"", "receipt", "held", "recall", "unopened"};
+static const char *const letters[] = {"", "receipt", "held", "recall", "unopened", "code"};
 #define LETTER_COUNT (sizeof letters / sizeof letters[0])
 
 const char *fb_stage_name(enum fb_stage stage)
@@ -55,9 +55,11 @@ enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out)
     struct fb_pack p;
     bool is_revoke = job->stage == FB_STAGE_REVOKE;
     bool names_recall = may_name_recall(job) && job->recall_id[0] != '\0';
-    uint32_t lowest = is_letter(job) ? 2 : 1;
+    bool is_code = is_letter(job) && job->letter == FB_LETTER_CODE;
+    uint32_t lowest = is_code ? 3 : is_letter(job) ? 2 : 1;
     fb_pack_init(&p, out);
-    fb_pack_map(&p, 8 + (is_revoke ? 3 : 0) + (is_letter(job) ? 1 : 0) + (names_recall ? 1 : 0));
+    fb_pack_map(&p, 8 + (is_revoke ? 3 : 0) + (is_letter(job) ? 1 : 0) + (names_recall ? 1 : 0) +
+                        (is_code ? 1 : 0));
     fb_pack_uint(&p, "v", job->version > lowest ? job->version : lowest);
     fb_pack_str(&p, "stage", fb_stage_name(job->stage));
     fb_pack_str(&p, "msg", job->msg_id);
@@ -76,6 +78,9 @@ enum fb_status fb_job_encode(const struct fb_job *job, struct fb_buf *out)
     }
     if (names_recall) {
         fb_pack_str(&p, "recall", job->recall_id);
+    }
+    if (is_code) {
+        fb_pack_uint(&p, "rcpt", job->reader);
     }
     return p.status;
 }
@@ -113,6 +118,8 @@ static void read_letter(struct fb_read *r, struct fb_job *job)
     free(name);
     if (job->letter == FB_LETTER_NONE) {
         (void)fb_read_fail(r, "letter", "unknown");
+    } else if (job->letter == FB_LETTER_CODE) {
+        job->reader = (uint32_t)fb_read_uint(r, "rcpt", FB_MAX_RECIPIENTS - 1);
     }
 }
 

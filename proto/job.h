@@ -7,7 +7,8 @@
  * and sizes are strict.
  *
  * A job is written in the lowest version that can say it: letters need version 2, because a worker
- * that does not know them would take one for the notice itself.
+ * that does not know them would take one for the notice itself, and the letter "code" version 3,
+ * because a worker that does not know it would refuse it for good.
  */
 #ifndef FB_PROTO_JOB_H
 #define FB_PROTO_JOB_H
@@ -19,7 +20,7 @@
 #include "common/id.h"
 
 #ifndef FB_JOB_VERSION /* a test builds the next version's reader (tests/unit/upload) */
-#define FB_JOB_VERSION 2
+#define FB_JOB_VERSION 3
 #endif
 #define FB_JOB_OLDEST   1 /* written still: all jobs but letters */
 #define FB_REF_SIZE     128
@@ -43,14 +44,15 @@ enum fb_revoke_op {
     FB_REVOKE_PURGE
 };
 
-/* A letter to the sender of a mail.  It is a job of stage rewrite, which composes it from the ledger
- * when it sends it. */
+/* A letter to the sender of a mail, or with a code to a reader.  It is a job of stage rewrite, which
+ * composes it from what Redis knows when it sends it. */
 enum fb_letter {
     FB_LETTER_NONE,
     FB_LETTER_RECEIPT,  /* what was secured for whom */
     FB_LETTER_HELD,     /* a branch is held: nothing went out */
     FB_LETTER_RECALL,   /* what became of a recall */
     FB_LETTER_UNOPENED, /* still not opened after the rule's days */
+    FB_LETTER_CODE,     /* to a reader: the code that proves control of the mailbox */
 };
 
 struct fb_job {
@@ -71,6 +73,7 @@ struct fb_job {
     uint32_t recipient_count;
     /* rewrite only */
     enum fb_letter letter; /* NONE: a notice or a mail, not a letter */
+    uint32_t reader;       /* letter code: index of the envelope's recipient whose code it is */
     /* revoke with op recall, rewrite with letter recall */
     char
         recall_id[FB_ID_SIZE]; /* the recall's record in the ledger; "" = none (an older program) */
@@ -79,7 +82,7 @@ struct fb_job {
 /* A job beside the pipeline: a revoke job or a letter.  It has no part in a branch's progress: no done
  * mark, no state of the message, nothing that is held. */
 bool fb_job_is_side(const struct fb_job *job);
-/* "receipt", "held", "recall", "unopened"; "" for NONE. */
+/* "receipt", "held", "recall", "unopened", "code"; "" for NONE. */
 const char *fb_letter_name(enum fb_letter letter);
 
 /* Which message a job of whatever version is for: what every version says alike.  False when the bytes

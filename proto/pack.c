@@ -430,6 +430,15 @@ void fb_read_bin(struct fb_read *r, const char *key, uint8_t *out, size_t len)
     memcpy(out, o->via.bin.ptr, len);
 }
 
+bool fb_read_opt_bin(struct fb_read *r, const char *key, uint8_t *out, size_t len)
+{
+    if (find(r, key) == NULL) {
+        return false;
+    }
+    fb_read_bin(r, key, out, len);
+    return r->status == FB_OK;
+}
+
 const msgpack_object_array *fb_read_array(struct fb_read *r, const char *key, size_t most)
 {
     const msgpack_object *o = need(r, key);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Small helpers around msgpack-c: packing into a bounded fb_buf, and strict reading of maps with string keys.  Inside
- * proto only. */
+ * proto, and for the vault's state document, only. */
 #ifndef FB_PROTO_PACK_H
 #define FB_PROTO_PACK_H
 
@@ -66,6 +66,8 @@ uint64_t fb_read_opt_uint(struct fb_read *r, const char *key, uint64_t most);
 bool fb_read_opt_bool(struct fb_read *r, const char *key);
 void fb_read_str_into(struct fb_read *r, const char *key, char *out, size_t size);
 void fb_read_bin(struct fb_read *r, const char *key, uint8_t *out, size_t len);
+bool fb_read_opt_bin(struct fb_read *r, const char *key, uint8_t *out,
+                     size_t len); /* is it there? */
 uint32_t *fb_read_uints(struct fb_read *r, const char *key, size_t most, uint64_t most_value,
                         uint32_t *count_r);
 char **fb_read_strs(struct fb_read *r, const char *key, size_t most, size_t most_bytes,

@@ -24,6 +24,8 @@ void fb_parcel_deinit(struct fb_parcel *p)
         free(p->grants[i].address);
         free(p->grants[i].grant_id);
         free(p->grants[i].state);
+        free(p->grants[i].storage);
+        explicit_bzero(p->grants[i].secret, sizeof p->grants[i].secret);
     }
     free(p->grants);
     for (uint32_t i = 0; i < p->file_count; i++) {
@@ -35,36 +37,63 @@ void fb_parcel_deinit(struct fb_parcel *p)
     free(p->subject);
     free(p->language);
     free(p->rule);
+    free(p->fallback);
     *p = (struct fb_parcel){0};
 }
 
-enum fb_status fb_parcel_encode(const struct fb_parcel *parcel, struct fb_buf *out)
+bool fb_parcel_has_secret(const struct fb_parcel *p)
+{
+    for (uint32_t i = 0; i < p->grant_count; i++) {
+        if (p->grants[i].has_secret) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pack_grant(struct fb_pack *p, const struct fb_parcel_grant *g, bool with_secret)
+{
+    bool has_secret = g->has_secret && with_secret;
+    fb_pack_map(p, 4 + (has_secret ? 1 : 0) + fb_pack_has(g->storage));
+    fb_pack_uint(p, "rcpt", g->recipient);
+    fb_pack_str(p, "to", g->address);
+    fb_pack_str(p, "id", g->grant_id);
+    fb_pack_str(p, "state", g->state);
+    if (has_secret) {
+        fb_pack_bin(p, "secret", g->secret, sizeof g->secret);
+    }
+    fb_pack_opt_str(p, "storage", g->storage);
+}
+
+static enum fb_status encode(const struct fb_parcel *parcel, bool with_secrets, struct fb_buf *out)
 {
     struct fb_pack p;
+    /* A storage that needs the password again, to open its link a second time, gives no secrets. */
+    bool is_secret = fb_pack_has(parcel->password) != 0 && fb_parcel_has_secret(parcel);
+    const char *told = parcel->password_to_sender                 ? "sender"
+                       : parcel->password_to_readers || is_secret ? "readers"
+                                                                  : NULL;
+    bool has_password = with_secrets || parcel->password_to_sender || !is_secret;
     fb_pack_init(&p, out);
     fb_pack_map(&p, 12 + fb_pack_has(parcel->from) + fb_pack_has(parcel->subject) +
                         fb_pack_has(parcel->language) + fb_pack_has(parcel->rule) +
                         (parcel->accepted_ms > 0 ? 1 : 0) + (parcel->remind_ms > 0 ? 1 : 0) +
-                        (parcel->purge_ms > 0 ? 1 : 0) + (parcel->sends_receipt ? 1 : 0));
+                        (parcel->purge_ms > 0 ? 1 : 0) + (parcel->sends_receipt ? 1 : 0) +
+                        fb_pack_has(parcel->fallback) + fb_pack_has(told));
     fb_pack_uint(&p, "v", parcel->version != 0 ? parcel->version : FB_PARCEL_VERSION);
     fb_pack_str(&p, "parcel", parcel->parcel_id);
     fb_pack_str(&p, "storage", parcel->storage);
     fb_pack_str(&p, "user", parcel->user);
     fb_pack_str(&p, "folder", parcel->folder_id);
     fb_pack_str(&p, "link", parcel->link);
-    fb_pack_str(&p, "password", parcel->password);
+    fb_pack_str(&p, "password", has_password ? parcel->password : NULL);
     fb_pack_str(&p, "access", parcel->access);
     fb_pack_bool(&p, "download", parcel->can_download);
     fb_pack_uint(&p, "expires", parcel->expires_ms > 0 ? (uint64_t)parcel->expires_ms : 0);
     fb_pack_key(&p, "grants");
     fb_pack_array(&p, parcel->grant_count);
     for (uint32_t i = 0; i < parcel->grant_count; i++) {
-        const struct fb_parcel_grant *g = &parcel->grants[i];
-        fb_pack_map(&p, 4);
-        fb_pack_uint(&p, "rcpt", g->recipient);
-        fb_pack_str(&p, "to", g->address);
-        fb_pack_str(&p, "id", g->grant_id);
-        fb_pack_str(&p, "state", g->state);
+        pack_grant(&p, &parcel->grants[i], with_secrets);
     }
     fb_pack_key(&p, "files");
     fb_pack_array(&p, parcel->file_count);
@@ -86,7 +115,19 @@ enum fb_status fb_parcel_encode(const struct fb_parcel *parcel, struct fb_buf *o
     if (parcel->sends_receipt) {
         fb_pack_bool(&p, "receipt", true);
     }
+    fb_pack_opt_str(&p, "fallback", parcel->fallback);
+    fb_pack_opt_str(&p, "pass", told);
     return p.status;
+}
+
+enum fb_status fb_parcel_encode(const struct fb_parcel *p, struct fb_buf *out)
+{
+    return encode(p, false, out);
+}
+
+enum fb_status fb_parcel_encode_secret(const struct fb_parcel *p, struct fb_buf *out)
+{
+    return encode(p, true, out);
 }
 
 static void read_grants(struct fb_read *r, struct fb_parcel *p)
@@ -104,6 +145,8 @@ static void read_grants(struct fb_read *r, struct fb_parcel *p)
         g->address = fb_read_str(&item, "to", FB_MAX_ADDRESS);
         g->grant_id = fb_read_str(&item, "id", MAX_WORDS);
         g->state = fb_read_str(&item, "state", 16);
+        g->has_secret = fb_read_opt_bin(&item, "secret", g->secret, sizeof g->secret);
+        g->storage = fb_read_opt_str(&item, "storage", MAX_WORDS);
         fb_read_item_end(r, &item);
     }
 }
@@ -125,6 +168,17 @@ static void read_files(struct fb_read *r, struct fb_parcel *p)
         fb_read_bin(&item, "sha1", f->sha1, sizeof f->sha1);
         fb_read_item_end(r, &item);
     }
+}
+
+static void read_pass(struct fb_read *r, struct fb_parcel *p)
+{
+    char *who = fb_read_opt_str(r, "pass", 16);
+    p->password_to_sender = who != NULL && strcmp(who, "sender") == 0;
+    p->password_to_readers = who != NULL && strcmp(who, "readers") == 0;
+    if (who != NULL && !p->password_to_sender && !p->password_to_readers) {
+        (void)fb_read_fail(r, "pass", "unknown");
+    }
+    free(who);
 }
 
 enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_r,
@@ -153,6 +207,8 @@ enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_
     p.remind_ms = (int64_t)fb_read_opt_uint(&r, "remind", INT64_MAX);
     p.purge_ms = (int64_t)fb_read_opt_uint(&r, "purge", INT64_MAX);
     p.sends_receipt = fb_read_opt_bool(&r, "receipt");
+    p.fallback = fb_read_opt_str(&r, "fallback", MAX_WORDS);
+    read_pass(&r, &p);
     if (r.status == FB_OK && p.language != NULL && strcmp(p.language, "ja") != 0 &&
         strcmp(p.language, "en") != 0 && strcmp(p.language, "both") != 0) {
         (void)fb_read_fail(&r, "language", "none of ja, en, both");

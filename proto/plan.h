@@ -97,11 +97,17 @@ FB_MUST_USE enum fb_status fb_plan_check(const struct fb_plan *p, size_t recipie
 
 /* What upload leaves for rewrite and revoke as derived object "parcel.<branch>" and, for the
  * parcel's life, as the manifest <parcel id>. */
+#define FB_PARCEL_SECRET 32
 struct fb_parcel_grant {
     uint32_t recipient; /* index of the envelope */
     char *address;
-    char *grant_id; /* Box: collaboration id; "" for access by link */
-    char *state;    /* "active", "pending", and "recalled" once revoke took it back */
+    char *
+        grant_id; /* Box: collaboration id; vault: hex SHA-256 of the secret; "" for access by link */
+    char *state;   /* "active", "pending", and "recalled" once revoke took it back */
+    char *storage; /* the vault that this one reads in when it is not the parcel's storage; NULL */
+    /* Of the reader link (common/link.h).  Only in the object in flight, never in the manifest. */
+    bool has_secret;
+    uint8_t secret[FB_PARCEL_SECRET];
 };
 struct fb_parcel_file {
     char *name, *file_id;
@@ -114,8 +120,11 @@ struct fb_parcel {
     char *storage; /* name in the policy */
     char *user;    /* pool user's id, "" = the service account */
     char *folder_id;
-    char *link;     /* what the notice shows */
-    char *password; /* generated; "" = none */
+    char *link;               /* what the notice shows */
+    char *password;           /* generated; "" = none */
+    bool password_to_sender;  /* shown in the receipt, in place of mails to the recipients */
+    bool password_to_readers; /* mailed to them, and kept nowhere: read from a manifest */
+    char *fallback; /* the vault of recipients without an account; NULL = there are none */
     char *access;   /* "recipients", "company", "anyone" as in effect */
     bool can_download;
     int64_t expires_ms;
@@ -136,7 +145,13 @@ struct fb_parcel {
 #define FB_PARCEL_VERSION 1
 #define FB_PARCEL_SUBJECT 1000
 void fb_parcel_deinit(struct fb_parcel *p);
+/* For the manifest, and for whatever else outlives the mail: without the secrets of the reader links,
+ * and without a password that only its recipients are to know.  The one place that leaves them out. */
 FB_MUST_USE enum fb_status fb_parcel_encode(const struct fb_parcel *p, struct fb_buf *out);
+/* With the secrets: for the object in flight alone, which ends with the mail. */
+FB_MUST_USE enum fb_status fb_parcel_encode_secret(const struct fb_parcel *p, struct fb_buf *out);
+/* Whether one of the grants has a secret. */
+bool fb_parcel_has_secret(const struct fb_parcel *p);
 FB_MUST_USE enum fb_status fb_parcel_decode(struct fb_slice bytes, struct fb_parcel *parcel_r,
                                             struct fb_error *err);
 

@@ -169,7 +169,8 @@ static void conclude(const struct fb_ledger_message *m, bool has_failed, int64_t
         (r->is_claimed && !v.is_refused) || e->kind == FB_EV_PLAIN || e->kind == FB_EV_MAYBE_OUT;
     e->is_pending = is(r->grant_state, "pending");
     e->removed_ms = v.has_ended ? r->grant_ms : 0;
-    e->complete_ms = e->removed_ms > 0 ? e->removed_ms + settle_ms : 0;
+    /* A vault's access is written down before anything is given out, and not behind a recall. */
+    e->complete_ms = e->removed_ms > 0 ? e->removed_ms + (r->is_vault ? 0 : settle_ms) : 0;
     e->is_final = is_final(&v, e);
 }
 
@@ -213,6 +214,7 @@ static enum fb_status read_branch(struct fb_redis *r, const struct fb_ledger_mes
     char key[FB_KEY_SIZE];
     int64_t seen = 0;
     int64_t from = 0;
+    int64_t now = fb_now_ms(); /* before what was recorded is read */
     struct others others = {.count = 0};
     redisReply *hash = NULL;
     enum fb_status s = fb_ledger_seen_range(r, b->storage, b->user, &from, &seen, err);
@@ -236,7 +238,12 @@ static enum fb_status read_branch(struct fb_redis *r, const struct fb_ledger_mes
     int64_t rebuilt_from =
         b->rebuilt_ms > FB_EVENTS_KEPT_MS ? b->rebuilt_ms - FB_EVENTS_KEPT_MS : 0;
     for (size_t i = 0; i < m->recipient_count; i++) {
-        if (m->recipients[i].branch == branch) {
+        bool is_vault = m->recipients[i].is_vault;
+        if (m->recipients[i].branch == branch && is_vault) {
+            list[i].log_until_ms =
+                now > m->recipients[i].grant_ms ? now : m->recipients[i].grant_ms;
+            list[i].log_from_ms = b->rebuilt_ms; /* nobody tells it again */
+        } else if (m->recipients[i].branch == branch) {
             list[i].log_until_ms = seen;
             list[i].by_others = others.count > 0;
             list[i].others_ms = others.first_ms;

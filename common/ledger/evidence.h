@@ -6,6 +6,8 @@
  * 1. removed_ms is the time of a grant's state that was written after the storage had confirmed.
  * 2. "No access recorded" holds until log_until_ms and no further: that far the storage's events
  *    were read.  0: nobody reads them, or the storage tells none; nothing is known then.
+ *    Of a vault's grant the portal itself writes each access down before it gives anything out: it
+ *    holds until now, and nothing has to be waited for behind its end.
  * 3. is_final: the access is gone, and the events were read until complete_ms, which leaves the
  *    storage some time to tell what happened before.
  * 4. What may have gone out counts as out.

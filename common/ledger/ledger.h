@@ -107,7 +107,8 @@ struct fb_ledger_recipient {
     uint32_t branch;
     char state[16];       /* waiting sending sent recalled refused */
     char grant_state[16]; /* "", pending active opened downloaded recalled expired purged */
-    char grant_id[64];
+    char grant_id[72];
+    bool is_vault; /* the grant is a vault's: the portal itself records each access, at once */
     int64_t grant_ms;
     uint64_t previews, downloads; /* by this recipient, as the storage told */
     char two_step[8];             /* "on", "off"; "" = the storage did not say */
@@ -121,6 +122,8 @@ struct fb_ledger_branch {
     char parcel_id[FB_PARCEL_ID_SIZE];
     char rule[128], reason[FB_ERROR_MAX];
     char storage[64], folder_id[64], user[64];
+    char fallback[64]; /* the vault of those without an account; "" = there are none */
+    bool is_vault;     /* the storage is a vault: each recipient has a link of their own */
     char
         access[16]; /* recipients company anyone, as in effect; "" where there is no parcel (yet) */
     int64_t expires_ms;
@@ -147,6 +150,8 @@ struct fb_ledger_message {
     size_t branch_count;
 };
 void fb_ledger_message_deinit(struct fb_ledger_message *m);
+/* Whether one link opens the branch's parcel for everybody: then only the whole can be recalled or given back. */
+bool fb_ledger_is_by_link(const struct fb_ledger_branch *b);
 /* FB_NOT_FOUND when the ledger does not know it. */
 FB_MUST_USE enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id,
                                          struct fb_ledger_message *m_r, struct fb_error *err);

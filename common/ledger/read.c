@@ -12,6 +12,8 @@
 #include "common/ledger/internal.h"
 #include "proto/limits.h"
 
+#define VAULT_ID 64 /* SHA-256 in hex */
+
 #define MAX_DIGITS 9
 
 void fb_ledger_message_deinit(struct fb_ledger_message *m)
@@ -298,8 +300,19 @@ static enum fb_status load_seen(struct fb_redis *r, int shard, struct fb_ledger_
     return s;
 }
 
+/* A vault's grant is named by the hash of its secret; no other storage has ids of that form. */
+static bool is_vault_id(const char *id)
+{
+    return strspn(id, "0123456789abcdef") == VAULT_ID && id[VAULT_ID] == '\0';
+}
+
+bool fb_ledger_is_by_link(const struct fb_ledger_branch *b)
+{
+    return b->access[0] != '\0' && strcmp(b->access, "recipients") != 0 && !b->is_vault;
+}
+
 static enum fb_status load_grants(struct fb_redis *r, int shard, struct fb_ledger_message *m,
-                                  const struct fb_ledger_branch *b, struct fb_error *err)
+                                  struct fb_ledger_branch *b, struct fb_error *err)
 {
     char key[FB_KEY_SIZE];
     redisReply *hash = NULL;
@@ -316,6 +329,8 @@ static enum fb_status load_grants(struct fb_redis *r, int shard, struct fb_ledge
             copy(rcpt->grant_state, sizeof(rcpt->grant_state), next_field(&value));
             copy(rcpt->grant_id, sizeof(rcpt->grant_id), next_field(&value));
             rcpt->grant_ms = fb_slice_int(next_field(&value));
+            rcpt->is_vault = is_vault_id(rcpt->grant_id);
+            b->is_vault = b->is_vault || (rcpt->is_vault && b->fallback[0] == '\0');
         }
     }
     freeReplyObject(hash);
@@ -338,6 +353,8 @@ static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledge
             copy(b->user, sizeof(b->user), value);
         } else if (fb_slice_eq_str(name, "folder")) {
             copy(b->folder_id, sizeof(b->folder_id), value);
+        } else if (fb_slice_eq_str(name, "fallback")) {
+            copy(b->fallback, sizeof(b->fallback), value);
         } else if (fb_slice_eq_str(name, "access")) {
             copy(b->access, sizeof(b->access), value);
         } else if (fb_slice_eq_str(name, "expires")) {

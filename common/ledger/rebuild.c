@@ -22,7 +22,7 @@
 
 /* KEYS m p g due t f pending a:<sender>, then a:<address> per grant
  * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download
- * from title rule receipt remind purge, then per grant: recipient, address, value
+ * from title rule receipt remind purge fallback, then per grant: recipient, address, value
  *
  * A reminder that was due long ago has been sent, or comes too late. */
 static const char restore_lua[] =
@@ -52,14 +52,14 @@ static const char restore_lua[] =
     "redis.call('HSET', p, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
     "ARGV[12], 'download', "
     "ARGV[13], 'expires', ARGV[8], 'branch', branch, 'at', now, 'rule', ARGV[16], 'security', '', "
-    "'receipt', ARGV[17], 'remind', remind, 'purge', purge, 'rebuilt', now)\n"
+    "'receipt', ARGV[17], 'remind', remind, 'purge', purge, 'fallback', ARGV[20], 'rebuilt', now)\n"
     "local function list(key)\n"
     "  redis.call('ZADD', key, at, msg)\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
     "end\n"
     "if from ~= '' then list(KEYS[8]) end\n"
     "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 9\n"
-    "for i = 20, #ARGV, 3 do\n"
+    "for i = 21, #ARGV, 3 do\n"
     "  local r, a = ARGV[i], KEYS[k]\n"
     "  redis.call('HSET', m, 'r:' .. r, ARGV[i + 1], 'i:' .. r, branch, 's:' .. r, 'sending')\n"
     "  redis.call('HSET', g, r, ARGV[i + 2])\n"
@@ -144,7 +144,7 @@ static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, 
         fb_call_key_slice(c, fb_slice_str(keys[i]));
         fb_call_arg_int(c, g->recipient);
         fb_call_arg_copy(c, g->address != NULL ? g->address : "");
-        (void)snprintf(value, sizeof value, "%.15s|%.63s|%" PRId64 "||rebuild",
+        (void)snprintf(value, sizeof value, "%.15s|%.64s|%" PRId64 "||rebuild",
                        g->state != NULL ? g->state : "active",
                        g->grant_id != NULL ? g->grant_id : "", now);
         fb_call_arg_copy(c, value);
@@ -182,6 +182,7 @@ static enum fb_status add_parcel(const struct rebuild *r, struct fb_call *c,
     fb_call_arg_str(c, p->sends_receipt ? "1" : "0");
     fb_call_arg_int(c, p->remind_ms);
     fb_call_arg_int(c, p->purge_ms);
+    fb_call_arg_str(c, text_of(p->fallback));
     return s;
 }
 

@@ -189,7 +189,7 @@ static void clean(char *out, size_t size, const char *in)
 static void grant_value(char *out, size_t size, const char *state, const char *grant_id,
                         int64_t now, const char *actor, const char *source)
 {
-    char state_part[24], id_part[64], actor_part[200], source_part[64];
+    char state_part[24], id_part[72], actor_part[200], source_part[64];
     clean(state_part, sizeof state_part, state);
     clean(id_part, sizeof id_part, grant_id);
     clean(actor_part, sizeof actor_part, actor);
@@ -247,7 +247,7 @@ static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb
                "access", parcel->access != NULL ? parcel->access : "", "download",
                parcel->can_download ? "1" : "0", "expires", expires, "branch", number_of, "at", at,
                "remind", remind, "purge", purge, "receipt", parcel->sends_receipt ? "1" : "0",
-               NULL);
+               "fallback", parcel->fallback != NULL ? parcel->fallback : "", NULL);
 }
 
 static void add_dates(struct fb_redis *r, struct fb_ops *ops, const struct fb_parcel *parcel)

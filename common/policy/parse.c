@@ -86,34 +86,10 @@ static void parse_groups(struct fb_pol_reader *r, const struct fb_pol_scope *roo
     }
 }
 
-static void parse_security(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
-                           struct fb_policy_security *security, size_t index)
+/* What one definition says against itself. */
+static void check_definition(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
+                             const struct fb_policy_security *security)
 {
-    static const char *const keys[] = {"name",          "access",   "download", "expires_after",
-                                       "purge_after",   "password", "proof",    "watermark",
-                                       "max_downloads", NULL};
-    static const char *const accesses[] = {"recipients", "company", "anyone", NULL};
-    static const char *const passwords[] = {"none", "generated", NULL};
-    static const char *const proofs[] = {"link", "code", "totp", NULL};
-    int access = FB_ACCESS_RECIPIENTS;
-    int password = 0;
-    int proof = FB_PROOF_CODE;
-    fb_pol_check_keys(r, scope, keys);
-    security->line = scope->map->line;
-    security->can_download = true;
-    fb_pol_name(r, scope, &r->policy->securities[0].name, index, sizeof(*security),
-                &security->name);
-    fb_pol_enum(r, scope, "access", accesses, &access);
-    fb_pol_bool(r, scope, "download", &security->can_download);
-    fb_pol_duration(r, scope, "expires_after", TEN_YEARS_S, &security->expires_after_s);
-    fb_pol_duration(r, scope, "purge_after", TEN_YEARS_S, &security->purge_after_s);
-    fb_pol_enum(r, scope, "password", passwords, &password);
-    fb_pol_enum(r, scope, "proof", proofs, &proof);
-    fb_pol_bool(r, scope, "watermark", &security->is_watermarked);
-    fb_pol_int(r, scope, "max_downloads", 0, 1000000, &security->max_downloads);
-    security->access = (enum fb_access)access;
-    security->is_password_generated = password == 1;
-    security->proof = (enum fb_proof)proof;
     if (security->purge_after_s > 0 && security->expires_after_s == 0) {
         const struct fb_yaml *node = fb_yaml_get(scope->map, "purge_after");
         fb_pol_error(r, node != NULL ? node->line : security->line,
@@ -125,6 +101,55 @@ static void parse_security(struct fb_pol_reader *r, const struct fb_pol_scope *s
         fb_pol_warning(r, security->line, "%s: max_downloads has no effect with download: false",
                        scope->path);
     }
+    if (security->password_to_sender && !security->is_password_generated) {
+        fb_pol_warning(r, security->line,
+                       "%s: password_to has no effect without password: generated", scope->path);
+    }
+    if (security->trusted_days > 0 && security->proof == FB_PROOF_LINK) {
+        fb_pol_warning(r, security->line,
+                       "%s: trusted_days has no effect with proof: link, which asks for nothing",
+                       scope->path);
+    }
+}
+
+static void parse_security(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
+                           struct fb_policy_security *security, size_t index)
+{
+    static const char *const keys[] = {
+        "name",        "access",    "download",      "expires_after", "purge_after", "password",
+        "proof",       "watermark", "max_downloads", "trusted_days",  "members",     "reply",
+        "password_to", NULL};
+    static const char *const accesses[] = {"recipients", "company", "anyone", NULL};
+    static const char *const passwords[] = {"none", "generated", NULL};
+    static const char *const proofs[] = {"link", "code", "totp", NULL};
+    static const char *const readers[] = {"recipient", "sender", NULL};
+    int access = FB_ACCESS_RECIPIENTS;
+    int password = 0;
+    int proof = FB_PROOF_CODE;
+    int reader = 0;
+    fb_pol_check_keys(r, scope, keys);
+    security->line = scope->map->line;
+    security->can_download = true;
+    security->may_reply = true;
+    fb_pol_name(r, scope, &r->policy->securities[0].name, index, sizeof(*security),
+                &security->name);
+    fb_pol_enum(r, scope, "access", accesses, &access);
+    fb_pol_bool(r, scope, "download", &security->can_download);
+    fb_pol_duration(r, scope, "expires_after", TEN_YEARS_S, &security->expires_after_s);
+    fb_pol_duration(r, scope, "purge_after", TEN_YEARS_S, &security->purge_after_s);
+    fb_pol_enum(r, scope, "password", passwords, &password);
+    fb_pol_enum(r, scope, "proof", proofs, &proof);
+    fb_pol_bool(r, scope, "watermark", &security->is_watermarked);
+    fb_pol_int(r, scope, "max_downloads", 0, 1000000, &security->max_downloads);
+    fb_pol_int(r, scope, "trusted_days", 0, 90, &security->trusted_days);
+    fb_pol_bool(r, scope, "members", &security->has_members);
+    fb_pol_bool(r, scope, "reply", &security->may_reply);
+    fb_pol_enum(r, scope, "password_to", readers, &reader);
+    security->access = (enum fb_access)access;
+    security->is_password_generated = password == 1;
+    security->proof = (enum fb_proof)proof;
+    security->password_to_sender = reader == 1;
+    check_definition(r, scope, security);
 }
 
 static void parse_securities(struct fb_pol_reader *r, const struct fb_pol_scope *root)

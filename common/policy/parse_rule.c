@@ -264,26 +264,63 @@ static void parse_path(struct fb_pol_reader *r, const struct fb_pol_scope *scope
 
 /* ---- what the storage allows ---- */
 
+static void check_vault(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
+                        const struct fb_policy_security *s)
+{
+    if (s->access == FB_ACCESS_ANYONE && s->proof != FB_PROOF_LINK) {
+        fb_pol_warning(r, line_of(scope, "security"),
+                       "%s.security: \"%.60s\" has access: anyone, but in a vault each recipient "
+                       "has a link and proves that mailbox; proof: link lets in whoever has a link",
+                       scope->path, s->name);
+    }
+}
+
+/* Keys that only a vault can keep.  Recipients without an account may read in one all the same. */
+static void check_vault_keys(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
+                             const struct fb_policy_rule *rule)
+{
+    const struct fb_policy_security *s = rule->security;
+    int line = line_of(scope, "security");
+    if (s->max_downloads > 0) {
+        fb_pol_error(r, line,
+                     "%s.security: \"%.60s\" has max_downloads, which only a vault can keep",
+                     scope->path, s->name);
+    }
+    if (s->is_password_generated && s->password_to_sender) {
+        fb_pol_error(r, line,
+                     "%s.security: \"%.60s\" has password_to: sender, which only a vault can keep",
+                     scope->path, s->name);
+    }
+    if ((s->trusted_days > 0 || s->has_members) && rule->without_account == NULL) {
+        fb_pol_warning(r, line,
+                       "%s.security: trusted_days and members of \"%.60s\" are ignored, Box "
+                       "decides who logs in and how",
+                       scope->path, s->name);
+    }
+}
+
 static void check_security(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                            const struct fb_policy_rule *rule)
 {
     const struct fb_policy_security *s = rule->security;
     int line = line_of(scope, "security");
-    if (rule->storage == NULL || s == NULL || s->name == NULL ||
-        rule->storage->type != FB_STORAGE_BOX || rule->storage->auth_file == NULL) {
+    if (rule->storage == NULL || s == NULL || s->name == NULL) {
         return;
     }
+    if (rule->storage->type == FB_STORAGE_VAULT) {
+        check_vault(r, scope, s);
+        return;
+    }
+    if (rule->storage->auth_file == NULL) {
+        return;
+    }
+    check_vault_keys(r, scope, rule);
     if (s->is_password_generated && s->access != FB_ACCESS_ANYONE) {
         fb_pol_error(
             r, line,
             "%s.security: \"%.60s\" has password: generated, which Box has only for links with "
             "access: anyone",
             scope->path, s->name);
-    }
-    if (s->max_downloads > 0) {
-        fb_pol_error(r, line,
-                     "%s.security: \"%.60s\" has max_downloads, which only a vault can keep",
-                     scope->path, s->name);
     }
     if (s->proof != FB_PROOF_CODE) {
         fb_pol_warning(r, line,
@@ -326,6 +363,19 @@ static void check_reminder(struct fb_pol_reader *r, const struct fb_pol_scope *s
     }
 }
 
+/* A password that nobody would be told. */
+static void check_receipt(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
+                          const struct fb_policy_rule *rule)
+{
+    const struct fb_policy_security *s = rule->security;
+    if (s != NULL && s->is_password_generated && s->password_to_sender && !rule->sends_receipt) {
+        fb_pol_error(r, line_of(scope, "security"),
+                     "%s.security: \"%.60s\" tells the password to the sender, in the receipt: "
+                     "set receipt: true, or password_to: recipient",
+                     scope->path, s->name);
+    }
+}
+
 static void check_effects(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                           const struct fb_policy_rule *rule)
 {
@@ -342,6 +392,7 @@ static void check_effects(struct fb_pol_reader *r, const struct fb_pol_scope *sc
     }
     if (rule->action == FB_ACTION_SECURE) {
         check_security(r, scope, rule);
+        check_receipt(r, scope, rule);
         if (rule->strips_tag && !has_tag(rule)) {
             fb_pol_warning(
                 r, line_of(scope, "strip_tag"),

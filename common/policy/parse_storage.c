@@ -142,16 +142,19 @@ static void parse_box(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
 static void parse_vault(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                         struct fb_policy_storage *storage)
 {
-    static const char *const keys[] = {"name", "type", "url", "key_file", NULL};
+    static const char *const keys[] = {"name", "type", "url", "key_file", "quota", NULL};
     fb_pol_check_keys(r, scope, keys);
     (void)fb_pol_required(r, scope, "key_file", PATH_MAX_BYTES, &storage->key_file);
+    fb_pol_size(r, scope, "quota", &storage->quota);
     if (!fb_pol_required(r, scope, "url", PATH_MAX_BYTES, &storage->url)) {
         return;
     }
     const char *url = storage->url;
     bool is_file = strncmp(url, "file:///", 8) == 0 && url[8] != '\0';
     bool is_s3 = strncmp(url, "s3://", 5) == 0 && url[5] != '\0' && url[5] != '/';
-    if ((!is_file && !is_s3) || strstr(url, "/../") != NULL) {
+    size_t len = strlen(url);
+    bool is_up = strstr(url, "/../") != NULL || (len > 3 && strcmp(url + len - 3, "/..") == 0);
+    if ((!is_file && !is_s3) || is_up) {
         fb_pol_error(r, fb_yaml_get(scope->map, "url")->line,
                      "%s.url: must be file:///directory or s3://bucket/prefix, is \"%.100s\"",
                      scope->path, url);

@@ -34,6 +34,7 @@ struct fb_policy_storage {
     size_t user_count;
     bool follows_enterprise; /* box: events: enterprise (one stream) instead of each user's */
     char *url, *key_file;    /* vault */
+    int64_t quota;           /* vault: bytes it may hold; 0 = no limit of ours */
     int line;
 };
 
@@ -54,6 +55,11 @@ struct fb_policy_security {
     enum fb_proof proof;
     bool is_watermarked;
     int64_t max_downloads; /* 0 = any number */
+    /* vault only */
+    int64_t trusted_days;    /* a device that proved itself is not asked again; 0 = each time */
+    bool has_members;        /* people of the recipient's domain may prove themselves instead */
+    bool may_reply;          /* the page has a form for an answer */
+    bool password_to_sender; /* shown in the receipt, in place of mails to the recipients */
     int line;
 };
 

@@ -16,10 +16,10 @@ static const char *const notice_names[] = {"link",    "files",    "file_count", 
                                            "storage", NULL};
 static const char *const password_names[] = {"password", "link", "expires", NULL};
 static const char *const receipt_names[] = {
-    "recipients",  "pending",     "account_help", "files", "file_count", "size",
-    "access",      "download",    "expires",      "rule",  "security",   "storage",
-    "recall_link", "recall_help", "postmaster",   NULL};
-static const char *const code_names[] = {"code", "valid_minutes", NULL};
+    "recipients",  "pending",     "account_help", "files",    "file_count", "size",
+    "access",      "download",    "expires",      "rule",     "security",   "storage",
+    "recall_link", "recall_help", "postmaster",   "password", NULL};
+static const char *const code_names[] = {"code", "valid_minutes", "postmaster", NULL};
 static const char *const reminder_names[] = {
     "recipients", "pending",     "account_help", "since",      "days", "log",
     "expires",    "recall_link", "recall_help",  "postmaster", NULL};

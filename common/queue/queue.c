@@ -108,9 +108,15 @@ enum fb_status fb_queue_add_many(struct fb_redis *r, const struct fb_job *jobs, 
     }
     int shard = fb_redis_shard(r, jobs[0].msg_id);
     struct fb_call c;
+    bool is_used[FB_STAGE_COUNT] = {false};
+    for (size_t i = 0; i < count; i++) {
+        is_used[jobs[i].stage] = true;
+    }
     fb_call_init(&c);
+    /* A stream that is not added to is not named: a service need not be let near it (users.acl). */
     for (int stage = 0; stage < FB_STAGE_COUNT; stage++) {
-        fb_call_key(&c, shard, "%s", fb_stage_name((enum fb_stage)stage));
+        fb_call_key(&c, shard, "%s",
+                    fb_stage_name(is_used[stage] ? (enum fb_stage)stage : jobs[0].stage));
     }
     enum fb_status s = fb_call_ops(&c, shard, ops, err);
     for (size_t i = 0; s == FB_OK && i < count; i++) {

@@ -27,7 +27,8 @@
 #define FB_GROUP        "workers"
 #define FB_MAX_RESTARTS 3
 /* A letter that cannot be sent for so long is given up: it speaks of a state that has passed. */
-#define FB_LETTER_LIFE_MS (INT64_C(24) * 3600 * 1000)
+#define FB_LETTER_LIFE_MS      (INT64_C(24) * 3600 * 1000)
+#define FB_LETTER_CODE_LIFE_MS (INT64_C(10) * 60 * 1000) /* of the letter with a code */
 
 #define FB_CLAIM_ID_SIZE 40
 
@@ -78,7 +79,7 @@ FB_MUST_USE enum fb_status fb_queue_add_many(struct fb_redis *r, const struct fb
 FB_MUST_USE enum fb_status fb_queue_change(struct fb_redis *r, int shard, const struct fb_ops *ops,
                                            struct fb_error *err);
 /* The letter about what `about` did or met (message, spooled mail, trace and, for a recall's, the recall carried over).
- * Its first_ms is now: FB_LETTER_LIFE_MS later it is given up. */
+ * Its first_ms is now: FB_LETTER_LIFE_MS later it is given up (the letter with a code: FB_LETTER_CODE_LIFE_MS). */
 void fb_job_letter(enum fb_letter letter, const struct fb_job *about, uint32_t branch,
                    struct fb_job *job_r);
 /* fb_queue_add as a change in a list: the job goes into its stage's stream in the step that carries the ops out.  What

@@ -43,19 +43,32 @@ static bool is_letter(const struct fb_job *job)
     return job->letter != FB_LETTER_NONE;
 }
 
+/* A code is of no use any more when it is over. */
+static int64_t life_of(enum fb_letter letter)
+{
+    return letter == FB_LETTER_CODE ? FB_LETTER_CODE_LIFE_MS : FB_LETTER_LIFE_MS;
+}
+
 /* A letter that cannot be sent in time is no mail that got lost: it is dropped with a word in the
  * log.  It is retried as if it were new until then, whatever the stage's own limits are. */
 static void decide_letter(struct job_run *j)
 {
     const struct fb_job *job = &j->claim->job;
     struct fb_outcome *out = &j->out;
-    if (fb_now_ms() + out->delay_ms <= job->first_ms + FB_LETTER_LIFE_MS) {
+    if (fb_now_ms() + out->delay_ms <= job->first_ms + life_of(job->letter)) {
         return;
     }
     j->is_given_up = true;
     out->kind = FB_OUTCOME_FINISH;
     out->delay_ms = 0;
     fb_ops_free(&out->ops);
+    if (job->letter == FB_LETTER_CODE) {
+        fb_log(FB_ERROR,
+               "a code could not be mailed to its reader while it was valid, and is given up: the "
+               "reader has to ask for another one.  Last try: %s",
+               out->reason.text);
+        return;
+    }
     fb_log(FB_ERROR,
            "a letter to the sender (%s) could not be sent for 24 hours and is given up; state and "
            "evidence: fumibako message show %s.  Last try: %s",

@@ -101,6 +101,9 @@ FB_MUST_USE enum fb_status fb_s3_head(struct fb_s3 *s3, const char *key, struct 
                                       struct fb_error *err);
 /* FB_OK also when there was none. */
 FB_MUST_USE enum fb_status fb_s3_delete(struct fb_s3 *s3, const char *key, struct fb_error *err);
+/* Removes every object below the prefix for good: in a bucket with versions, all of them.  FB_DENIED
+ * when a lock or the credentials forbid that. */
+FB_MUST_USE enum fb_status fb_s3_purge(struct fb_s3 *s3, const char *prefix, struct fb_error *err);
 
 struct fb_s3_entry {
     const char *key; /* relative, lent for the call */

@@ -22,12 +22,12 @@
 #define SMALL_PIECE    ((size_t)16384 + FB_TAG_SIZE)
 #define MAX_POOL       256U
 #define WRITE_BACK     ((uint64_t)8 << 20)
-#define MAX_PIECE_SIZE (sizeof(struct fb_spool_piece) + FB_SPOOL_SEALED_CHUNK)
+#define MAX_PIECE_SIZE (sizeof(struct fb_spool_piece) + FB_SEALED_CHUNK)
 
 struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t cap)
 {
     struct fb_spool_piece *piece = NULL;
-    if (cap == FB_SPOOL_SEALED_CHUNK) {
+    if (cap == FB_SEALED_CHUNK) {
         fb_spool_lock(&writer->lock);
         piece = writer->pool;
         if (piece != NULL) {
@@ -54,7 +54,7 @@ void fb_spool_piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *
         return;
     }
     atomic_fetch_sub_explicit(&writer->memory, piece->cap, memory_order_relaxed);
-    if (piece->cap == FB_SPOOL_SEALED_CHUNK) {
+    if (piece->cap == FB_SEALED_CHUNK) {
         fb_spool_lock(&writer->lock);
         if (writer->pool_count < MAX_POOL) {
             piece->next = writer->pool;
@@ -133,11 +133,10 @@ void fb_spool_in_free(struct fb_spool_in **in_ptr)
 static enum fb_status write_chunk(struct fb_spool_in *in, uint64_t index,
                                   const struct fb_spool_piece *piece, struct fb_error *err)
 {
-    uint64_t at = FB_SPOOL_HEADER + index * FB_SPOOL_SEALED_CHUNK;
-    int e = fb_spool_write_at(in->fd, piece->bytes, piece->len, at);
+    uint64_t at = FB_SPOOL_HEADER + index * FB_SEALED_CHUNK;
+    int e = fb_fs_write_at(in->fd, piece->bytes, piece->len, at);
     if (e != 0) {
-        return fb_error_errno(err, fb_spool_errno_status(e), e, "write large message %s",
-                              in->msg_id);
+        return fb_error_errno(err, fb_fs_errno_status(e), e, "write large message %s", in->msg_id);
     }
     in->unstarted += piece->len;
     if (in->unstarted >= WRITE_BACK) {
@@ -172,8 +171,7 @@ static enum fb_status spill(struct fb_spool_in *in, struct fb_error *err)
     in->fd = openat(in->writer->spool->large_fd, name,
                     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (in->fd < 0) {
-        return fb_error_errno(err, fb_spool_errno_status(errno), errno, "make large message %s",
-                              name);
+        return fb_error_errno(err, fb_fs_errno_status(errno), errno, "make large message %s", name);
     }
     if (flock(in->fd, LOCK_EX | LOCK_NB) != 0) { /* tells tidy that somebody writes it */
         return fb_error_errno(err, FB_IO, errno, "lock large message %s", name);
@@ -204,9 +202,9 @@ static enum fb_status seal_full(struct fb_spool_in *in, const uint8_t *plain, st
 {
     struct fb_spool_piece *piece = in->current;
     enum fb_status status = FB_OK;
-    fb_spool_seal(in->key, FB_SEAL_CONTENT, in->sealed, false, in->msg_id,
-                  fb_slice_of(plain, FB_SPOOL_CHUNK), piece->bytes);
-    piece->len = FB_SPOOL_SEALED_CHUNK;
+    fb_seal(in->key, FB_SEAL_CONTENT, in->sealed, false, in->msg_id,
+            fb_slice_of(plain, FB_SEAL_CHUNK), piece->bytes);
+    piece->len = FB_SEALED_CHUNK;
     in->current = NULL;
     if (in->fd >= 0) {
         status = write_chunk(in, in->sealed, piece, err);
@@ -222,7 +220,7 @@ static enum fb_status seal_full(struct fb_spool_in *in, const uint8_t *plain, st
 static enum fb_status grow(struct fb_spool_in *in, struct fb_error *err)
 {
     struct fb_spool_piece *old = in->current;
-    struct fb_spool_piece *piece = fb_spool_piece_new(in->writer, FB_SPOOL_SEALED_CHUNK);
+    struct fb_spool_piece *piece = fb_spool_piece_new(in->writer, FB_SEALED_CHUNK);
     if (piece == NULL) {
         return fb_error_set(err, FB_NO_SPACE, "no memory for a message");
     }
@@ -238,7 +236,7 @@ static enum fb_status add_some(struct fb_spool_in *in, const uint8_t *from, size
                                size_t *used_r, struct fb_error *err)
 {
     enum fb_status status = FB_OK;
-    if (in->current != NULL && in->current->len == FB_SPOOL_CHUNK) {
+    if (in->current != NULL && in->current->len == FB_SEAL_CHUNK) {
         status = seal_full(in, in->current->bytes, err);
         if (status != FB_OK) {
             return status;
@@ -246,14 +244,14 @@ static enum fb_status add_some(struct fb_spool_in *in, const uint8_t *from, size
     }
     if (in->current == NULL) {
         bool is_small = in->sealed == 0 && len <= SMALL_PIECE - FB_TAG_SIZE;
-        status = next_piece(in, is_small ? SMALL_PIECE : FB_SPOOL_SEALED_CHUNK, err);
+        status = next_piece(in, is_small ? SMALL_PIECE : FB_SEALED_CHUNK, err);
         if (status != FB_OK) {
             return status;
         }
     }
     struct fb_spool_piece *piece = in->current;
-    if (piece->len == 0 && len > FB_SPOOL_CHUNK) {
-        *used_r = FB_SPOOL_CHUNK; /* straight from the caller's memory, without the copy */
+    if (piece->len == 0 && len > FB_SEAL_CHUNK) {
+        *used_r = FB_SEAL_CHUNK; /* straight from the caller's memory, without the copy */
         return seal_full(in, from, err);
     }
     size_t room = piece->cap - FB_TAG_SIZE - piece->len;
@@ -302,8 +300,8 @@ static enum fb_status seal_last(struct fb_spool_in *in)
         }
     }
     struct fb_spool_piece *piece = in->current;
-    fb_spool_seal(in->key, FB_SEAL_CONTENT, in->sealed, true, in->msg_id,
-                  fb_slice_of(piece->bytes, piece->len), piece->bytes);
+    fb_seal(in->key, FB_SEAL_CONTENT, in->sealed, true, in->msg_id,
+            fb_slice_of(piece->bytes, piece->len), piece->bytes);
     piece->len += FB_TAG_SIZE;
     *in->link = piece;
     in->link = &piece->next;
@@ -327,7 +325,7 @@ static enum fb_status seal_end(struct fb_spool_in *in, struct fb_slice envelope)
     if (in->envelope == NULL) {
         return FB_NO_SPACE;
     }
-    fb_spool_seal(in->key, FB_SEAL_ENVELOPE, 0, true, in->msg_id, envelope, in->envelope);
+    fb_seal(in->key, FB_SEAL_ENVELOPE, 0, true, in->msg_id, envelope, in->envelope);
     struct fb_spool_header header = {
         .content_len = in->size,
         .envelope_len = in->envelope_len,
@@ -352,17 +350,17 @@ static enum fb_status write_end(struct fb_spool_in *in)
     in->record_len = (least + FB_SPOOL_ALIGN - 1) / FB_SPOOL_ALIGN * FB_SPOOL_ALIGN;
     size_t pad = (size_t)(in->record_len - least) + FB_SPOOL_TRAILER;
     fb_spool_header_finish(in->header, in->record_len, 0);
-    uint64_t at = FB_SPOOL_HEADER + fb_spool_sealed_len(in->size);
+    uint64_t at = FB_SPOOL_HEADER + fb_sealed_len(in->size);
     size_t envelope_len = (size_t)in->envelope_len + FB_TAG_SIZE;
-    int e = fb_spool_write_at(in->fd, in->envelope, envelope_len, at);
+    int e = fb_fs_write_at(in->fd, in->envelope, envelope_len, at);
     if (e == 0) {
-        e = fb_spool_write_at(in->fd, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad,
-                              at + envelope_len);
+        e = fb_fs_write_at(in->fd, fb_spool_pad() + FB_SPOOL_PAD_SIZE - pad, pad,
+                           at + envelope_len);
     }
     if (e == 0) {
-        e = fb_spool_write_at(in->fd, in->header, FB_SPOOL_HEADER, 0);
+        e = fb_fs_write_at(in->fd, in->header, FB_SPOOL_HEADER, 0);
     }
-    return e == 0 ? FB_OK : fb_spool_errno_status(e);
+    return e == 0 ? FB_OK : fb_fs_errno_status(e);
 }
 
 void fb_spool_in_submit(struct fb_spool_in **in_ptr, struct fb_slice envelope,

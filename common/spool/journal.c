@@ -68,7 +68,7 @@ bool fb_journal_is_newer(const uint8_t in[FB_JOURNAL_ENTRY])
 {
     uint8_t digest[FB_SHA256_SIZE];
     fb_sha256(in, 56, digest); /* entries of every version are whole in the same way */
-    return fb_spool_is_newer(in, magic, sizeof magic) && memcmp(digest, in + 56, 8) == 0;
+    return fb_seal_is_newer(in, magic, sizeof magic) && memcmp(digest, in + 56, 8) == 0;
 }
 
 /* ---- reading ---- */
@@ -88,7 +88,7 @@ static enum fb_status read_entries(int fd, uint64_t *offset,
     bool goes_on = true;
     while (goes_on) {
         size_t got = 0;
-        int e = fb_spool_read_at(fd, window, READ_WINDOW, at, &got);
+        int e = fb_fs_read_at(fd, window, READ_WINDOW, at, &got);
         if (e != 0) {
             status = fb_error_errno(err, FB_IO, e, "read journal");
             break;
@@ -99,7 +99,7 @@ static enum fb_status read_entries(int fd, uint64_t *offset,
                 *offset = at + i + FB_JOURNAL_ENTRY;
                 goes_on = each(ctx, &entry);
             } else if (fb_journal_is_newer(window + i)) { /* what it says must not be passed over */
-                status = fb_spool_newer(err, "the sent journal");
+                status = fb_seal_newer(err, "the sent journal");
                 goes_on = false;
             }
         }
@@ -133,7 +133,7 @@ static enum fb_status read_tail(struct fb_journal *journal, struct fb_journal_ta
         return FB_OK;
     }
     int fd = -1;
-    enum fb_status status = fb_spool_file_open(dir_fd, tail->name, O_RDONLY, &fd, NULL, err);
+    enum fb_status status = fb_fs_file_open(dir_fd, tail->name, O_RDONLY, &fd, NULL, err);
     if (status == FB_NOT_FOUND) {
         return FB_OK;
     }
@@ -147,8 +147,8 @@ static enum fb_status read_tail(struct fb_journal *journal, struct fb_journal_ta
 /* Lists the files anew and keeps the places in those that are known; both lists are sorted. */
 static enum fb_status read_tails(struct fb_journal *journal, struct fb_error *err)
 {
-    struct fb_spool_names names = {0};
-    enum fb_status status = fb_spool_names_read(journal->spool->journal_fd, ".jnl", &names, err);
+    struct fb_fs_names names = {0};
+    enum fb_status status = fb_fs_names_read(journal->spool->journal_fd, ".jnl", &names, err);
     if (status != FB_OK) {
         return status;
     }
@@ -172,7 +172,7 @@ static enum fb_status read_tails(struct fb_journal *journal, struct fb_error *er
     free(journal->tails);
     journal->tails = tails;
     journal->tail_count = count;
-    fb_spool_names_free(&names);
+    fb_fs_names_free(&names);
     for (size_t i = 0; i < count && status == FB_OK; i++) {
         status = read_tail(journal, &tails[i], err);
     }
@@ -232,7 +232,7 @@ static void take_forgotten(struct fb_journal *journal, struct fb_buf *out)
 static int write_group(struct fb_journal *journal, const struct fb_buf *group)
 {
     int dir_fd = journal->spool->journal_fd;
-    int e = fb_spool_write_at(journal->fd, group->ptr, group->len, journal->offset);
+    int e = fb_fs_write_at(journal->fd, group->ptr, group->len, journal->offset);
     if (e == 0 && fdatasync(journal->fd) != 0) {
         e = errno;
     }
@@ -272,8 +272,7 @@ static enum fb_status commit_group(struct fb_journal *journal, const struct fb_b
         journal->offset = 0;
     }
     int e = write_group(journal, group);
-    return e == 0 ? FB_OK
-                  : fb_error_errno(err, fb_spool_errno_status(e), e, "write the sent journal");
+    return e == 0 ? FB_OK : fb_error_errno(err, fb_fs_errno_status(e), e, "write the sent journal");
 }
 
 /* Commits all that waits.  The lock is held at the call and at the return, not between. */
@@ -454,7 +453,7 @@ static enum fb_status tidy_file(const struct fb_spool *spool, const char *name,
     struct stat st;
     uint64_t offset = 0;
     int fd = -1;
-    enum fb_status status = fb_spool_file_open(spool->journal_fd, name, O_RDWR, &fd, NULL, err);
+    enum fb_status status = fb_fs_file_open(spool->journal_fd, name, O_RDWR, &fd, NULL, err);
     if (status != FB_OK) {
         return status == FB_NOT_FOUND || status == FB_CORRUPT ? FB_OK : status;
     }
@@ -478,12 +477,12 @@ static enum fb_status tidy_file(const struct fb_spool *spool, const char *name,
 enum fb_status fb_journal_tidy(struct fb_spool *spool, const struct fb_spool_ids *live,
                                int64_t keep_ms, struct fb_error *err)
 {
-    struct fb_spool_names names = {0};
+    struct fb_fs_names names = {0};
     bool is_synced = false;
-    enum fb_status status = fb_spool_names_read(spool->journal_fd, ".jnl", &names, err);
+    enum fb_status status = fb_fs_names_read(spool->journal_fd, ".jnl", &names, err);
     for (size_t i = 0; i < names.count && status == FB_OK; i++) {
         status = tidy_file(spool, names.names[i], live, keep_ms, &is_synced, err);
     }
-    fb_spool_names_free(&names);
+    fb_fs_names_free(&names);
     return status;
 }

@@ -73,7 +73,7 @@ static enum fb_status add_entries(struct merge *m, const struct fb_buf *from, bo
         struct fb_journal_entry entry;
         const uint8_t *bytes = from->ptr + at;
         if (fb_journal_is_newer(bytes)) {
-            return fb_spool_newer(err, "the sent journal");
+            return fb_seal_newer(err, "the sent journal");
         }
         if (!fb_journal_decode(bytes, &entry) ||
             (may_be_gone && !fb_spool_ids_has(m->live, entry.msg_id)) || is_double(m, bytes)) {

@@ -39,7 +39,7 @@ static enum fb_status read_object(const struct fb_spool *spool, const char *key,
         if (fb_journal_decode(bytes.ptr + i, &entry)) {
             goes_on = each(ctx, &entry);
         } else if (fb_journal_is_newer(bytes.ptr + i)) {
-            status = fb_spool_newer(err, "the sent journal");
+            status = fb_seal_newer(err, "the sent journal");
         }
     }
     fb_buf_deinit(&bytes);

@@ -27,8 +27,8 @@ static enum fb_status fan_open(const struct fb_spool *spool, const char *parcel_
     if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
         return fb_error_set(err, FB_INVALID, "not a parcel id");
     }
-    fb_spool_fan(msg_id, fan);
-    return fb_spool_dir_open(spool->manifests_fd, fan, is_made, fd_r, err);
+    fb_fs_fan(msg_id, fan);
+    return fb_fs_dir_open(spool->manifests_fd, fan, is_made, fd_r, err);
 }
 
 /* Binds the key to the parcel. */
@@ -46,19 +46,19 @@ static enum fb_status write_manifest(const struct fb_spool *spool, const char *p
     uint8_t header[HEADER] = {0};
     uint8_t key[FB_KEY_SIZE];
     uint8_t aad[64];
-    struct fb_spool_wrap wrap;
+    struct fb_key_wrap wrap;
     struct fb_sealed_out out = {0};
     fb_random(key, sizeof key);
-    fb_spool_key_wrap(spool, key_aad(parcel_id, aad), key, &wrap);
+    fb_keyring_wrap(spool->keys, key_aad(parcel_id, aad), key, &wrap);
     memcpy(header, magic, sizeof magic);
-    memcpy(header + 12, wrap.key_id, FB_SPOOL_KEY_ID);
-    memcpy(header + 44, wrap.print, FB_SPOOL_PRINT);
-    memcpy(header + 52, wrap.salt, FB_SPOOL_SALT);
+    memcpy(header + 12, wrap.key_id, FB_KEYRING_ID);
+    memcpy(header + 44, wrap.print, FB_KEYRING_PRINT);
+    memcpy(header + 52, wrap.salt, FB_KEYRING_SALT);
     memcpy(header + 68, wrap.nonce, FB_NONCE_SIZE);
     memcpy(header + 80, wrap.key, FB_KEY_SIZE);
     memcpy(header + 112, wrap.tag, FB_TAG_SIZE);
-    enum fb_status status =
-        fb_sealed_begin(&out, fd, HEADER, FB_MAX_MANIFEST, FB_SEAL_MANIFEST, parcel_id, key, err);
+    enum fb_status status = fb_sealed_begin(&out, (struct fb_sealed_dst){.fd = fd}, HEADER,
+                                            FB_MAX_MANIFEST, FB_SEAL_MANIFEST, parcel_id, key, err);
     fb_wipe(key, sizeof key);
     if (status == FB_OK) {
         status = fb_sealed_add(&out, bytes.ptr, bytes.len, err);
@@ -67,12 +67,12 @@ static enum fb_status write_manifest(const struct fb_spool *spool, const char *p
         status = fb_sealed_end(&out, err);
     }
     if (status == FB_OK) {
-        int e = fb_spool_write_at(fd, header, sizeof header, 0);
+        int e = fb_fs_write_at(fd, header, sizeof header, 0);
         if (e == 0 && spool->remote == NULL && fdatasync(fd) != 0) {
             e = errno;
         }
         if (e != 0) {
-            status = fb_error_errno(err, fb_spool_errno_status(e), e, "write manifest");
+            status = fb_error_errno(err, fb_fs_errno_status(e), e, "write manifest");
         }
     }
     fb_sealed_deinit(&out);
@@ -88,7 +88,7 @@ static enum fb_status remote_key(const char *parcel_id, char key[FB_S3_KEY_SIZE]
     if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
         return fb_error_set(err, FB_INVALID, "not a parcel id");
     }
-    fb_spool_fan(msg_id, fan);
+    fb_fs_fan(msg_id, fan);
     (void)snprintf(key, FB_S3_KEY_SIZE, "manifests/%s/%s", fan, parcel_id);
     return FB_OK;
 }
@@ -124,17 +124,17 @@ enum fb_status fb_spool_manifest_put(struct fb_spool *spool, const char *parcel_
     enum fb_status status = fan_open(spool, parcel_id, true, &dir_fd, err);
     if (status == FB_OK) {
         /* In large/, where tidy removes what a crash leaves behind. */
-        status = fb_spool_temp_new(spool->large_fd, false, temp, &fd, err);
+        status = fb_fs_temp_new(spool->large_fd, false, temp, &fd, err);
     }
     if (status == FB_OK) {
         status = write_manifest(spool, parcel_id, fd, bytes, err);
         if (status == FB_OK && renameat(spool->large_fd, temp, dir_fd, parcel_id) != 0) {
-            status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "rename manifest");
+            status = fb_error_errno(err, fb_fs_errno_status(errno), errno, "rename manifest");
         }
         if (status != FB_OK) {
             (void)unlinkat(spool->large_fd, temp, 0);
         } else if (fsync(dir_fd) != 0 || fsync(spool->manifests_fd) != 0) {
-            status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync manifests");
+            status = fb_error_errno(err, fb_fs_errno_status(errno), errno, "sync manifests");
         }
         (void)close(fd);
     }
@@ -148,43 +148,43 @@ enum fb_status fb_spool_manifest_put(struct fb_spool *spool, const char *parcel_
 }
 
 static enum fb_status read_manifest(const struct fb_spool *spool, const char *parcel_id,
-                                    struct fb_spool_src src, uint64_t size, struct fb_buf *out,
+                                    struct fb_sealed_src src, uint64_t size, struct fb_buf *out,
                                     struct fb_error *err)
 {
     uint8_t header[HEADER];
     uint8_t key[FB_KEY_SIZE] = {0};
     uint8_t aad[64];
     static const uint8_t zeros[4];
-    struct fb_spool_wrap wrap;
-    struct fb_spool_chunks chunks;
+    struct fb_key_wrap wrap;
+    struct fb_sealed_chunks chunks;
     size_t got = 0;
     enum fb_status status = FB_OK;
-    int e = fb_spool_src_read(&src, header, sizeof header, 0, &got);
+    int e = fb_sealed_src_read(&src, header, sizeof header, 0, &got);
     if (e != 0) {
         status = fb_error_errno(err, FB_IO, e, "read");
-    } else if (got == sizeof header && fb_spool_is_newer(header, magic, sizeof magic)) {
-        status = fb_spool_newer(err, "the manifest");
+    } else if (got == sizeof header && fb_seal_is_newer(header, magic, sizeof magic)) {
+        status = fb_seal_newer(err, "the manifest");
     } else if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
                memcmp(header + 8, zeros, sizeof zeros) != 0) {
         status = fb_error_set(err, FB_CORRUPT, "no good header");
     } else {
-        memcpy(wrap.key_id, header + 12, FB_SPOOL_KEY_ID);
-        memcpy(wrap.print, header + 44, FB_SPOOL_PRINT);
-        memcpy(wrap.salt, header + 52, FB_SPOOL_SALT);
+        memcpy(wrap.key_id, header + 12, FB_KEYRING_ID);
+        memcpy(wrap.print, header + 44, FB_KEYRING_PRINT);
+        memcpy(wrap.salt, header + 52, FB_KEYRING_SALT);
         memcpy(wrap.nonce, header + 68, FB_NONCE_SIZE);
         memcpy(wrap.key, header + 80, FB_KEY_SIZE);
         memcpy(wrap.tag, header + 112, FB_TAG_SIZE);
-        status = fb_spool_key_unwrap(spool, key_aad(parcel_id, aad), &wrap, key, err);
+        status = fb_keyring_unwrap(spool->keys, key_aad(parcel_id, aad), &wrap, key, err);
     }
     if (status != FB_OK) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         return status;
     }
     status = fb_sealed_open(&chunks, src, size, HEADER, FB_SEAL_MANIFEST, parcel_id, key, err);
     fb_wipe(key, sizeof key);
     if (status == FB_OK) {
         status = fb_sealed_read_all(&chunks, FB_MAX_MANIFEST, out, err);
-        fb_spool_chunks_deinit(&chunks);
+        fb_sealed_chunks_deinit(&chunks);
     }
     return status;
 }
@@ -193,7 +193,7 @@ enum fb_status fb_spool_manifest_get(struct fb_spool *spool, const char *parcel_
                                      struct fb_buf *out, struct fb_error *err)
 {
     uint64_t size = 0;
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     int dir_fd = -1;
     enum fb_status status = FB_OK;
     fb_buf_init(out, FB_MAX_MANIFEST);
@@ -201,12 +201,13 @@ enum fb_status fb_spool_manifest_get(struct fb_spool *spool, const char *parcel_
         char key[FB_S3_KEY_SIZE];
         status = remote_key(parcel_id, key, err);
         if (status == FB_OK) {
-            status = fb_remote_src_open(spool->remote, key, 0, FIRST_READ, &src.remote, &size, err);
+            status = fb_sealed_object_open(fb_remote_s3(spool->remote), key, 0, FIRST_READ,
+                                           &src.object, &size, err);
         }
     } else {
         status = fan_open(spool, parcel_id, false, &dir_fd, err);
         if (status == FB_OK) {
-            status = fb_spool_file_open(dir_fd, parcel_id, O_RDONLY, &src.fd, &size, err);
+            status = fb_fs_file_open(dir_fd, parcel_id, O_RDONLY, &src.fd, &size, err);
             (void)close(dir_fd);
         }
     }
@@ -236,7 +237,7 @@ enum fb_status fb_spool_manifest_remove(struct fb_spool *spool, const char *parc
         if (unlinkat(dir_fd, parcel_id, 0) != 0 && errno != ENOENT) {
             status = fb_error_errno(err, FB_IO, errno, "remove");
         } else if (fsync(dir_fd) != 0) { /* a purge must not come back */
-            status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync");
+            status = fb_error_errno(err, fb_fs_errno_status(errno), errno, "sync");
         }
         (void)close(dir_fd);
     }
@@ -250,13 +251,13 @@ static enum fb_status each_of_fan(struct fb_spool *spool, const char *fan,
                                   bool (*each)(void *ctx, const char *parcel_id), void *ctx,
                                   bool *goes_on, struct fb_error *err)
 {
-    struct fb_spool_names names = {0};
+    struct fb_fs_names names = {0};
     int dir_fd = -1;
-    enum fb_status status = fb_spool_dir_open(spool->manifests_fd, fan, false, &dir_fd, err);
+    enum fb_status status = fb_fs_dir_open(spool->manifests_fd, fan, false, &dir_fd, err);
     if (status != FB_OK) {
         return status;
     }
-    status = fb_spool_names_read(dir_fd, "", &names, err);
+    status = fb_fs_names_read(dir_fd, "", &names, err);
     (void)close(dir_fd);
     for (size_t i = 0; i < names.count && *goes_on; i++) {
         char msg_id[FB_ID_SIZE];
@@ -265,7 +266,7 @@ static enum fb_status each_of_fan(struct fb_spool *spool, const char *fan,
             *goes_on = each(ctx, names.names[i]);
         }
     }
-    fb_spool_names_free(&names);
+    fb_fs_names_free(&names);
     return status;
 }
 
@@ -291,17 +292,17 @@ enum fb_status fb_spool_manifest_each(struct fb_spool *spool,
                                       bool (*each)(void *ctx, const char *parcel_id), void *ctx,
                                       struct fb_error *err)
 {
-    struct fb_spool_names fans = {0};
+    struct fb_fs_names fans = {0};
     bool goes_on = true;
     if (spool->remote != NULL) {
         struct remote_each r = {each, ctx};
         enum fb_status s = fb_remote_each(spool->remote, "manifests/", NULL, on_remote, &r, err);
         return s == FB_LOST ? FB_OK : s;
     }
-    enum fb_status status = fb_spool_names_read(spool->manifests_fd, "", &fans, err);
+    enum fb_status status = fb_fs_names_read(spool->manifests_fd, "", &fans, err);
     for (size_t i = 0; i < fans.count && goes_on && status == FB_OK; i++) {
         status = each_of_fan(spool, fans.names[i], each, ctx, &goes_on, err);
     }
-    fb_spool_names_free(&fans);
+    fb_fs_names_free(&fans);
     return status;
 }

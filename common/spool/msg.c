@@ -24,7 +24,7 @@ struct fb_spool_msg {
     char msg_id[FB_ID_SIZE];
     char segment[FB_SPOOL_NAME_SIZE]; /* in a bucket; "" for a large message */
     uint64_t offset;
-    struct fb_spool_chunks content;
+    struct fb_sealed_chunks content;
     uint8_t *envelope;
     size_t envelope_len;
 };
@@ -111,12 +111,12 @@ enum fb_status fb_spool_ref_parse(const struct fb_spool *spool, const char *ref,
 /* Opens the file or object of ref and reads the record's header; of an object, ahead bytes with it.
  */
 static enum fb_status open_record(const struct fb_spool *spool, const char *ref, int flags,
-                                  size_t ahead, struct fb_spool_src *src_r, uint64_t *offset_r,
+                                  size_t ahead, struct fb_sealed_src *src_r, uint64_t *offset_r,
                                   struct fb_spool_header *header_r, struct fb_error *err)
 {
     char name[FB_SPOOL_NAME_SIZE];
     uint8_t bytes[FB_SPOOL_HEADER];
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     bool is_large = false;
     uint64_t size = 0;
     size_t got = 0;
@@ -124,19 +124,20 @@ static enum fb_status open_record(const struct fb_spool *spool, const char *ref,
     if (status == FB_OK && spool->remote != NULL) {
         char key[FB_SPOOL_NAME_SIZE + 16];
         (void)snprintf(key, sizeof key, "%s/%s", is_large ? "large" : "segments", name);
-        status = fb_remote_src_open(spool->remote, key, *offset_r, ahead, &src.remote, &size, err);
+        status = fb_sealed_object_open(fb_remote_s3(spool->remote), key, *offset_r, ahead,
+                                       &src.object, &size, err);
     } else if (status == FB_OK) {
-        status = fb_spool_file_open(is_large ? spool->large_fd : spool->segments_fd, name, flags,
-                                    &src.fd, NULL, err);
+        status = fb_fs_file_open(is_large ? spool->large_fd : spool->segments_fd, name, flags,
+                                 &src.fd, NULL, err);
     }
     if (status != FB_OK) {
         return status;
     }
-    int e = fb_spool_src_read(&src, bytes, sizeof bytes, *offset_r, &got);
+    int e = fb_sealed_src_read(&src, bytes, sizeof bytes, *offset_r, &got);
     if (e != 0) {
         status = fb_error_errno(err, FB_IO, e, "read %s", name);
     } else if (got == sizeof bytes && fb_spool_header_is_newer(bytes)) {
-        status = fb_spool_newer(err, "the mail in the spool");
+        status = fb_seal_newer(err, "the mail in the spool");
     } else if (got < sizeof bytes || fb_spool_header_decode(bytes, header_r) != FB_OK) {
         status = fb_error_set(err, FB_CORRUPT, "no good record in %s at %llu", name,
                               (unsigned long long)*offset_r);
@@ -145,7 +146,7 @@ static enum fb_status open_record(const struct fb_spool *spool, const char *ref,
         header_r->is_erased = fb_remote_is_erased(spool->remote, name, *offset_r);
     }
     if (status != FB_OK) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         return status;
     }
     *src_r = src;
@@ -161,12 +162,12 @@ static enum fb_status read_envelope(struct fb_spool_msg *msg, uint64_t at,
     if (msg->envelope == NULL) {
         return fb_error_set(err, FB_NO_SPACE, "no memory for an envelope");
     }
-    int e = fb_spool_src_read(&msg->content.src, msg->envelope, len, at, &got);
+    int e = fb_sealed_src_read(&msg->content.src, msg->envelope, len, at, &got);
     if (e != 0) {
         return fb_error_errno(err, FB_IO, e, "read the envelope of %s", msg->msg_id);
     }
-    if (got < len || fb_spool_unseal(key, FB_SEAL_ENVELOPE, 0, true, msg->msg_id,
-                                     fb_slice_of(msg->envelope, len), msg->envelope) != FB_OK) {
+    if (got < len || fb_unseal(key, FB_SEAL_ENVELOPE, 0, true, msg->msg_id,
+                               fb_slice_of(msg->envelope, len), msg->envelope) != FB_OK) {
         return fb_error_set(err, FB_CORRUPT, "the envelope of %s fails its check", msg->msg_id);
     }
     return FB_OK;
@@ -178,19 +179,19 @@ enum fb_status fb_spool_msg_open(struct fb_spool *spool, const char *ref,
     struct fb_spool_header header = {0};
     uint8_t key[FB_KEY_SIZE] = {0};
     uint64_t offset = 0;
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     enum fb_status status =
         open_record(spool, ref, O_RDONLY, FIRST_READ, &src, &offset, &header, err);
     if (status != FB_OK) {
         return status;
     }
     if (header.is_erased) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         return fb_error_set(err, FB_NOT_FOUND, "message %s is erased", header.msg_id);
     }
     status = fb_spool_header_unwrap(spool, &header, key, err);
     if (status != FB_OK) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         (void)fb_error_prefix(err, "message %s", header.msg_id);
         return status;
     }
@@ -206,9 +207,9 @@ enum fb_status fb_spool_msg_open(struct fb_spool *spool, const char *ref,
     }
     memcpy(msg->msg_id, header.msg_id, sizeof msg->msg_id);
     uint64_t start = offset + FB_SPOOL_HEADER;
-    fb_spool_chunks_init(&msg->content, src, start, header.content_len, FB_SEAL_CONTENT,
-                         msg->msg_id, key);
-    status = read_envelope(msg, start + fb_spool_sealed_len(header.content_len), key, err);
+    fb_sealed_chunks_init(&msg->content, src, start, header.content_len, FB_SEAL_CONTENT,
+                          msg->msg_id, key);
+    status = read_envelope(msg, start + fb_sealed_len(header.content_len), key, err);
     fb_wipe(key, sizeof key);
     if (status != FB_OK) {
         fb_spool_msg_close(&msg);
@@ -224,7 +225,7 @@ void fb_spool_msg_close(struct fb_spool_msg **msg_ptr)
     if (msg == NULL) {
         return;
     }
-    fb_spool_chunks_deinit(&msg->content);
+    fb_sealed_chunks_deinit(&msg->content);
     if (msg->envelope != NULL) {
         fb_wipe(msg->envelope, msg->envelope_len);
         free(msg->envelope);
@@ -263,18 +264,18 @@ void fb_spool_msg_place(const struct fb_spool_msg *msg, char segment_r[FB_SPOOL_
 enum fb_status fb_spool_msg_read(struct fb_spool_msg *msg, uint64_t offset, void *out, size_t len,
                                  size_t *read_r, struct fb_error *err)
 {
-    return fb_spool_chunks_read(&msg->content, offset, out, len, read_r, err);
+    return fb_sealed_chunks_read(&msg->content, offset, out, len, read_r, err);
 }
 
 void fb_spool_msg_object_key(const struct fb_spool_msg *msg, const char *name,
-                             const uint8_t salt[FB_SPOOL_SALT], uint8_t key_r[FB_KEY_SIZE])
+                             const uint8_t salt[FB_KEYRING_SALT], uint8_t key_r[FB_KEY_SIZE])
 {
     /* The name is bound too: an object cannot be passed off as another one. */
     uint8_t info[sizeof object_label + 64];
     size_t len = strnlen(name, 64);
     memcpy(info, object_label, sizeof object_label); /* with its NUL, which no name holds */
     memcpy(info + sizeof object_label, name, len);
-    fb_hkdf_sha256(fb_slice_of(msg->content.key, FB_KEY_SIZE), fb_slice_of(salt, FB_SPOOL_SALT),
+    fb_hkdf_sha256(fb_slice_of(msg->content.key, FB_KEY_SIZE), fb_slice_of(salt, FB_KEYRING_SALT),
                    fb_slice_of(info, sizeof object_label + len), key_r, FB_KEY_SIZE);
 }
 
@@ -286,9 +287,9 @@ static enum fb_status erase_record(int fd, uint64_t offset, const struct fb_spoo
 {
     uint8_t erased[FB_SPOOL_ERASE_SIZE];
     fb_spool_header_erased(erased);
-    int e = fb_spool_write_at(fd, erased, sizeof erased, offset + FB_SPOOL_ERASE_OFFSET);
+    int e = fb_fs_write_at(fd, erased, sizeof erased, offset + FB_SPOOL_ERASE_OFFSET);
     if (e != 0) {
-        return fb_error_errno(err, fb_spool_errno_status(e), e, "erase message %s", header->msg_id);
+        return fb_error_errno(err, fb_fs_errno_status(e), e, "erase message %s", header->msg_id);
     }
     /* Not every file system can; the key is gone, so this is about space only. */
     (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -320,7 +321,7 @@ enum fb_status fb_spool_msg_erase(struct fb_spool *spool, const char *ref, const
 {
     struct fb_spool_header header = {0};
     uint64_t offset = 0;
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     if (!fb_id_is_valid(msg_id)) {
         return fb_error_set(err, FB_INVALID, "erase: not a message id");
     }
@@ -330,7 +331,7 @@ enum fb_status fb_spool_msg_erase(struct fb_spool *spool, const char *ref, const
         return status;
     }
     if (status == FB_OK && strcmp(header.msg_id, msg_id) != 0) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         return fb_error_set(err, FB_INVALID, "erase: another message than %s lies there", msg_id);
     }
     /* Objects first: after a crash in between, the message is still live and comes here again. */
@@ -341,7 +342,7 @@ enum fb_status fb_spool_msg_erase(struct fb_spool *spool, const char *ref, const
             status = spool->remote != NULL ? erase_remote(spool, ref, offset, err)
                                            : erase_record(src.fd, offset, &header, err);
         }
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         if (status == FB_OK && ref[0] == 'l' && spool->remote == NULL) {
             char name[FB_SPOOL_NAME_SIZE];
             int n = snprintf(name, sizeof name, "%s.seg", msg_id);

@@ -35,7 +35,7 @@ struct fb_spool_object_out {
 };
 
 struct fb_spool_object {
-    struct fb_spool_chunks chunks;
+    struct fb_sealed_chunks chunks;
 };
 
 static bool is_object_name(const char *name)
@@ -50,10 +50,10 @@ enum fb_status fb_spool_objects_dir(const struct fb_spool *spool, const char *ms
 {
     char fan[3];
     int fan_fd = -1;
-    fb_spool_fan(msg_id, fan);
-    enum fb_status status = fb_spool_dir_open(spool->objects_fd, fan, is_made, &fan_fd, err);
+    fb_fs_fan(msg_id, fan);
+    enum fb_status status = fb_fs_dir_open(spool->objects_fd, fan, is_made, &fan_fd, err);
     if (status == FB_OK) {
-        status = fb_spool_dir_open(fan_fd, msg_id, is_made, fd_r, err);
+        status = fb_fs_dir_open(fan_fd, msg_id, is_made, fd_r, err);
         (void)close(fan_fd);
     }
     return status;
@@ -63,7 +63,7 @@ enum fb_status fb_spool_objects_dir(const struct fb_spool *spool, const char *ms
 static void remote_key(const char *msg_id, const char *name, char key[FB_S3_KEY_SIZE])
 {
     char fan[3];
-    fb_spool_fan(msg_id, fan);
+    fb_fs_fan(msg_id, fan);
     (void)snprintf(key, FB_S3_KEY_SIZE, "objects/%s/%s/%s", fan, msg_id, name);
 }
 
@@ -77,13 +77,13 @@ enum fb_status fb_spool_objects_remove(const struct fb_spool *spool, const char 
         remote_key(msg_id, "", key);
         return fb_remote_remove_all(spool->remote, key, err);
     }
-    fb_spool_fan(msg_id, fan);
-    enum fb_status status = fb_spool_dir_open(spool->objects_fd, fan, false, &fan_fd, err);
+    fb_fs_fan(msg_id, fan);
+    enum fb_status status = fb_fs_dir_open(spool->objects_fd, fan, false, &fan_fd, err);
     if (status == FB_NOT_FOUND) {
         return FB_OK;
     }
     if (status == FB_OK) {
-        status = fb_spool_remove_dir(fan_fd, msg_id, err);
+        status = fb_fs_dir_remove(fan_fd, msg_id, err);
         (void)close(fan_fd);
     }
     return status;
@@ -110,17 +110,18 @@ enum fb_status fb_spool_object_create(struct fb_spool_msg *msg, const char *name
     } else {
         status = fb_spool_objects_dir(out->spool, out->msg_id, true, &out->dir_fd, err);
         if (status == FB_OK) {
-            status = fb_spool_temp_new(out->dir_fd, true, out->temp, &out->fd, err);
+            status = fb_fs_temp_new(out->dir_fd, true, out->temp, &out->fd, err);
         }
     }
     if (status == FB_OK) {
         memcpy(header, magic, sizeof magic);
-        fb_random(header + 8, FB_SPOOL_SALT);
+        fb_random(header + 8, FB_KEYRING_SALT);
         fb_spool_msg_object_key(msg, name, header + 8, key);
-        int e = fb_spool_write_at(out->fd, header, sizeof header, 0);
-        status = e == 0 ? fb_sealed_begin(&out->sealed, out->fd, HEADER, FB_MAX_OBJECT,
-                                          FB_SEAL_OBJECT, out->msg_id, key, err)
-                        : fb_error_errno(err, fb_spool_errno_status(e), e, "write object");
+        int e = fb_fs_write_at(out->fd, header, sizeof header, 0);
+        status = e == 0
+                     ? fb_sealed_begin(&out->sealed, (struct fb_sealed_dst){.fd = out->fd}, HEADER,
+                                       FB_MAX_OBJECT, FB_SEAL_OBJECT, out->msg_id, key, err)
+                     : fb_error_errno(err, fb_fs_errno_status(e), e, "write object");
     }
     fb_wipe(key, sizeof key);
     if (status != FB_OK) {
@@ -143,13 +144,13 @@ static enum fb_status sync_dirs(const struct fb_spool_object_out *out, struct fb
 {
     char fan[3];
     int fan_fd = -1;
-    fb_spool_fan(out->msg_id, fan);
-    enum fb_status status = fb_spool_dir_open(out->spool->objects_fd, fan, false, &fan_fd, err);
+    fb_fs_fan(out->msg_id, fan);
+    enum fb_status status = fb_fs_dir_open(out->spool->objects_fd, fan, false, &fan_fd, err);
     if (status != FB_OK) {
         return status;
     }
     if (fsync(out->dir_fd) != 0 || fsync(fan_fd) != 0 || fsync(out->spool->objects_fd) != 0) {
-        status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync object directory");
+        status = fb_error_errno(err, fb_fs_errno_status(errno), errno, "sync object directory");
     }
     (void)close(fan_fd);
     return status;
@@ -192,13 +193,13 @@ enum fb_status fb_spool_object_commit(struct fb_spool_object_out **out_ptr, bool
         return status;
     }
     if (status == FB_OK && is_durable && fdatasync(out->fd) != 0) {
-        status = fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync object");
+        status = fb_error_errno(err, fb_fs_errno_status(errno), errno, "sync object");
     }
     if (status == FB_OK && renameat(out->dir_fd, out->temp, out->dir_fd, out->name) != 0) {
         /* ENOENT: the message was erased meanwhile, and its directory with it. */
         status = errno == ENOENT
                      ? fb_error_set(err, FB_NOT_FOUND, "message %s is erased", out->msg_id)
-                     : fb_error_errno(err, fb_spool_errno_status(errno), errno, "rename object");
+                     : fb_error_errno(err, fb_fs_errno_status(errno), errno, "rename object");
     }
     if (status == FB_OK) {
         out->temp[0] = '\0';
@@ -249,17 +250,18 @@ enum fb_status fb_spool_object_put(struct fb_spool_msg *msg, const char *name,
 }
 
 static enum fb_status open_src(const struct fb_spool *spool, const char *msg_id, const char *name,
-                               struct fb_spool_src *src, uint64_t *size, struct fb_error *err)
+                               struct fb_sealed_src *src, uint64_t *size, struct fb_error *err)
 {
     int dir_fd = -1;
     if (spool->remote != NULL) {
         char key[FB_S3_KEY_SIZE];
         remote_key(msg_id, name, key);
-        return fb_remote_src_open(spool->remote, key, 0, FIRST_READ, &src->remote, size, err);
+        return fb_sealed_object_open(fb_remote_s3(spool->remote), key, 0, FIRST_READ, &src->object,
+                                     size, err);
     }
     enum fb_status status = fb_spool_objects_dir(spool, msg_id, false, &dir_fd, err);
     if (status == FB_OK) {
-        status = fb_spool_file_open(dir_fd, name, O_RDONLY, &src->fd, size, err);
+        status = fb_fs_file_open(dir_fd, name, O_RDONLY, &src->fd, size, err);
         (void)close(dir_fd);
     }
     return status;
@@ -273,7 +275,7 @@ enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
     uint8_t key[FB_KEY_SIZE] = {0};
     uint64_t size = 0;
     size_t got = 0;
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     if (!is_object_name(name)) {
         return fb_error_set(err, FB_INVALID, "not a name for an object");
     }
@@ -282,19 +284,19 @@ enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
         (void)fb_error_prefix(err, "object of %s", msg_id);
         return status;
     }
-    int e = fb_spool_src_read(&src, header, sizeof header, 0, &got);
+    int e = fb_sealed_src_read(&src, header, sizeof header, 0, &got);
     if (e != 0) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         return fb_error_errno(err, FB_IO, e, "read object %s of %s", name, msg_id);
     }
     static const uint8_t zeros[8];
-    if (got == sizeof header && fb_spool_is_newer(header, magic, sizeof magic)) {
-        fb_spool_src_close(&src);
-        return fb_spool_newer(err, "a derived object of the mail");
+    if (got == sizeof header && fb_seal_is_newer(header, magic, sizeof magic)) {
+        fb_sealed_src_close(&src);
+        return fb_seal_newer(err, "a derived object of the mail");
     }
     if (got < sizeof header || memcmp(header, magic, sizeof magic) != 0 ||
         memcmp(header + 24, zeros, sizeof zeros) != 0) {
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         return fb_error_set(err, FB_CORRUPT, "object %s of %s has no good header", name, msg_id);
     }
     struct fb_spool_object *object = fb_xcalloc(1, sizeof *object);
@@ -313,7 +315,7 @@ enum fb_status fb_spool_object_open(struct fb_spool_msg *msg, const char *name,
 void fb_spool_object_close(struct fb_spool_object **object_ptr)
 {
     if (*object_ptr != NULL) {
-        fb_spool_chunks_deinit(&(*object_ptr)->chunks);
+        fb_sealed_chunks_deinit(&(*object_ptr)->chunks);
         free(*object_ptr);
         *object_ptr = NULL;
     }
@@ -327,7 +329,7 @@ uint64_t fb_spool_object_size(const struct fb_spool_object *object)
 enum fb_status fb_spool_object_read(struct fb_spool_object *object, uint64_t offset, void *out,
                                     size_t len, size_t *read_r, struct fb_error *err)
 {
-    return fb_spool_chunks_read(&object->chunks, offset, out, len, read_r, err);
+    return fb_sealed_chunks_read(&object->chunks, offset, out, len, read_r, err);
 }
 
 enum fb_status fb_spool_object_get(struct fb_spool_msg *msg, const char *name, size_t max,

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/crypto.h"
 #include "proto/limits.h"
 
 enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r,
@@ -34,6 +35,7 @@ enum fb_status fb_spool_parcel_load(struct fb_spool_msg *msg, uint32_t branch,
     enum fb_status s = fb_spool_object_get(msg, name, FB_MAX_MANIFEST, &bytes, err);
     if (s == FB_OK) {
         s = fb_parcel_decode(fb_slice_buf(&bytes), parcel_r, err);
+        fb_wipe(bytes.ptr, bytes.len);
         fb_buf_deinit(&bytes);
         if (s == FB_INVALID) {
             s = fb_error_set(err, FB_CORRUPT, "the stored parcel cannot be read");
@@ -50,16 +52,24 @@ enum fb_status fb_spool_parcel_save(struct fb_spool *spool, struct fb_spool_msg 
     struct fb_buf bytes;
     object_name(branch, name);
     fb_buf_init(&bytes, FB_MAX_MANIFEST);
-    enum fb_status s = fb_parcel_encode(parcel, &bytes);
-    if (s != FB_OK) {
-        s = fb_error_set(err, s, "the parcel cannot be written down");
-    }
+    enum fb_status s = is_final ? fb_parcel_encode(parcel, &bytes) : FB_OK;
+    bool is_written = s == FB_OK;
     if (s == FB_OK && is_final) {
         s = fb_spool_manifest_put(spool, parcel->parcel_id, fb_slice_buf(&bytes), err);
     }
     if (s == FB_OK) {
-        s = fb_spool_object_put(msg, name, fb_slice_buf(&bytes), false, err);
+        fb_buf_clear(&bytes);
+        s = fb_parcel_encode_secret(parcel, &bytes);
+        is_written = s == FB_OK;
     }
+    if (!is_written) {
+        s = fb_error_set(err, s, "the parcel cannot be written down");
+    } else if (s == FB_OK) {
+        /* Nothing can make the same secrets again: after a power cut a part of the notices would be
+         * out with links that open nothing. */
+        s = fb_spool_object_put(msg, name, fb_slice_buf(&bytes), fb_parcel_has_secret(parcel), err);
+    }
+    fb_wipe(bytes.ptr, bytes.len);
     fb_buf_deinit(&bytes);
     return s;
 }

@@ -117,7 +117,7 @@ enum fb_status fb_remote_temp(int *fd_r, struct fb_error *err)
         fd = memfd_create("spool", MFD_CLOEXEC);
     }
     if (fd < 0) {
-        return fb_error_errno(err, fb_spool_errno_status(errno), errno, "make a temporary file");
+        return fb_error_errno(err, fb_fs_errno_status(errno), errno, "make a temporary file");
     }
     *fd_r = fd;
     return FB_OK;
@@ -143,7 +143,7 @@ enum fb_status fb_remote_put_fd(const struct fb_remote *remote, const char *key,
     enum fb_status s = fb_s3_upload_new(remote->s3, key, part, &upload, err);
     for (uint64_t at = 0; at < size && s == FB_OK;) {
         size_t got = 0;
-        int e = fb_spool_read_at(fd, bytes, COPY, at, &got);
+        int e = fb_fs_read_at(fd, bytes, COPY, at, &got);
         if (e != 0 || got == 0) {
             s = fb_error_errno(err, FB_IO, e != 0 ? e : EIO, "read a temporary file");
         } else {

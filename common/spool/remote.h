@@ -18,20 +18,6 @@ FB_MUST_USE enum fb_status fb_remote_open(const char *url, char id_r[FB_ID_SIZE]
 void fb_remote_close(struct fb_remote **remote);
 struct fb_s3 *fb_remote_s3(const struct fb_remote *remote);
 
-/* ---- reading (remote_src.c) ---- */
-
-/* An object that is read by range; window_ahead bytes are fetched at a time. */
-struct fb_remote_src;
-/* Fetches ahead bytes at offset.  FB_NOT_FOUND. */
-FB_MUST_USE enum fb_status fb_remote_src_open(const struct fb_remote *remote, const char *key,
-                                              uint64_t offset, size_t ahead,
-                                              struct fb_remote_src **src_r, uint64_t *size_r,
-                                              struct fb_error *err);
-void fb_remote_src_close(struct fb_remote_src **src);
-/* As fb_spool_read_at: 0 or an errno, whose cause is in the log. */
-FB_MUST_USE int fb_remote_src_read(struct fb_remote_src *src, void *out, size_t len,
-                                   uint64_t offset, size_t *got_r);
-
 /* ---- writing ---- */
 
 /* A file without a name, for what is sealed before it goes to the bucket. */
@@ -64,8 +50,8 @@ int64_t fb_remote_erase_lag_ms(struct fb_remote *remote);
 /* Forgets what belongs to segments that are gone (names sorted), and removes notes older than
  * age_ms about nothing else. */
 FB_MUST_USE enum fb_status fb_remote_erase_tidy(struct fb_remote *remote,
-                                                const struct fb_spool_names *segments,
-                                                int64_t age_ms, struct fb_error *err);
+                                                const struct fb_fs_names *segments, int64_t age_ms,
+                                                struct fb_error *err);
 
 /* ---- what segments hold (remote_index.h) ---- */
 struct fb_remote_index;

@@ -277,7 +277,7 @@ enum fb_status fb_remote_erase_read(struct fb_remote *remote, struct fb_error *e
 /* ---- tidying ---- */
 
 struct old_note {
-    const struct fb_spool_names *segments;
+    const struct fb_fs_names *segments;
     const struct fb_remote *remote;
     int64_t before_ms;
     bool is_needed;
@@ -288,7 +288,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, *(char *const *)b);
 }
 
-static bool is_there(const struct fb_spool_names *segments, const char *name)
+static bool is_there(const struct fb_fs_names *segments, const char *name)
 {
     return segments->count > 0 && bsearch(name, segments->names, segments->count,
                                           sizeof *segments->names, by_name) != NULL;
@@ -302,7 +302,7 @@ static void look(void *ctx, const char *segment, uint64_t offset)
 }
 
 /* A segment that the listing may have missed, because it is younger, is not gone. */
-static bool is_gone(const struct fb_spool_names *segments, const char *name, int64_t before_ms)
+static bool is_gone(const struct fb_fs_names *segments, const char *name, int64_t before_ms)
 {
     size_t len = strlen(name);
     return !is_there(segments, name) && len > TAIL &&
@@ -323,7 +323,7 @@ static enum fb_status tidy_note(void *ctx, const struct fb_s3_entry *entry, stru
     return s == FB_NOT_FOUND ? FB_OK : s;
 }
 
-enum fb_status fb_remote_erase_tidy(struct fb_remote *remote, const struct fb_spool_names *segments,
+enum fb_status fb_remote_erase_tidy(struct fb_remote *remote, const struct fb_fs_names *segments,
                                     int64_t age_ms, struct fb_error *err)
 {
     struct fb_erasures *e = fb_remote_erasures(remote);

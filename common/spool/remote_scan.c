@@ -33,7 +33,7 @@ struct walk {
     uint64_t live;
     uint64_t unshredded; /* erased, with their keys still there */
     bool is_stopped;
-    struct fb_spool_names *segments; /* gathered, when wanted */
+    struct fb_fs_names *segments; /* gathered, when wanted */
     int64_t shred_age_ms;
 };
 
@@ -63,16 +63,16 @@ static bool on_record(struct walk *w, const struct fb_remote_record *r)
 static enum fb_status read_object(struct walk *w, const struct fb_s3_entry *entry, bool is_large,
                                   struct fb_remote_segment **segment_r, struct fb_error *err)
 {
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     struct fb_remote_segment *made = fb_remote_segment_new(entry);
     uint64_t size = 0, damaged = 0;
     bool is_stopped = false;
     enum fb_status s =
-        fb_remote_src_open(w->spool->remote, entry->key, 0, is_large ? FB_SPOOL_HEADER : WINDOW,
-                           &src.remote, &size, err);
+        fb_sealed_object_open(fb_remote_s3(w->spool->remote), entry->key, 0,
+                              is_large ? FB_SPOOL_HEADER : WINDOW, &src.object, &size, err);
     if (s == FB_OK) {
         s = fb_spool_walk(src, size, true, note_record, made, &damaged, &is_stopped, err);
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
     }
     if (s == FB_OK && damaged == 0) {
         fb_remote_index_keep(fb_remote_segments(w->spool->remote), made);
@@ -159,7 +159,7 @@ static bool shred_record(void *ctx, uint64_t offset, const struct fb_spool_heade
 static enum fb_status shred(struct walk *w, const struct fb_s3_entry *entry, struct fb_error *err)
 {
     struct fb_s3 *s3 = fb_remote_s3(w->spool->remote);
-    struct fb_spool_src src = FB_SPOOL_SRC_NONE;
+    struct fb_sealed_src src = FB_SEALED_SRC_NONE;
     struct fb_s3_info info = {0};
     struct shred sh = {.walk = w};
     uint64_t damaged = 0;
@@ -173,11 +173,12 @@ static enum fb_status shred(struct walk *w, const struct fb_s3_entry *entry, str
     sh.len = (size_t)entry->size;
     enum fb_status s = fb_s3_get(s3, entry->key, 0, sh.bytes, sh.len, NULL, &got, &info, err);
     if (s == FB_OK && got == sh.len) {
-        s = fb_remote_src_open(w->spool->remote, entry->key, 0, WINDOW, &src.remote, &size, err);
+        s = fb_sealed_object_open(fb_remote_s3(w->spool->remote), entry->key, 0, WINDOW,
+                                  &src.object, &size, err);
     }
     if (s == FB_OK && got == sh.len) {
         s = fb_spool_walk(src, size, true, shred_record, &sh, &damaged, &is_stopped, err);
-        fb_spool_src_close(&src);
+        fb_sealed_src_close(&src);
         if (s == FB_OK && damaged == 0 && size == sh.len) {
             /* Only over what was read: another tidy may have replaced or removed it. */
             s = fb_s3_replace(s3, entry->key, fb_slice_of(sh.bytes, sh.len), info.etag, err);
@@ -187,7 +188,7 @@ static enum fb_status shred(struct walk *w, const struct fb_s3_entry *entry, str
     return s == FB_EXISTS || s == FB_NOT_FOUND ? FB_OK : s;
 }
 
-static void note_segment(struct fb_spool_names *names, const char *name)
+static void note_segment(struct fb_fs_names *names, const char *name)
 {
     char **grown = realloc(names->names, (names->count + 1) * sizeof *grown);
     FB_ASSERT(grown != NULL);
@@ -273,7 +274,7 @@ static bool is_due(struct fb_spool *spool, int64_t keep_ms)
 
 enum fb_status fb_remote_tidy(struct fb_spool *spool, int64_t keep_ms, struct fb_error *err)
 {
-    struct fb_spool_names segments = {0};
+    struct fb_fs_names segments = {0};
     struct walk w = {
         .spool = spool,
         .segments = &segments,
@@ -300,7 +301,7 @@ enum fb_status fb_remote_tidy(struct fb_spool *spool, int64_t keep_ms, struct fb
     if (s == FB_OK) {
         s = fb_s3_upload_sweep(fb_remote_s3(spool->remote), "", UPLOAD_AGE_MS, &swept, err);
     }
-    fb_spool_names_free(&segments);
+    fb_fs_names_free(&segments);
     return s == FB_OK ? FB_OK : fb_error_prefix(err, "tidy spool");
 }
 

@@ -34,7 +34,7 @@ static const char *path_of_url(const char *url)
 static enum fb_status sync_fd(int fd, const char *what, struct fb_error *err)
 {
     if (fsync(fd) != 0) {
-        return fb_error_errno(err, fb_spool_errno_status(errno), errno, "sync %s", what);
+        return fb_error_errno(err, fb_fs_errno_status(errno), errno, "sync %s", what);
     }
     return FB_OK;
 }
@@ -49,7 +49,7 @@ static enum fb_status make_id(const struct fb_spool *spool, struct fb_error *err
     (void)snprintf(name, sizeof name, "%s.new", id);
     int fd =
         openat(spool->root_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int e = fd < 0 ? errno : fb_spool_write_at(fd, id, FB_ID_SIZE - 1, 0);
+    int e = fd < 0 ? errno : fb_fs_write_at(fd, id, FB_ID_SIZE - 1, 0);
     if (fd >= 0) {
         e = e == 0 && fsync(fd) != 0 ? errno : e;
         (void)close(fd);
@@ -58,24 +58,24 @@ static enum fb_status make_id(const struct fb_spool *spool, struct fb_error *err
         }
         (void)unlinkat(spool->root_fd, name, 0);
     }
-    return e == 0 ? FB_OK : fb_error_errno(err, fb_spool_errno_status(e), e, "write %s", ID_FILE);
+    return e == 0 ? FB_OK : fb_error_errno(err, fb_fs_errno_status(e), e, "write %s", ID_FILE);
 }
 
 static enum fb_status read_id(struct fb_spool *spool, struct fb_error *err)
 {
     size_t got = 0;
     int fd = -1;
-    enum fb_status status = fb_spool_file_open(spool->root_fd, ID_FILE, O_RDONLY, &fd, NULL, err);
+    enum fb_status status = fb_fs_file_open(spool->root_fd, ID_FILE, O_RDONLY, &fd, NULL, err);
     if (status == FB_NOT_FOUND) {
         status = make_id(spool, err);
         if (status == FB_OK) {
-            status = fb_spool_file_open(spool->root_fd, ID_FILE, O_RDONLY, &fd, NULL, err);
+            status = fb_fs_file_open(spool->root_fd, ID_FILE, O_RDONLY, &fd, NULL, err);
         }
     }
     if (status != FB_OK) {
         return status;
     }
-    int e = fb_spool_read_at(fd, spool->id, FB_ID_SIZE - 1, 0, &got);
+    int e = fb_fs_read_at(fd, spool->id, FB_ID_SIZE - 1, 0, &got);
     (void)close(fd);
     if (e != 0) {
         return fb_error_errno(err, FB_IO, e, "read %s", ID_FILE);
@@ -95,9 +95,9 @@ static enum fb_status open_dirs(struct fb_spool *spool, const char *path, struct
         {"objects", &spool->objects_fd},     {"journal", &spool->journal_fd},
         {"manifests", &spool->manifests_fd},
     };
-    enum fb_status status = fb_spool_dir_open(AT_FDCWD, path, true, &spool->root_fd, err);
+    enum fb_status status = fb_fs_dir_open(AT_FDCWD, path, true, &spool->root_fd, err);
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs && status == FB_OK; i++) {
-        status = fb_spool_dir_open(spool->root_fd, dirs[i].name, true, dirs[i].fd, err);
+        status = fb_fs_dir_open(spool->root_fd, dirs[i].name, true, dirs[i].fd, err);
     }
     if (status == FB_OK) {
         status = read_id(spool, err);
@@ -136,7 +136,7 @@ enum fb_status fb_spool_open(const char *url, const char *key_file, struct fb_sp
                                .journal_fd = -1,
                                .manifests_fd = -1};
     FB_ASSERT(pthread_mutex_init(&spool->usage_lock, NULL) == 0);
-    enum fb_status status = fb_spool_keys_load(spool, key_file, err);
+    enum fb_status status = fb_keyring_load(key_file, "spool", &spool->keys, err);
     if (status == FB_OK) {
         status = is_remote ? fb_remote_open(url, spool->id, &spool->remote, err)
                            : open_dirs(spool, path, err);
@@ -164,7 +164,7 @@ void fb_spool_close(struct fb_spool **spool)
         }
     }
     fb_remote_close(&s->remote);
-    fb_spool_keys_free(s);
+    fb_keyring_free(&s->keys);
     FB_ASSERT(pthread_mutex_destroy(&s->usage_lock) == 0);
     free(s);
     *spool = NULL;
@@ -256,4 +256,9 @@ enum fb_status fb_spool_usage(struct fb_spool *spool, uint64_t *bytes_r, int *pe
     }
     fb_spool_unlock(&spool->usage_lock);
     return status;
+}
+
+void fb_spool_derive_key(const struct fb_spool *spool, const char *purpose, uint8_t key_r[32])
+{
+    fb_keyring_derive(spool->keys, purpose, key_r);
 }

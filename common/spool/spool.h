@@ -43,8 +43,6 @@ void fb_spool_close(struct fb_spool **spool);
 /* A key of 32 octets for another purpose, made from the first one of the key file: the same in all programs that use
  * the file, another one when a new key is put first. */
 void fb_spool_derive_key(const struct fb_spool *spool, const char *purpose, uint8_t key_r[32]);
-/* Writes a fresh key file (mode 0600) when there is none; for quickstart and tests. */
-FB_MUST_USE enum fb_status fb_spool_make_key_file(const char *path, struct fb_error *err);
 
 /* Bytes that its file system can hold, as fb_spool_usage last found it; 0: a bucket, or not looked at yet. */
 uint64_t fb_spool_capacity(struct fb_spool *spool);

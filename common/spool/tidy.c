@@ -44,8 +44,8 @@ static bool on_record(void *ctx, uint64_t offset, const struct fb_spool_header *
 static enum fb_status scan_dir(int dir_fd, bool is_large, struct scan *scan, uint64_t *damaged,
                                bool *is_stopped, struct fb_error *err)
 {
-    struct fb_spool_names names = {0};
-    enum fb_status status = fb_spool_names_read(dir_fd, ".seg", &names, err);
+    struct fb_fs_names names = {0};
+    enum fb_status status = fb_fs_names_read(dir_fd, ".seg", &names, err);
     for (size_t i = 0; i < names.count && status == FB_OK && !*is_stopped; i++) {
         const char *name = names.names[i];
         int fd = -1;
@@ -53,7 +53,7 @@ static enum fb_status scan_dir(int dir_fd, bool is_large, struct scan *scan, uin
         if (!fb_spool_file_name_is_valid(name, ".seg")) {
             continue;
         }
-        status = fb_spool_file_open(dir_fd, name, O_RDONLY, &fd, &size, err);
+        status = fb_fs_file_open(dir_fd, name, O_RDONLY, &fd, &size, err);
         if (status == FB_NOT_FOUND) { /* tidied since the listing */
             status = FB_OK;
             continue;
@@ -67,14 +67,14 @@ static enum fb_status scan_dir(int dir_fd, bool is_large, struct scan *scan, uin
             break;
         }
         scan->name = is_large ? NULL : name;
-        status = fb_spool_walk((struct fb_spool_src){.fd = fd}, size, is_large, on_record, scan,
+        status = fb_spool_walk((struct fb_sealed_src){.fd = fd}, size, is_large, on_record, scan,
                                damaged, is_stopped, err);
         if (status != FB_OK) {
             (void)fb_error_prefix(err, "%s", name);
         }
         (void)close(fd);
     }
-    fb_spool_names_free(&names);
+    fb_fs_names_free(&names);
     return status;
 }
 
@@ -152,7 +152,7 @@ static enum fb_status tidy_records(int dir_fd, const char *name, bool is_large,
     bool is_stopped = false;
     struct stat st;
     int fd = -1;
-    enum fb_status status = fb_spool_file_open(dir_fd, name, O_RDWR, &fd, &size, err);
+    enum fb_status status = fb_fs_file_open(dir_fd, name, O_RDWR, &fd, &size, err);
     if (status == FB_NOT_FOUND || status == FB_CORRUPT) {
         return FB_OK; /* gone, or not ours to remove */
     }
@@ -162,7 +162,7 @@ static enum fb_status tidy_records(int dir_fd, const char *name, bool is_large,
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0) {
         size = (uint64_t)st.st_size; /* its writer may have ended since */
         /* A large file has its name only after its sync: nothing in it may count as torn. */
-        status = fb_spool_walk((struct fb_spool_src){.fd = fd}, size, is_large, count_live, &live,
+        status = fb_spool_walk((struct fb_sealed_src){.fd = fd}, size, is_large, count_live, &live,
                                &damaged, &is_stopped, err);
         if (status == FB_OK && live == 0 && damaged == 0) {
             if (unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT) {
@@ -193,7 +193,7 @@ static enum fb_status tidy_temp(int dir_fd, const char *name, struct fb_error *e
 {
     struct stat st;
     int fd = -1;
-    enum fb_status status = fb_spool_file_open(dir_fd, name, O_RDWR, &fd, NULL, err);
+    enum fb_status status = fb_fs_file_open(dir_fd, name, O_RDWR, &fd, NULL, err);
     if (status != FB_OK) {
         return status == FB_NOT_FOUND || status == FB_CORRUPT ? FB_OK : status;
     }
@@ -211,12 +211,12 @@ static enum fb_status for_names(int dir_fd, const char *suffix,
                                                        struct fb_error *err),
                                 struct fb_error *err)
 {
-    struct fb_spool_names names = {0};
-    enum fb_status status = fb_spool_names_read(dir_fd, suffix, &names, err);
+    struct fb_fs_names names = {0};
+    enum fb_status status = fb_fs_names_read(dir_fd, suffix, &names, err);
     for (size_t i = 0; i < names.count && status == FB_OK; i++) {
         status = tidy(dir_fd, names.names[i], err);
     }
-    fb_spool_names_free(&names);
+    fb_fs_names_free(&names);
     return status;
 }
 
@@ -225,23 +225,23 @@ static enum fb_status tidy_objects(const struct fb_spool *spool, const char *fan
                                    const struct fb_spool_ids *live, int64_t keep_ms,
                                    struct fb_error *err)
 {
-    struct fb_spool_names names = {0};
+    struct fb_fs_names names = {0};
     int fan_fd = -1;
-    enum fb_status status = fb_spool_dir_open(spool->objects_fd, fan, false, &fan_fd, err);
+    enum fb_status status = fb_fs_dir_open(spool->objects_fd, fan, false, &fan_fd, err);
     if (status != FB_OK) {
         return status;
     }
-    status = fb_spool_names_read(fan_fd, "", &names, err);
+    status = fb_fs_names_read(fan_fd, "", &names, err);
     for (size_t i = 0; i < names.count && status == FB_OK; i++) {
         const char *id = names.names[i];
         struct stat st;
         if (fb_id_is_valid(id) && !fb_spool_ids_has(live, id) &&
             fstatat(fan_fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
             age_ms(&st) > keep_ms) {
-            status = fb_spool_remove_dir(fan_fd, id, err);
+            status = fb_fs_dir_remove(fan_fd, id, err);
         }
     }
-    fb_spool_names_free(&names);
+    fb_fs_names_free(&names);
     (void)close(fan_fd);
     return status;
 }
@@ -249,19 +249,19 @@ static enum fb_status tidy_objects(const struct fb_spool *spool, const char *fan
 static enum fb_status tidy_orphans(struct fb_spool *spool, int64_t keep_ms, struct fb_error *err)
 {
     struct fb_spool_ids live = {0};
-    struct fb_spool_names fans = {0};
+    struct fb_fs_names fans = {0};
     uint64_t damaged = 0;
     enum fb_status status = fb_spool_ids_read(spool, &live, &damaged, err);
     if (status == FB_OK && damaged == 0) {
         status = fb_journal_tidy(spool, &live, keep_ms, err);
         if (status == FB_OK) {
-            status = fb_spool_names_read(spool->objects_fd, "", &fans, err);
+            status = fb_fs_names_read(spool->objects_fd, "", &fans, err);
         }
         int64_t age = keep_ms > ORPHAN_AGE_MS ? keep_ms : ORPHAN_AGE_MS;
         for (size_t i = 0; i < fans.count && status == FB_OK; i++) {
             status = tidy_objects(spool, fans.names[i], &live, age, err);
         }
-        fb_spool_names_free(&fans);
+        fb_fs_names_free(&fans);
     }
     free(live.ids);
     return status;

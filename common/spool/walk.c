@@ -27,7 +27,7 @@ struct record {
 };
 
 struct walk {
-    struct fb_spool_src src;
+    struct fb_sealed_src src;
     uint64_t size;
     fb_spool_walk_fn *each;
     void *ctx;
@@ -60,7 +60,7 @@ static const uint8_t *look(struct walk *w, uint64_t offset, size_t len, size_t a
         size_t got = 0;
         uint64_t left = w->size > offset ? w->size - offset : 0;
         size_t want = left < ahead ? (size_t)left : ahead;
-        *error_r = fb_spool_src_read(&w->src, w->window, want, offset, &got);
+        *error_r = fb_sealed_src_read(&w->src, w->window, want, offset, &got);
         if (*error_r != 0) {
             return NULL;
         }
@@ -202,7 +202,7 @@ static int walk_all(struct walk *w)
     return error != 0 || w->is_stopped ? error : end_batch(w, true);
 }
 
-enum fb_status fb_spool_walk(struct fb_spool_src src, uint64_t size, bool is_promised,
+enum fb_status fb_spool_walk(struct fb_sealed_src src, uint64_t size, bool is_promised,
                              fb_spool_walk_fn *each, void *ctx, uint64_t *damaged,
                              bool *is_stopped_r, struct fb_error *err)
 {

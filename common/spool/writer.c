@@ -51,7 +51,7 @@ struct out {
 static void flush(struct out *o)
 {
     if (o->len > 0 && o->error == 0) {
-        o->error = fb_spool_write_at(o->fd, o->stage, o->len, o->offset);
+        o->error = fb_fs_write_at(o->fd, o->stage, o->len, o->offset);
     }
     o->offset += o->len;
     o->len = 0;
@@ -201,7 +201,7 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
         e = errno;
     }
     if (e != 0) {
-        fb_spool_writer_fail_small(batch, fb_spool_errno_status(e));
+        fb_spool_writer_fail_small(batch, fb_fs_errno_status(e));
         abandon(writer);
         return;
     }
@@ -225,7 +225,7 @@ static void commit_large(struct fb_spool_writer *writer, struct fb_spool_in *bat
         fb_spool_large_name(in, ".tmp", from);
         fb_spool_large_name(in, ".seg", to);
         if (fdatasync(in->fd) != 0 || renameat(dir_fd, from, dir_fd, to) != 0) {
-            in->failed = fb_spool_errno_status(errno);
+            in->failed = fb_fs_errno_status(errno);
             continue; /* freeing it removes the temporary file */
         }
         in->is_renamed = true;
@@ -234,7 +234,7 @@ static void commit_large(struct fb_spool_writer *writer, struct fb_spool_in *bat
     if (!is_any || fsync(dir_fd) == 0) {
         return;
     }
-    enum fb_status status = fb_spool_errno_status(errno);
+    enum fb_status status = fb_fs_errno_status(errno);
     for (struct fb_spool_in *in = batch; in != NULL; in = in->next) {
         if (in->is_renamed) {
             char name[FB_SPOOL_NAME_SIZE];

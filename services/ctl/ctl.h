@@ -26,10 +26,11 @@ struct ctl {
     bool is_json;
     /* options of subcommands; NULL or 0 when not given */
     const char *from, *state, *sender, *recipient, *since, *until, *comment, *reason, *language;
+    const char *storage, *parcel;
     const char *to[CTL_MAX_RECIPIENTS];
     size_t to_count;
     int64_t limit;
-    bool takes_content, is_pending;
+    bool takes_content, is_pending, repairs_orphans;
     /* positional words behind the subcommand */
     char **words;
     int word_count;
@@ -105,7 +106,9 @@ int ctl_dead_reject(struct ctl *c);
 int ctl_spool_list(struct ctl *c);
 int ctl_spool_replay(struct ctl *c);
 int ctl_ledger_rebuild(struct ctl *c);
+int ctl_vault_verify(struct ctl *c);
 int ctl_doctor(struct ctl *c);
+int ctl_reader_forget(struct ctl *c);
 int ctl_submit(struct ctl *c);
 
 #endif

@@ -30,7 +30,8 @@ static void print_dead(const struct fb_dead *d)
     ctl_time(d->died_ms, when);
     char what[64];
     if (d->job.letter != FB_LETTER_NONE) {
-        (void)snprintf(what, sizeof what, "letter to the sender (%s)",
+        (void)snprintf(what, sizeof what, "letter to %s (%s)",
+                       d->job.letter == FB_LETTER_CODE ? "a reader" : "the sender",
                        fb_letter_name(d->job.letter));
     } else {
         (void)snprintf(what, sizeof what, "%s branch %u", fb_stage_name(d->job.stage),

@@ -33,6 +33,9 @@ static const struct pair stage_failed[FB_STAGE_COUNT] = {
 static const struct pair letter_failed = {
     "差出人へのお知らせを送れませんでした。メールそのものの配送とは関係ありません。",
     "A letter to the sender could not be sent.  The mail itself is not concerned."};
+static const struct pair code_failed = {
+    "閲覧者への確認コードを送れませんでした。メールそのものの配送とは関係ありません。",
+    "A code could not be mailed to its reader.  The mail itself is not concerned."};
 static const struct pair unreadable = {
     "この版では読めないジョブです。より新しい (または壊れた) 形式で書かれています。",
     "A job that this version cannot read: its format is broken."};
@@ -185,6 +188,23 @@ static void letter_words(bool is_ja, struct dead_words *w)
                          : "Ends without the letter.  Tell the sender yourself where it matters.");
 }
 
+/* It is over long before anybody looks here. */
+static void code_words(bool is_ja, struct dead_words *w)
+{
+    (void)snprintf(w->meaning, sizeof w->meaning, "%s",
+                   is_ja
+                       ? "コードの期限は過ぎています。閲覧者は、もう一度コードを求めれば開けます。"
+                       : "The code is over.  The reader can ask for another one.");
+    (void)snprintf(w->retry, sizeof w->retry, "%s",
+                   is_ja ? "期限が過ぎているため、何も送らずに終わります。"
+                         : "Ends without a mail, as the code is over.");
+    (void)snprintf(w->release, sizeof w->release, "%s",
+                   is_ja ? "選べません。保留中のメールではありません。"
+                         : "not possible: this is no held mail.");
+    (void)snprintf(w->reject, sizeof w->reject, "%s",
+                   is_ja ? "一覧から除きます。" : "Takes it off the list.");
+}
+
 static void unreadable_words(bool is_ja, struct dead_words *w)
 {
     (void)snprintf(
@@ -214,6 +234,9 @@ void dead_words_make(const struct fb_dead *d, int64_t dead_ms, bool is_ja, struc
     if (d->job.msg_id[0] == '\0') {
         what = &unreadable;
         unreadable_words(is_ja, w_r);
+    } else if (d->job.letter == FB_LETTER_CODE) {
+        what = &code_failed;
+        code_words(is_ja, w_r);
     } else if (d->job.letter != FB_LETTER_NONE) {
         what = &letter_failed;
         letter_words(is_ja, w_r);

@@ -10,8 +10,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/keyring.h"
 #include "common/policy/policy.h"
 #include "common/s3/s3.h"
+#include "common/vault/vault.h"
 #include "services/ctl/doctor.h"
 
 #define MAX_AUTH      65536
@@ -248,10 +250,26 @@ static void check_vault(struct doctor *d, const struct fb_policy_storage *s, con
                            "restore the vault's key file from your backup, mode 600")) {
         return;
     }
+    struct fb_keyring *keys = NULL;
+    struct fb_error err = {0};
+    enum fb_status status = fb_keyring_load(s->key_file, "vault", &keys, &err);
+    fb_keyring_free(&keys);
+    if (status != FB_OK) {
+        doctor_say(d, DOCTOR_FAIL, check,
+                   "restore the vault's key file from your backup: without it no parcel opens",
+                   "%s", err.text);
+        return;
+    }
     if (strncmp(s->url, "file://", 7) == 0 && access(s->url + 7, R_OK | W_OK | X_OK) != 0) {
         doctor_say(d, DOCTOR_FAIL, check,
                    "create it, owned by the user that runs the services, mode 0700",
                    "%s cannot be written: %s", s->url + 7, strerror(errno));
+        return;
+    }
+    if (fb_vault_check_root(d->c->config, s->url, &err) != FB_OK) {
+        doctor_say(d, DOCTOR_FAIL, check,
+                   "add its folder to vault.roots in fumibako.yaml, and restart the services", "%s",
+                   err.text);
         return;
     }
     doctor_say(d, DOCTOR_OK, check, "", "vault in %s, key in %s", s->url, s->key_file);

@@ -28,6 +28,9 @@ enum {
     OPT_COMMENT,
     OPT_REASON,
     OPT_LANGUAGE,
+    OPT_STORAGE,
+    OPT_PARCEL,
+    OPT_REPAIR_ORPHANS,
     OPT_VERSION,
     OPT_HELP,
 };
@@ -47,6 +50,9 @@ static const struct option options[] = {{"config", required_argument, NULL, OPT_
                                         {"comment", required_argument, NULL, OPT_COMMENT},
                                         {"reason", required_argument, NULL, OPT_REASON},
                                         {"language", required_argument, NULL, OPT_LANGUAGE},
+                                        {"storage", required_argument, NULL, OPT_STORAGE},
+                                        {"parcel", required_argument, NULL, OPT_PARCEL},
+                                        {"repair-orphans", no_argument, NULL, OPT_REPAIR_ORPHANS},
                                         {"version", no_argument, NULL, OPT_VERSION},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {NULL, 0, NULL, 0}};
@@ -76,32 +82,49 @@ static void usage(FILE *to)
         to);
 }
 
-static bool take_option(struct ctl *c, int o)
+/* Where the text of an option goes; NULL for another kind of option. */
+static const char **text_option(struct ctl *c, int o)
 {
     switch (o) {
     case OPT_CONFIG:
-        c->config_path = optarg;
+        return &c->config_path;
+    case OPT_FROM:
+        return &c->from;
+    case OPT_STATE:
+        return &c->state;
+    case OPT_SENDER:
+        return &c->sender;
+    case OPT_RECIPIENT:
+        return &c->recipient;
+    case OPT_SINCE:
+        return &c->since;
+    case OPT_UNTIL:
+        return &c->until;
+    case OPT_COMMENT:
+        return &c->comment;
+    case OPT_REASON:
+        return &c->reason;
+    case OPT_LANGUAGE:
+        return &c->language;
+    case OPT_STORAGE:
+        return &c->storage;
+    case OPT_PARCEL:
+        return &c->parcel;
+    default:
+        return NULL;
+    }
+}
+
+static bool take_option(struct ctl *c, int o)
+{
+    const char **text = text_option(c, o);
+    if (text != NULL) {
+        *text = optarg;
         return true;
+    }
+    switch (o) {
     case OPT_JSON:
         c->is_json = true;
-        return true;
-    case OPT_FROM:
-        c->from = optarg;
-        return true;
-    case OPT_STATE:
-        c->state = optarg;
-        return true;
-    case OPT_SENDER:
-        c->sender = optarg;
-        return true;
-    case OPT_RECIPIENT:
-        c->recipient = optarg;
-        return true;
-    case OPT_SINCE:
-        c->since = optarg;
-        return true;
-    case OPT_UNTIL:
-        c->until = optarg;
         return true;
     case OPT_CONTENT:
         c->takes_content = true;
@@ -109,14 +132,8 @@ static bool take_option(struct ctl *c, int o)
     case OPT_PENDING:
         c->is_pending = true;
         return true;
-    case OPT_COMMENT:
-        c->comment = optarg;
-        return true;
-    case OPT_REASON:
-        c->reason = optarg;
-        return true;
-    case OPT_LANGUAGE:
-        c->language = optarg;
+    case OPT_REPAIR_ORPHANS:
+        c->repairs_orphans = true;
         return true;
     case OPT_LIMIT:
         return fb_parse_int(optarg, &c->limit) && c->limit > 0;

@@ -12,12 +12,21 @@
 #define MAX_SEARCH  10000 /* what fb_ledger_list gives at most */
 #define MAX_HISTORY 100   /* newest lines of a parcel */
 
-static json_t *recipient_json(const struct fb_ledger_recipient *r)
+/* The vault of those without an account, for one who reads there; else "". */
+static const char *fallback_of(const struct fb_ledger_message *m,
+                               const struct fb_ledger_recipient *r)
 {
-    return json_pack("{s:o,s:i,s:s,s:s,s:o,s:I,s:I,s:s}", "address", ctl_json_text(r->address),
+    return r->is_vault && r->branch < m->branch_count ? m->branches[r->branch].fallback : "";
+}
+
+static json_t *recipient_json(const struct fb_ledger_message *m,
+                              const struct fb_ledger_recipient *r)
+{
+    return json_pack("{s:o,s:i,s:s,s:s,s:o,s:I,s:I,s:s,s:o}", "address", ctl_json_text(r->address),
                      "branch", (int)r->branch, "state", r->state, "grant", r->grant_state,
                      "grant_at", ctl_json_time(r->grant_ms), "previews", (json_int_t)r->previews,
-                     "downloads", (json_int_t)r->downloads, "two_step", r->two_step);
+                     "downloads", (json_int_t)r->downloads, "two_step", r->two_step, "fallback",
+                     ctl_json_text(fallback_of(m, r)));
 }
 
 static json_t *branch_json(const struct fb_ledger_branch *b)
@@ -33,7 +42,7 @@ static json_t *message_json(const struct fb_ledger_message *m)
     json_t *recipients = json_array();
     json_t *branches = json_array();
     for (size_t i = 0; i < m->recipient_count; i++) {
-        (void)json_array_append_new(recipients, recipient_json(&m->recipients[i]));
+        (void)json_array_append_new(recipients, recipient_json(m, &m->recipients[i]));
     }
     for (size_t i = 0; i < m->branch_count; i++) {
         (void)json_array_append_new(branches, branch_json(&m->branches[i]));
@@ -198,30 +207,44 @@ static bool tell_history(void *ctx, const char *line)
     }
     source = source != NULL ? source : "";
     actor = actor != NULL ? actor : "";
+    /* Of what was tried at the portal's door: from where, with which browser. */
+    const char *network = json_string_value(json_object_get(e, "network"));
+    const char *agent = json_string_value(json_object_get(e, "agent"));
     if (h->list != NULL) {
-        (void)json_array_append_new(
-            h->list, json_pack("{s:o,s:o,s:s,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
-                               ctl_json_text(is_known ? who : ""), "to", to, "event", event,
-                               "source", source, "actor", actor));
+        json_t *one = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
+                                ctl_json_text(is_known ? who : ""), "to", to, "event", event,
+                                "source", source, "actor", actor);
+        if (network != NULL) {
+            (void)json_object_set_new(one, "network", ctl_json_text(network));
+            (void)json_object_set_new(one, "agent", ctl_json_text(agent != NULL ? agent : ""));
+        }
+        (void)json_array_append_new(h->list, one);
     } else {
         char when[32];
         ctl_time(at, when);
         (void)printf("      %s  %s%s%s, by %s", when, who, who[0] != '\0' ? ": " : "", told,
                      source);
-        (void)printf("%s%s%s\n", actor[0] != '\0' ? " (" : "", actor, actor[0] != '\0' ? ")" : "");
+        (void)printf("%s%s%s", actor[0] != '\0' ? " (" : "", actor, actor[0] != '\0' ? ")" : "");
+        if (network != NULL) {
+            (void)printf(", from %s, %s", network, agent != NULL ? agent : "");
+        }
+        (void)printf("\n");
     }
     json_decref(e);
     return true;
 }
 
-static void print_recipient(const struct fb_ledger_recipient *r, const struct fb_evidence *e)
+static void print_recipient(const struct fb_ledger_message *m, const struct fb_ledger_recipient *r,
+                            const struct fb_evidence *e)
 {
+    const char *fallback = fallback_of(m, r);
     (void)printf("    %-40s %s%s%s", r->address, r->state,
                  r->grant_state[0] != '\0' ? ", access " : "", r->grant_state);
     if (r->previews > 0 || r->downloads > 0) {
         (void)printf(", seen %llu, downloaded %llu times", (unsigned long long)r->previews,
                      (unsigned long long)r->downloads);
     }
+    (void)printf("%s%s", fallback[0] != '\0' ? ", no account: in " : "", fallback);
     (void)printf("%s%s\n", r->two_step[0] != '\0' ? ", two-step login " : "", r->two_step);
     ctl_print_evidence(e, NULL, "      ");
 }
@@ -247,7 +270,7 @@ static void print_branch(const struct fb_ledger_message *m, uint32_t number,
     (void)printf("\n");
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].branch == number) {
-            print_recipient(&m->recipients[i], &evidence[i]);
+            print_recipient(m, &m->recipients[i], &evidence[i]);
         }
     }
 }
@@ -265,7 +288,7 @@ static enum fb_status print_message(struct ctl *c, const struct fb_ledger_messag
     (void)printf("%s  accepted %s, %llu bytes, from %s: %s\n", m->msg_id, when,
                  (unsigned long long)m->size, m->from[0] != '\0' ? m->from : "<>", m->state);
     for (size_t i = 0; i < m->recipient_count && m->branch_count == 0; i++) {
-        print_recipient(&m->recipients[i], &evidence[i]); /* nothing is decided yet */
+        print_recipient(m, &m->recipients[i], &evidence[i]); /* nothing is decided yet */
     }
     for (uint32_t b = 0; b < m->branch_count && s == FB_OK; b++) {
         struct history h = {.m = m};

@@ -125,12 +125,11 @@ static void report_recall(const struct ctl *c, const struct fb_ledger_message *m
 static bool may_recall_alone(const struct fb_ledger_message *m, const struct fb_ledger_recipient *r,
                              struct fb_error *err)
 {
-    const char *access = r->branch < m->branch_count ? m->branches[r->branch].access : "";
-    if (access[0] != '\0' && strcmp(access, "recipients") != 0) {
+    if (r->branch < m->branch_count && fb_ledger_is_by_link(&m->branches[r->branch])) {
         (void)fb_error_set(err, FB_DENIED,
                            "the parcel of %s is open by one link (access: %s): recall the whole "
                            "message, without --recipient",
-                           r->address, access);
+                           r->address, m->branches[r->branch].access);
         return false;
     }
     return true;
@@ -232,11 +231,6 @@ static const char *why_not(const struct fb_ledger_message *m, const struct fb_ev
     return NULL;
 }
 
-static bool is_by_link(const struct fb_ledger_branch *b)
-{
-    return b->access[0] != '\0' && strcmp(b->access, "recipients") != 0;
-}
-
 struct restore {
     struct ctl *c;
     const struct fb_ledger_message *m;
@@ -268,7 +262,7 @@ static enum fb_status restore_branch(const struct restore *x, uint32_t branch, s
             fb_ledger_restored(x->c->redis, ops, m->msg_id, branch, job->recipients,
                                job->recipient_count);
             *count_r += job->recipient_count;
-            if (is_by_link(&m->branches[branch])) {
+            if (fb_ledger_is_by_link(&m->branches[branch])) {
                 job->recipient_count = 0; /* the link is for everybody */
             }
             s = fb_queue_add(x->c->redis, job, ops, err);
@@ -285,8 +279,8 @@ static enum fb_status check_links(const struct restore *x, struct fb_error *err)
     const struct fb_ledger_message *m = x->m;
     for (size_t i = 0; i < m->recipient_count; i++) {
         uint32_t b = m->recipients[i].branch;
-        for (size_t k = 0; k < m->recipient_count && x->wanted[i] && is_by_link(&m->branches[b]);
-             k++) {
+        bool is_by_link = x->wanted[i] && fb_ledger_is_by_link(&m->branches[b]);
+        for (size_t k = 0; k < m->recipient_count && is_by_link; k++) {
             if (m->recipients[k].branch == b && !x->wanted[k]) {
                 return fb_error_set(
                     err, FB_DENIED,

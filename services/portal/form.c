@@ -155,6 +155,30 @@ enum fb_status form_parse(struct fb_slice body, struct form *f)
     return !has_scope || f->token[0] == '\0' ? FB_INVALID : is_too_long ? FB_TOO_BIG : FB_OK;
 }
 
+enum fb_status form_field(struct fb_slice body, const char *name, char *out_r, size_t size)
+{
+    enum fb_status found = FB_NOT_FOUND;
+    out_r[0] = '\0';
+    while (body.len > 0) {
+        size_t end = fb_slice_find(body, FB_SLICE_LITERAL("&"));
+        struct fb_slice pair = fb_slice_sub(body, 0, end);
+        size_t equals = fb_slice_find(pair, FB_SLICE_LITERAL("="));
+        if (fb_slice_eq_str(fb_slice_sub(pair, 0, equals), name)) {
+            struct fb_slice value =
+                equals == SIZE_MAX ? fb_slice_str(NULL) : fb_slice_sub(pair, equals + 1, pair.len);
+            found = found != FB_NOT_FOUND ? FB_INVALID : decode(value, out_r, size);
+            if (found != FB_OK) {
+                break;
+            }
+        }
+        body = end == SIZE_MAX ? fb_slice_str(NULL) : fb_slice_sub(body, end + 1, body.len);
+    }
+    if (found != FB_OK) {
+        out_r[0] = '\0';
+    }
+    return found;
+}
+
 /* ---- cookie and token ---- */
 
 static void encode(const uint8_t *raw, size_t len, char *out, size_t size)

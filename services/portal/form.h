@@ -33,6 +33,11 @@ struct form {
 /* FB_INVALID: not such a form.  FB_TOO_BIG: the reason is too long (the only thing that a reader can mend). */
 FB_MUST_USE enum fb_status form_parse(struct fb_slice body, struct form *form_r);
 
+/* One field of any form, decoded.  FB_NOT_FOUND; FB_INVALID: given twice, or what no browser sends; FB_TOO_BIG: it
+ * does not fit.  out_r is "" then. */
+FB_MUST_USE enum fb_status form_field(struct fb_slice body, const char *name, char *out_r,
+                                      size_t size);
+
 bool form_is_utf8(const char *text);
 
 /* A fresh cookie. */

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,6 +37,21 @@ void html_text(struct html *h, const char *text)
 {
     if (h->status == FB_OK) {
         h->status = fb_shown_add(h->out, text, true);
+    }
+}
+
+void html_lines(struct html *h, const char *text)
+{
+    while (h->status == FB_OK && *text != '\0') {
+        size_t n = strcspn(text, "\n");
+        char *line = fb_slice_dup_str(fb_slice_of(text, n));
+        h->status = line != NULL ? fb_shown_add(h->out, line, true) : FB_NO_SPACE;
+        free(line);
+        text += n;
+        if (*text == '\n') {
+            html_raw(h, "\n");
+            text++;
+        }
     }
 }
 

@@ -22,6 +22,8 @@ void html_say(struct html *h, const char *ja, const char *en);
 void html_printf(struct html *h, const char *fmt, ...) FB_PRINTF(2, 3);
 /* Escaped and made harmless, as common/shown.h says. */
 void html_text(struct html *h, const char *text);
+/* The same for text of several lines: line ends (LF) stay. */
+void html_lines(struct html *h, const char *text);
 /* <time> with the time in words. */
 void html_time(struct html *h, int64_t ms);
 

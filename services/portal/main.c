@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fumibako-portal: the pages behind the links that our letters carry.  Here a sender sees what became of a mail, and
- * takes it back. */
+ * takes it back, and a recipient of a vault reads it. */
 #include "common/confine.h"
 #include "common/service.h"
+#include "services/portal/painter.h"
 #include "services/portal/service.h"
 
 #define METRICS_PORT 9108
@@ -12,8 +13,11 @@ int main(int argc, char **argv)
 {
     const struct fb_service service = {.name = "portal",
                                        .metrics_port = METRICS_PORT,
-                                       .uses = FB_USES_PORTAL | FB_USES_SIGNING_KEY,
+                                       .uses = FB_USES_PORTAL | FB_USES_SIGNING_KEY |
+                                               FB_USES_INGEST | FB_USES_POLICY |
+                                               FB_USES_NAMED_FILES | FB_USES_VAULT_READ,
                                        .check = portal_check,
+                                       .prepare = painter_prepare,
                                        .init = portal_init,
                                        .run = portal_run,
                                        .deinit = portal_deinit};

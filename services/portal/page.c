@@ -45,6 +45,36 @@ const char *page_query(const struct visit *v)
                                           : "";
 }
 
+static bool has_owner(const struct visit *v)
+{
+    return v->brand != NULL && v->brand->organisation[0] != '\0';
+}
+
+static void add_owner(struct visit *v, struct html *h)
+{
+    if (has_owner(v)) {
+        html_text(h, v->brand->organisation);
+    } else {
+        html_say(h, "文箱", "Fumibako");
+    }
+}
+
+/* The organisation that sent the mail is who the reader knows; without one, what this program is called. */
+static void add_brand(struct visit *v, struct html *h)
+{
+    if (v->brand != NULL && v->brand->path[0] != '\0') {
+        html_printf(h, "<img src=\"%s\" height=\"40\" alt=\"\">", v->brand->path);
+    }
+    if (has_owner(v)) {
+        html_raw(h, "<b>");
+        add_owner(v, h);
+        html_raw(h, "</b>");
+    } else {
+        html_say(h, "文箱<span lang=\"en\">Fumibako</span>",
+                 "Fumibako<span lang=\"ja\">文箱</span>");
+    }
+}
+
 static void add_languages(struct visit *v, struct html *h)
 {
     html_raw(h, "<nav aria-label=\"言語 / Language\"><ul class=\"lang\"><li><a href=\"?lang=ja\" "
@@ -69,13 +99,14 @@ void page_begin(struct visit *v, struct html *h, const char *title, bool has_lan
                 "content=\"same-origin\">"
                 "<meta name=\"format-detection\" content=\"telephone=no\"><title>");
     html_text(h, title);
-    html_say(h, " - 文箱", " - Fumibako");
+    html_raw(h, " - ");
+    add_owner(v, h);
     html_raw(h, "</title><style>");
     html_raw(h, portal_style);
     html_raw(h, "</style></head>\n<body><a class=\"skip\" href=\"#main\">");
     html_say(h, "本文へ移動", "Skip to the content");
     html_raw(h, "</a><header class=\"top\"><div class=\"wrap\"><div class=\"brand\">");
-    html_say(h, "文箱<span lang=\"en\">Fumibako</span>", "Fumibako<span lang=\"ja\">文箱</span>");
+    add_brand(v, h);
     html_raw(h, "</div>");
     if (has_languages) {
         add_languages(v, h);
@@ -97,6 +128,11 @@ void page_end(struct visit *v, struct html *h, unsigned status)
                  "pass it on. The link works until ");
         html_time(h, v->ends_ms);
         html_say(h, " です。</p>", ".</p>");
+    }
+    if (has_owner(v)) {
+        html_say(h,
+                 "<p class=\"made\">文箱 <span lang=\"en\">Fumibako</span> で保護されています</p>",
+                 "<p class=\"made\">Protected by Fumibako</p>");
     }
     html_raw(h, "</footer></body></html>\n");
     if (h->status != FB_OK) {
@@ -124,8 +160,11 @@ static const struct {
     [PAGE_NOT_FOUND] =
         {404, WAY_NONE, NULL, "ページが見つかりません", "There is no such page",
          "リンクが途中で切れていないかご確認ください。メールのリンクを、最後の文字までコピーして開"
-         "いてください。",
-         "Please check that the link is whole: copy it from the mail up to its last character."},
+         "いてください。それでも開けない場合は、リンクの書かれたメールの送信元にお問い合わせくださ"
+         "い。",
+         "Please check that the link is whole: copy it from the mail up to its last character. If "
+         "it "
+         "still does not open, please ask whoever sent you the mail with the link."},
     [PAGE_ENDED] =
         {410, WAY_NONE, NULL, "このリンクの有効期限は終了しました", "This link has ended",
          "このメールのページを表示できる期間が過ぎました。"
@@ -214,16 +253,69 @@ static const struct {
                            "Too many recalls of this mail",
                            "今回の操作は行っていません。メールの管理者にご連絡ください。",
                            "This one was not carried out. Please contact your mail administrator."},
+    [PAGE_READ_RECALLED] =
+        {410, WAY_NONE, "recalled", "送信が取り消されました", "This mail has been taken back",
+         "差出人が送信を取り消したため、内容を表示できません。内容が必要な場合は、"
+         "差出人にお問い合わせください。",
+         "The sender has taken it back, so it can no longer be read. If you need "
+         "it, please ask the sender."},
+    [PAGE_READ_EXPIRED] =
+        {410, WAY_NONE, "expired", "公開期間が終了しました", "This mail is no longer available",
+         "このメールを閲覧できる期間が過ぎました。内容が必要な場合は、差出人に再送をご依頼ください"
+         "。",
+         "The time in which it could be read is over. If you still need it, please ask the sender "
+         "to send it again."},
+    [PAGE_READ_USED_UP] =
+        {403, WAY_PAGE, "used_up", "ダウンロード回数の上限に達しました",
+         "It has been downloaded as often as allowed",
+         "このメールのファイルは、差出人が定めた回数までダウンロードされました。さらに"
+         "必要な場合は、差出人にご相談ください。",
+         "The sender limits how often the files can be downloaded, and that many "
+         "downloads were made. If you need more, please ask the sender."},
+    [PAGE_READ_ONLY] =
+        {403, WAY_PAGE, "preview_only", "ダウンロードはできません", "It cannot be downloaded",
+         "このメールは画面での閲覧のみ許可されています。ファイルが必要な場合は、差出人に"
+         "ご相談ください。",
+         "The sender lets this mail be read on the page only. If you need a file, "
+         "please ask the sender."},
+    [PAGE_READ_BROKEN] =
+        {500, WAY_PAGE, NULL, "内容を表示できません", "It cannot be shown",
+         "保管されている内容を読み取れませんでした。お手数ですが、差出人にご連絡ください。"
+         "管理者には記録が残っています。",
+         "What is stored could not be read. Please tell the sender; the "
+         "administrator has a record of it."},
+    [PAGE_NO_REPLY] =
+        {404, WAY_PAGE, NULL, "ここからは返信できません", "Replies cannot be sent from here",
+         "このメールへの返信は、このページでは受け付けていません。通常のメールで差出人に"
+         "ご連絡ください。",
+         "This page takes no reply to this mail. Please write to the sender by "
+         "ordinary mail."},
+    [PAGE_REPLY_TOO_BIG] =
+        {413, WAY_PAGE, "size", "添付ファイルが大きすぎます", "The attachments are too large",
+         "この返信は送信していません。ファイルを減らすか小さくして、もう一度お試し"
+         "ください。上限は返信の画面に表示されています。",
+         "This reply was not sent. Please attach fewer or smaller files; the "
+         "limit is shown on the page of the reply."},
+    [PAGE_REPLY_BUSY] = {503, WAY_PAGE, NULL, "ただいま混み合っています", "Too busy at the moment",
+                         "この返信は送信していません。1 分ほど待ってから、もう一度お試しください。",
+                         "This reply was not sent. Please try again in a minute."},
+    [PAGE_REPLY_UNSURE] =
+        {504, WAY_PAGE, NULL, "返信が送信されたか確認できません",
+         "It is not known whether the reply was sent",
+         "返信を渡しましたが、応答がありませんでした。届いているかどうか、差出人に"
+         "ご確認ください。",
+         "It was handed over, but no answer came. Please ask the sender whether "
+         "it has arrived."},
 };
 
 static void add_way(struct visit *v, struct html *h, enum way way)
 {
-    bool has_link = v->link[0] != '\0';
-    if (way == WAY_NONE || !has_link) {
+    const char *back = v->back[0] != '\0' ? v->back : v->link;
+    if (way == WAY_NONE || back[0] == '\0') {
         return;
     }
-    html_printf(h, "<p class=\"actions\"><a class=\"button\" href=\"/s/%s%s\">", v->link,
-                page_query(v));
+    html_printf(h, "<p class=\"actions\"><a class=\"button\" href=\"%s%s%s\">",
+                v->back[0] != '\0' ? "" : "/s/", back, page_query(v));
     if (way == WAY_RETRY) {
         html_say(h, "もう一度開く", "Try again");
     } else {

@@ -9,7 +9,9 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/netlist.h"
+#include "services/portal/assets.h"
 #include "services/portal/language.h"
+#include "services/portal/reader.h"
 
 #define MAX_FORWARDED 32768 /* more than any head holds */
 #define LINK_LETTERS  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -100,7 +102,7 @@ static void take_cookie(struct visit *v)
 
 /* Our pages make browsers send our origin (page.c); Sec-Fetch-Site says the same where a browser knows it.  One of them
  * has to be there, and none may say otherwise. */
-static bool is_from_here(const struct visit *v)
+bool portal_is_from_here(const struct visit *v)
 {
     const char *origin = fb_http_header(v->request, "Origin");
     const char *site = fb_http_header(v->request, "Sec-Fetch-Site");
@@ -109,7 +111,7 @@ static bool is_from_here(const struct visit *v)
     return !has_wrong && (origin != NULL || site != NULL);
 }
 
-static bool is_form(const struct visit *v)
+bool portal_is_form(const struct visit *v)
 {
     static const char type[] = "application/x-www-form-urlencoded";
     const char *given = fb_http_header(v->request, "Content-Type");
@@ -125,11 +127,11 @@ static void take_form(struct visit *v, const char *step)
         page_error(v, PAGE_TOO_BIG);
         return;
     }
-    if (!is_form(v)) {
+    if (!portal_is_form(v)) {
         page_error(v, PAGE_BAD_TYPE);
         return;
     }
-    if (!is_from_here(v)) {
+    if (!portal_is_from_here(v)) {
         page_error(v, PAGE_OTHER_SITE);
         return;
     }
@@ -156,7 +158,7 @@ static void take_form(struct visit *v, const char *step)
 
 /* ---- paths ---- */
 
-static void bad_link(struct visit *v)
+void portal_bad_link(struct visit *v)
 {
     bool may = portal_limit_take(v->portal->limit, &v->client, LIMIT_BAD_LINK, fb_mono_ms());
     page_error(v, may ? PAGE_NOT_FOUND : PAGE_TOO_MANY);
@@ -199,7 +201,7 @@ static void check_link(struct visit *v, const char *rest)
         }
     }
     if (step == NULL || len == 0 || len >= sizeof v->link) {
-        bad_link(v);
+        portal_bad_link(v);
         return;
     }
     memcpy(v->link, rest, len);
@@ -216,7 +218,7 @@ static void check_link(struct visit *v, const char *rest)
         break;
     default:
         v->link[0] = '\0'; /* it stands in no page of ours */
-        bad_link(v);
+        portal_bad_link(v);
         break;
     }
 }
@@ -229,6 +231,21 @@ static void say_robots(struct visit *v)
     }
 }
 
+/* The name changes with the bytes: browsers keep it.  It is no secret, and needs no link. */
+static void send_logo(struct visit *v)
+{
+    const struct brand *b = v->brand;
+    bool is_it = b != NULL && b->path[0] != '\0' && strcmp(v->request->path, b->path) == 0;
+    if (!is_it || fb_buf_add_slice(&v->answer->body, fb_slice_buf(&b->logo.bytes)) != FB_OK) {
+        page_error(v, PAGE_NOT_FOUND);
+        return;
+    }
+    v->page = "logo";
+    fb_http_answer_header(v->answer, "Content-Type", "%s", b->logo.type);
+    fb_http_answer_replace(v->answer, "Cache-Control", "public, max-age=31536000, immutable");
+    v->answer->status = 200;
+}
+
 void portal_handle(void *ctx, const struct fb_http_request *request, struct fb_http_answer *answer)
 {
     struct visit v = {.portal = ctx, .request = request, .answer = answer, .page = "other"};
@@ -236,18 +253,28 @@ void portal_handle(void *ctx, const struct fb_http_request *request, struct fb_h
     char labels[96];
     v.chosen = chosen != NULL ? chosen : "";
     v.is_ja = language_is_ja(chosen, fb_http_header(request, "Accept-Language"), false);
+    v.brand = brand_take(&v.portal->brands);
     page_headers(&v);
     find_client(&v);
     if (!portal_limit_take(v.portal->limit, &v.client, LIMIT_REQUEST, fb_mono_ms())) {
         page_error(&v, PAGE_TOO_MANY);
     } else if (strncmp(request->path, "/s/", 3) == 0) {
         check_link(&v, request->path + 3);
+    } else if (strncmp(request->path, "/r/", 3) == 0) {
+        reader_handle(&v, request->path + 3);
+    } else if (strncmp(request->path, ASSETS_PATH, strlen(ASSETS_PATH)) == 0 &&
+               (is_method(&v, "GET") || is_method(&v, "HEAD")) && assets_send(&v)) {
+        /* answered */
+    } else if (strncmp(request->path, BRAND_PATH, strlen(BRAND_PATH)) == 0 &&
+               (is_method(&v, "GET") || is_method(&v, "HEAD"))) {
+        send_logo(&v);
     } else if (strcmp(request->path, "/robots.txt") == 0 &&
                (is_method(&v, "GET") || is_method(&v, "HEAD"))) {
         say_robots(&v);
     } else {
         page_error(&v, PAGE_NOT_FOUND);
     }
+    brand_give(&v.portal->brands, &v.brand);
     (void)snprintf(labels, sizeof labels, "page=\"%s\",status=\"%u\"", v.page, answer->status);
     fb_metric_add("fumibako_portal_requests_total", labels, 1);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The only place where the portal changes anything: the form of the confirmation asks for a recall, with the id that it
- * carries, so that a double click, a reload or a lost answer asks once. */
+ * The only place where a sender's page changes anything: the form of the confirmation asks for a recall, with the id
+ * that it carries, so that a double click, a reload or a lost answer asks once. */
 #include <stdio.h>
 #include <string.h>
 

@@ -75,6 +75,5 @@ bool sender_can_choose(const struct sender_view *view, size_t recipient)
 bool sender_is_shared(const struct sender_view *view, size_t recipient)
 {
     uint32_t b = view->m.recipients[recipient].branch;
-    const char *access = b < view->m.branch_count ? view->m.branches[b].access : "";
-    return access[0] != '\0' && strcmp(access, "recipients") != 0;
+    return b < view->m.branch_count && fb_ledger_is_by_link(&view->m.branches[b]);
 }

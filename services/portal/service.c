@@ -5,20 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/service.h"
-#include "services/portal/portal.h"
+#include "services/portal/door.h"
+#include "services/portal/painter.h"
+#include "services/portal/reply.h"
 
 #define STEP_MS          1000
 #define REDIS_TIMEOUT_MS 3000
 #define DRAIN_MS         10000
-#define CONNECTIONS      512
+#define CONNECTIONS      2048  /* divided among the threads that serve them */
 #define IDLE_S           15    /* of a connection that is kept open, or does not say anything */
 #define REQUEST_MS       30000 /* from the first byte of a request to the last of its answer */
 #define MAX_HEAD         16384 /* cookies of other programs on the same host included */
-#define MAX_ANSWER       (4U << 20)
+#define MAX_ANSWER       (12U << 20) /* a painted page; files are streamed */
+#define MAX_IO_THREADS   8
 
 struct portal_service {
     struct portal portal;
@@ -63,7 +68,7 @@ static void set_origin(struct portal *p)
     }
 }
 
-/* No script, no image, nothing from anywhere; the one style sheet by its hash. */
+/* No script, nothing from anywhere but our own images (the logo); the one style sheet by its hash. */
 static void set_policy(struct portal *p)
 {
     uint8_t digest[FB_SHA256_SIZE];
@@ -71,12 +76,29 @@ static void set_policy(struct portal *p)
     fb_buf_init(&hash, 64);
     fb_sha256(portal_style, strlen(portal_style), digest);
     FB_ASSERT(fb_base64_encode(fb_slice_of(digest, sizeof digest), &hash) == FB_OK);
-    (void)snprintf(
-        p->policy, sizeof p->policy,
-        "default-src 'none'; style-src 'sha256-%s'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'",
-        fb_buf_str(&hash));
+    (void)snprintf(p->policy, sizeof p->policy,
+                   "default-src 'none'; img-src 'self'; style-src 'sha256-%s'; form-action 'self'; "
+                   "base-uri 'none'; "
+                   "frame-ancestors 'none'",
+                   fb_buf_str(&hash));
     fb_buf_deinit(&hash);
+}
+
+/* One for each processor: they decrypt what they send. */
+static unsigned io_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 2 ? 2 : n > MAX_IO_THREADS ? MAX_IO_THREADS : (unsigned)n;
+}
+
+/* A connection that downloads has a file as well. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static enum fb_status start(struct portal_service *s, struct fb_error *err)
@@ -93,15 +115,25 @@ static enum fb_status start(struct portal_service *s, struct fb_error *err)
     const struct fb_http_options options = {.listen = p->config->portal.listen,
                                             .key = "portal.listen",
                                             .threads = PORTAL_THREADS,
+                                            .io_threads = io_threads(),
                                             .connections = CONNECTIONS,
                                             .idle_s = IDLE_S,
                                             .request_ms = REQUEST_MS,
                                             .max_head = MAX_HEAD,
                                             .max_body = FORM_MAX_BODY,
+                                            .body_limit = reply_body_limit,
+                                            .max_large = REPLY_AT_ONCE,
                                             .max_answer = MAX_ANSWER,
                                             .handle = portal_handle,
                                             .ctx = p};
-    return status == FB_OK ? fb_http_server_new(&options, &s->server, err) : status;
+    if (status == FB_OK) {
+        status = fb_policy_follow_new(p->config, &p->follow, err);
+    }
+    if (status == FB_OK) {
+        p->vaults = reader_vaults_new(p->config, p->follow);
+        status = fb_http_server_new(&options, &s->server, err);
+    }
+    return status;
 }
 
 enum fb_status portal_init(const struct fb_config *config, void **ctx_r, struct fb_error *err)
@@ -110,10 +142,14 @@ enum fb_status portal_init(const struct fb_config *config, void **ctx_r, struct 
     struct portal *p = &s->portal;
     p->config = config;
     FB_ASSERT(pthread_mutex_init(&p->lock, NULL) == 0);
+    raise_file_limit();
+    brand_keeper_init(&p->brands);
     set_origin(p);
     set_policy(p);
     fb_hkdf_sha256(fb_slice_str(config->rewrite.key), fb_slice_str(NULL),
                    FB_SLICE_LITERAL("fumibako portal form 1"), p->form_key, sizeof p->form_key);
+    fb_hkdf_sha256(fb_slice_str(config->rewrite.key), fb_slice_str(NULL),
+                   FB_SLICE_LITERAL("fumibako portal door 1"), p->door_key, sizeof p->door_key);
     p->limit = portal_limit_new();
     enum fb_status status = start(s, err);
     if (status != FB_OK) {
@@ -124,37 +160,59 @@ enum fb_status portal_init(const struct fb_config *config, void **ctx_r, struct 
     return FB_OK;
 }
 
+/* Whose pages these are, and where the parcels lie. */
+static void follow_policy(struct portal *p)
+{
+    struct fb_policy *policy = fb_policy_follow_get(p->follow);
+    if (policy != NULL) {
+        brand_follow(&p->brands, policy);
+        reader_vaults_tick(p->vaults);
+    }
+    fb_policy_unref(&policy);
+}
+
 enum fb_status portal_run(void *ctx, struct fb_error *err)
 {
     struct portal_service *s = ctx;
-    (void)err;
-    while (!fb_service_stopping()) {
+    while (!fb_service_stopping() && !painter_is_dead()) {
         struct fb_error why = {0};
         int64_t ms = 0;
         bool is_up = fb_redis_time(s->redis, &ms, &why) == FB_OK;
         fb_ready_set(is_up, is_up ? "" : why.text);
         fb_http_server_tick(s->server);
+        follow_policy(&s->portal);
+        if (is_up) {
+            door_watch(&s->portal, s->redis);
+        }
         fb_health_beat();
         struct pollfd stop = {.fd = fb_service_stop_fd(), .events = POLLIN};
         (void)poll(&stop, 1, STEP_MS);
     }
     fb_ready_set(false, "stopping");
     fb_http_server_drain(s->server, DRAIN_MS);
-    return FB_OK;
+    return painter_is_dead() ? fb_error_set(err, FB_IO,
+                                            "the process that makes the painters was killed: start "
+                                            "the service again")
+                             : FB_OK;
 }
 
 void portal_deinit(void *ctx)
 {
     struct portal_service *s = ctx;
     struct portal *p = &s->portal;
-    fb_http_server_free(&s->server);
+    fb_http_server_free(&s->server); /* and what it streams out of the vaults */
+    painter_stop();
+    reader_vaults_free(&p->vaults);
+    fb_policy_follow_free(&p->follow);
     for (size_t i = 0; i < PORTAL_THREADS; i++) {
         fb_redis_free(&p->pool[i]);
     }
     fb_redis_free(&s->redis);
     portal_limit_free(&p->limit);
     fb_netlist_free(&p->proxies);
+    brand_keeper_deinit(&p->brands);
     fb_wipe(p->form_key, sizeof p->form_key);
+    fb_wipe(p->door_key, sizeof p->door_key);
     (void)pthread_mutex_destroy(&p->lock);
     free(s);
 }

@@ -22,7 +22,7 @@
 struct talk {
     const struct render_service *service;
     struct render_request *request;
-    struct render_child child;
+    struct fb_child child;
     int64_t deadline_ms;
     struct fb_buf in;  /* payload of the frame at hand */
     struct fb_buf out; /* bytes read for the child */
@@ -283,7 +283,7 @@ enum fb_status render_converse(const struct render_service *service, struct rend
     fb_buf_init(&t.in, FB_MAX_PLAN);
     fb_buf_init(&t.out, RENDER_RPC_READ);
     render_print_init(&t.print);
-    enum fb_status s = render_zygote_spawn(service->zygote, &t.child, err);
+    enum fb_status s = fb_zygote_spawn(service->zygote, &t.child, err);
     if (s != FB_OK) {
         goto cleanup;
     }
@@ -306,7 +306,7 @@ enum fb_status render_converse(const struct render_service *service, struct rend
             s = dispatch(&t, frame.type, fb_slice_buf(&t.in), err);
         }
     }
-    render_child_end(&t.child);
+    fb_child_end(&t.child);
 
 cleanup:
     render_store_abort(&t.store);

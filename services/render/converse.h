@@ -10,14 +10,14 @@
 #include "common/config.h"
 #include "common/redis.h"
 #include "common/spool/spool.h"
+#include "common/zygote.h"
 #include "proto/envelope.h"
 #include "proto/plan.h"
 #include "services/render/engine.h"
-#include "services/render/zygote.h"
 
 struct render_service {
     const struct fb_config *config;
-    struct render_zygote *zygote;
+    struct fb_zygote *zygote;
     struct render_engine *engine;
 };
 

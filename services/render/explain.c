@@ -39,8 +39,8 @@ struct explain {
     struct fb_policy *policy;
     struct fb_buf document, mail, envelope_bytes;
     struct fb_envelope envelope;
-    struct render_zygote *zygote;
-    struct render_child child;
+    struct fb_zygote *zygote;
+    struct fb_child child;
     int64_t deadline_ms;
     struct fb_buf in;
     json_t *answer;
@@ -260,7 +260,7 @@ static enum fb_status send_start(const struct explain *x, struct fb_error *err)
 
 static enum fb_status converse(struct explain *x, struct fb_error *err)
 {
-    enum fb_status s = render_zygote_spawn(x->zygote, &x->child, err);
+    enum fb_status s = fb_zygote_spawn(x->zygote, &x->child, err);
     if (s != FB_OK) {
         return s;
     }
@@ -279,7 +279,7 @@ static enum fb_status converse(struct explain *x, struct fb_error *err)
             s = dispatch(x, frame.type, fb_slice_buf(&x->in), err);
         }
     }
-    render_child_end(&x->child);
+    fb_child_end(&x->child);
     return s;
 }
 
@@ -301,12 +301,12 @@ static void warm(void)
 static enum fb_status start_zygote(struct explain *x, struct fb_error *err)
 {
     const char *user = x->config != NULL ? x->config->render.chromium_user : NULL;
-    const struct render_sandbox sandbox = {
+    const struct fb_sandbox sandbox = {
         .memory_bytes = x->config != NULL ? x->config->render.memory : 512LL << 20,
         .cpu_s = 60 + (int64_t)(x->mail.len / (20U << 20)),
         .user = user != NULL ? user : "nobody", /* counts for root only */
     };
-    return render_zygote_start(&sandbox, warm, render_explain_child, &x->zygote, err);
+    return fb_zygote_start("render-zygote", &sandbox, warm, render_explain_child, &x->zygote, err);
 }
 
 static enum fb_status explain(struct explain *x, struct fb_error *err)
@@ -335,7 +335,7 @@ static enum fb_status explain(struct explain *x, struct fb_error *err)
 
 static void explain_deinit(struct explain *x)
 {
-    render_zygote_stop(&x->zygote);
+    fb_zygote_stop(&x->zygote);
     fb_redis_free(&x->redis);
     fb_policy_unref(&x->policy);
     fb_envelope_deinit(&x->envelope);

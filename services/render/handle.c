@@ -149,7 +149,7 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         count_painter(&plan);
         hand_over(w, redis, claim, &plan, out);
         fb_plan_deinit(&plan);
-    } else if (render_zygote_is_dead(w->service.zygote)) {
+    } else if (fb_zygote_is_dead(w->service.zygote)) {
         out->kind = FB_OUTCOME_RELEASE; /* not this mail's fault: the next process takes it */
         out->reason = err;
         fb_service_stop();

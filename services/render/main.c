@@ -29,16 +29,17 @@ static void warm(void)
 static enum fb_status start_zygote(const struct fb_config *config, struct render_worker *w,
                                    struct fb_error *err)
 {
-    const struct render_sandbox sandbox = {
+    const struct fb_sandbox sandbox = {
         .memory_bytes = config->render.memory,
         .cpu_s = 10 + config->render.timeout_ms / 1000 + config->ingest.max_message / (20 << 20),
         .user = config->render.chromium_user,
     };
-    if (render_sandbox_landlock_version() == 0) {
+    if (fb_landlock_version() == 0) {
         fb_log(FB_WARN, "this kernel has no Landlock: the sandbox relies on seccomp alone");
     }
     inherited = config;
-    return render_zygote_start(&sandbox, warm, render_child_run, &w->service.zygote, err);
+    return fb_zygote_start("render-zygote", &sandbox, warm, render_child_run, &w->service.zygote,
+                           err);
 }
 
 /* What --check checks, and each start: root needs somebody else to be. */
@@ -65,7 +66,7 @@ static void deinit(void *ctx)
     render_engine_free(&w->service.engine);
     fb_policy_follow_free(&w->policy);
     fb_spool_close(&w->spool);
-    render_zygote_stop(&w->service.zygote);
+    fb_zygote_stop(&w->service.zygote);
     free(w);
 }
 
@@ -103,7 +104,7 @@ static enum fb_status run(void *ctx, struct fb_error *err)
         .handle = render_handle,
     };
     enum fb_status s = fb_worker_run(w->service.config, &worker, err);
-    if (s == FB_OK && render_zygote_is_dead(w->service.zygote)) {
+    if (s == FB_OK && fb_zygote_is_dead(w->service.zygote)) {
         s = fb_error_set(err, FB_IO,
                          "the process that makes children was killed: start the service again");
     }

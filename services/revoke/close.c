@@ -95,8 +95,8 @@ static enum fb_status end_access(struct revoke_work *w, const uint32_t *list, si
     bool is_final = !is_recall || w->job->takes_content;
     bool *closed = fb_xcalloc(w->parcel.grant_count + 1, sizeof *closed);
     enum fb_status s =
-        w->storage->revoke(w->session, &w->parcel, list, is_whole ? 0 : count,
-                           is_final && is_whole ? STORAGE_FOR_GOOD : STORAGE_FOR_NOW, closed, err);
+        storage_pair_revoke(&w->pair, &w->parcel, list, is_whole ? 0 : count,
+                            is_final && is_whole ? STORAGE_FOR_GOOD : STORAGE_FOR_NOW, closed, err);
     write_grants(w, closed, is_recall ? "recalled" : "expired");
     /* An expiry that is complete needs no manifest: a rebuilt ledger would find it due at once.  What is not complete
      * is remembered, and what is purged next as well. */
@@ -151,7 +151,7 @@ static enum fb_status keep_content(struct revoke_work *w, const struct fb_error 
 static enum fb_status delete_content(struct revoke_work *w, struct fb_error *err)
 {
     struct fb_error own = {0};
-    enum fb_status s = w->storage->purge(w->session, &w->parcel, &own);
+    enum fb_status s = storage_pair_purge(&w->pair, &w->parcel, &own);
     if (s == FB_DENIED) {
         return keep_content(w, &own, err);
     }
@@ -178,10 +178,8 @@ enum fb_status revoke_close(struct revoke_work *w, struct fb_error *err)
     uint32_t *list = fb_xcalloc(w->parcel.grant_count + 1, sizeof *list);
     bool is_whole = false;
     size_t count = list_wanted(w, list, &is_whole);
-    bool is_by_link =
-        strcmp(w->parcel.access, "company") == 0 || strcmp(w->parcel.access, "anyone") == 0;
     enum fb_status s = FB_OK;
-    if (!is_whole && count > 0 && is_by_link) {
+    if (!is_whole && count > 0 && revoke_is_by_link(w)) {
         s = fb_error_set(
             err, FB_DENIED,
             "parcel %s is open by one link for everybody: it can only be recalled as a whole",

@@ -65,6 +65,13 @@ const char *revoke_ledger_state(const struct revoke_work *w, uint32_t recipient)
     return recipient < w->m.recipient_count ? w->m.recipients[recipient].grant_state : "";
 }
 
+bool revoke_is_by_link(const struct revoke_work *w)
+{
+    bool is_open =
+        strcmp(w->parcel.access, "company") == 0 || strcmp(w->parcel.access, "anyone") == 0;
+    return is_open && strcmp(w->pair.storage->type, "vault") != 0;
+}
+
 enum fb_status revoke_save(struct revoke_work *w, struct fb_error *err)
 {
     struct fb_buf bytes;
@@ -142,15 +149,18 @@ static void load_from_ledger(struct revoke_work *w)
     p->password = fb_xstrdup("");
     p->access = fb_xstrdup(b->access[0] != '\0' ? b->access : "recipients");
     p->expires_ms = b->expires_ms;
+    bool has_fallback = b->fallback[0] != '\0';
+    p->fallback = has_fallback ? fb_xstrdup(b->fallback) : NULL;
     p->grants = fb_xcalloc(w->m.recipient_count + 1, sizeof *p->grants);
     for (size_t i = 0; i < w->m.recipient_count; i++) {
         const struct fb_ledger_recipient *r = &w->m.recipients[i];
         if (r->branch == w->job->branch && r->grant_state[0] != '\0') {
-            p->grants[p->grant_count++] =
-                (struct fb_parcel_grant){.recipient = (uint32_t)i,
-                                         .address = fb_xstrdup(r->address),
-                                         .grant_id = fb_xstrdup(r->grant_id),
-                                         .state = fb_xstrdup(r->grant_state)};
+            p->grants[p->grant_count++] = (struct fb_parcel_grant){
+                .recipient = (uint32_t)i,
+                .address = fb_xstrdup(r->address),
+                .grant_id = fb_xstrdup(r->grant_id),
+                .state = fb_xstrdup(r->grant_state),
+                .storage = has_fallback && r->is_vault ? fb_xstrdup(b->fallback) : NULL};
         }
     }
     w->has_parcel = true;
@@ -229,8 +239,7 @@ static enum fb_status open_storage(struct revoke_work *w, struct fb_error *err)
         return fb_error_set(err, FB_CONFIG,
                             "no policy is known: the storage's credentials are in it");
     }
-    return storage_sessions_get(w->sessions, w->policy, w->parcel.storage, w->redis, &w->storage,
-                                &w->session, err);
+    return storage_pair_open(&w->pair, w->sessions, w->policy, w->redis, &w->parcel, err);
 }
 
 static enum fb_status work_on_parcel(struct revoke_work *w, int64_t *wait_ms_r,
@@ -247,8 +256,8 @@ static enum fb_status work_on_parcel(struct revoke_work *w, int64_t *wait_ms_r,
         return s;
     }
     struct fb_policy *policy = fb_policy_follow_get(w->service->policy);
-    *wait_ms_r = storage_away_enter(&w->stay, w->parcel.storage,
-                                    policy != NULL && policy->storage_count > 1);
+    *wait_ms_r =
+        storage_pair_enter(&w->pair, &w->parcel, policy != NULL && policy->storage_count > 1);
     fb_policy_unref(&policy);
     if (*wait_ms_r > 0) {
         return FB_OK;
@@ -290,7 +299,7 @@ static void conclude(struct revoke_work *w, enum fb_status s, int64_t wait_ms,
     } else {
         out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
         out->reason = *err;
-        out->is_uncounted = w->stay.is_in && storage_away_is_down(w->parcel.storage);
+        out->is_uncounted = storage_pair_is_down(&w->pair);
         if (out->kind == FB_OUTCOME_BURY && w->job->op == FB_REVOKE_RESTORE) {
             char words[FB_ERROR_MAX + 64];
             (void)snprintf(words, sizeof words, "not given back: %s", err->text);
@@ -331,7 +340,7 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         s = work_on_parcel(&w, &wait_ms, &err);
     }
     conclude(&w, s, wait_ms, &err, out);
-    storage_away_leave(&w.stay);
+    storage_pair_leave(&w.pair);
     if (has_turn) {
         revoke_turn_end(w.ops, claim, w.parcel_id);
     }

@@ -91,7 +91,8 @@ int main(int argc, char **argv)
     const struct fb_service service = {.name = "revoke",
                                        .metrics_port = METRICS_PORT,
                                        .uses = FB_USES_SPOOL | FB_USES_POLICY |
-                                               FB_USES_NAMED_FILES | FB_USES_STORAGES,
+                                               FB_USES_NAMED_FILES | FB_USES_STORAGES |
+                                               FB_USES_VAULT,
                                        .init = init,
                                        .run = run,
                                        .deinit = deinit};

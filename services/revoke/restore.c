@@ -22,11 +22,6 @@ static bool is_back(const struct fb_parcel_grant *g)
     return g->state != NULL && strcmp(g->state, "recalled") != 0;
 }
 
-static bool is_by_link(const struct revoke_work *w)
-{
-    return strcmp(w->parcel.access, "company") == 0 || strcmp(w->parcel.access, "anyone") == 0;
-}
-
 /* Words for what cannot be given back; FB_OK: it can be tried. */
 static enum fb_status look(const struct revoke_work *w, struct fb_error *err)
 {
@@ -40,7 +35,7 @@ static enum fb_status look(const struct revoke_work *w, struct fb_error *err)
         return fb_error_set(err, FB_DENIED, "parcel %s: its time is over; send the mail again",
                             w->parcel_id);
     }
-    for (uint32_t i = 0; i < w->parcel.grant_count && is_by_link(w); i++) {
+    for (uint32_t i = 0; i < w->parcel.grant_count && revoke_is_by_link(w); i++) {
         if (!revoke_is_concerned(w, w->parcel.grants[i].recipient)) {
             return fb_error_set(err, FB_DENIED,
                                 "parcel %s was open by one link for everybody: it can only be "
@@ -62,15 +57,16 @@ static enum fb_status undo(struct revoke_work *w, const uint32_t *gone, size_t c
         for (size_t k = 0; k < count; k++) {
             if (w->parcel.grants[i].recipient == gone[k]) {
                 /* Without id and state: it is looked for by its address. */
-                parcel.grants[parcel.grant_count++] = (struct fb_parcel_grant){
-                    .recipient = gone[k], .address = w->parcel.grants[i].address};
+                parcel.grants[parcel.grant_count++] =
+                    (struct fb_parcel_grant){.recipient = gone[k],
+                                             .address = w->parcel.grants[i].address,
+                                             .storage = w->parcel.grants[i].storage};
             }
         }
     }
-    enum fb_status s =
-        parcel.grant_count == 0
-            ? FB_OK
-            : w->storage->revoke(w->session, &parcel, gone, count, STORAGE_FOR_NOW, NULL, err);
+    enum fb_status s = parcel.grant_count == 0 ? FB_OK
+                                               : storage_pair_revoke(&w->pair, &parcel, gone, count,
+                                                                     STORAGE_FOR_NOW, NULL, err);
     free(parcel.grants);
     return s;
 }
@@ -113,7 +109,7 @@ static bool is_asked(const struct storage_grant_request *requests, size_t count,
 static enum fb_status give_back(struct revoke_work *w, const struct storage_grant_request *requests,
                                 size_t count, struct fb_error *err)
 {
-    enum fb_status s = w->storage->reopen(w->session, requests, count, &w->parcel, err);
+    enum fb_status s = storage_pair_reopen(&w->pair, requests, count, &w->parcel, err);
     bool has_some = false;
     for (uint32_t i = 0; i < w->parcel.grant_count; i++) {
         const struct fb_parcel_grant *g = &w->parcel.grants[i];
@@ -174,7 +170,7 @@ enum fb_status revoke_reopen(struct revoke_work *w, struct fb_error *err)
         }
     }
     /* One link is for all of them: with one recalled again it stays closed, for the recall that comes. */
-    bool is_void = gone_count > 0 && is_by_link(w);
+    bool is_void = gone_count > 0 && revoke_is_by_link(w);
     if (gone_count > 0) {
         s = undo(w, gone, gone_count, err);
     }

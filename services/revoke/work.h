@@ -7,8 +7,7 @@
 
 #include "common/ledger/ledger.h"
 #include "services/revoke/handle.h"
-#include "services/upload/away.h"
-#include "services/upload/sessions.h"
+#include "services/upload/pair.h"
 
 struct revoke_work {
     struct revoke_service *service;
@@ -22,9 +21,7 @@ struct revoke_work {
     struct fb_parcel parcel;
     bool has_parcel, has_manifest;
     struct fb_policy *policy;
-    const struct storage *storage;
-    struct storage_session *session;
-    struct storage_stay stay;
+    struct storage_pair pair;
     char actor[256], source[16]; /* who asked */
     struct fb_ops *ops;          /* what rides with the end of the claim, however it ends */
 };
@@ -35,6 +32,9 @@ bool revoke_is_concerned(const struct revoke_work *w, uint32_t recipient);
 bool revoke_is_recalled(const struct revoke_work *w, uint32_t recipient);
 /* The grant's state in the ledger; "" where it has none. */
 const char *revoke_ledger_state(const struct revoke_work *w, uint32_t recipient);
+/* Whether one link opens the parcel for everybody, so that only the whole can be taken away or given
+ * back.  In a vault each recipient has a link of their own.  With an open storage. */
+bool revoke_is_by_link(const struct revoke_work *w);
 /* The manifest as the parcel is now, durable. */
 FB_MUST_USE enum fb_status revoke_save(struct revoke_work *w, struct fb_error *err);
 /* A line in the parcel's history that is about no grant's state. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The mails that rewrite sends, as content: the notice, the untouched mail, the password, the
- * delivery report, the letter to the sender.  Composed from what render prepared; the spooled
+ * delivery report, the letter to the sender, a reader's code.  Composed from what render prepared; the spooled
  * content itself is only copied by ranges.
  */
 #ifndef FB_REWRITE_COMPOSE_H
 #define FB_REWRITE_COMPOSE_H
 
+#include "services/rewrite/code_text.h"
 #include "services/rewrite/content.h"
 #include "services/rewrite/letter_text.h"
 #include "services/rewrite/notice_text.h"
@@ -51,6 +52,14 @@ FB_MUST_USE enum fb_status compose_report(struct fb_spool_msg *msg, const char *
                                           const struct report_line *lines, size_t count,
                                           struct content *out, struct fb_error *err);
 
+/* The head of a mail of our own that nobody is to answer: from the organisation at postmaster, to one
+ * address, name in front of the Message-ID's domain; ends before Subject. */
+FB_MUST_USE enum fb_status compose_letter_head(const struct fb_policy_notices *notices,
+                                               const char *postmaster, const char *to,
+                                               const char *name, struct fb_buf *out);
+/* A reader's code (code.h). */
+FB_MUST_USE enum fb_status compose_code(const struct code_facts *facts, const struct fb_job *job,
+                                        const char *key, struct content *out, struct fb_error *err);
 /* A letter to the sender (letter.h). */
 FB_MUST_USE enum fb_status compose_letter(const struct letter_facts *facts,
                                           const struct fb_job *job, const char *key,

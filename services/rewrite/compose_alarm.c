@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "common/id.h"
+#include "common/mime_write.h"
 #include "proto/trace_header.h"
 #include "services/rewrite/alarm_mail.h"
 #include "services/rewrite/compose.h"
-#include "services/rewrite/mime_write.h"
 
 #define MAX_TEXT  (256U << 10)
 #define MAX_LINES 50
@@ -81,6 +81,17 @@ static const struct {
          "No policy is known, so mail waits and nothing goes out.  `fumibako policy apply FILE`, "
          "or\n"
          "look at policy.source."},
+    [FB_ALARM_GUESSING] =
+        {"確認コードの推測が疑われます", "somebody guesses at the portal's door",
+         "受信者のページで、誤った確認コードやパスワードが短時間に多数入力されています。\n"
+         "回数の制限を超えた入力は照合していません。\n"
+         "ポータルのログ (code wrong、code locked) で送信元のネットワークを確認し、必要に応じて\n"
+         "プロキシで遮断してください。",
+         "Many wrong codes or passwords were entered on recipients' pages within an hour.  What "
+         "goes\n"
+         "beyond the limits is not even looked at.  The portal's log (\"code wrong\", \"code "
+         "locked\")\n"
+         "names the networks; shut them out at the proxy if need be."},
 };
 
 static enum fb_status add_lines(struct fb_buf *text, enum fb_alarm kind,
@@ -95,7 +106,7 @@ static enum fb_status add_lines(struct fb_buf *text, enum fb_alarm kind,
             continue;
         }
         shown++;
-        mime_date(e->since_ms, date);
+        fb_mime_date(e->since_ms, date);
         s = fb_buf_printf(text, "  - %s%s%s\n    %s, %s\n", e->cause,
                           e->cause[0] != '\0' ? ": " : "", e->text, e->who, date);
     }
@@ -108,10 +119,10 @@ static enum fb_status add_head(enum fb_alarm kind, const char *postmaster, const
     char date[48];
     char subject[256];
     const char *at = strrchr(postmaster, '@');
-    mime_date(fb_now_ms(), date);
+    fb_mime_date(fb_now_ms(), date);
     (void)snprintf(subject, sizeof subject, "[Fumibako] %s (%s)", words[kind].title_ja,
                    words[kind].title_en);
-    enum fb_status s = mime_write_mailbox(to, "From", "Fumibako", postmaster);
+    enum fb_status s = fb_mime_write_mailbox(to, "From", "Fumibako", postmaster);
     if (s == FB_OK) {
         s = fb_buf_printf(to,
                           "To: <%s>\r\nDate: %s\r\nMessage-ID: <alarm-%s-%s%s>\r\n"
@@ -120,7 +131,7 @@ static enum fb_status add_head(enum fb_alarm kind, const char *postmaster, const
                           postmaster, date, fb_alarm_name(kind), id,
                           at != NULL ? at : "@localhost");
     }
-    return s == FB_OK ? mime_write_field(to, "Subject", subject) : s;
+    return s == FB_OK ? fb_mime_write_field(to, "Subject", subject) : s;
 }
 
 enum fb_status compose_alarm(enum fb_alarm kind, const struct fb_alarm_entry *entries, size_t count,
@@ -147,7 +158,7 @@ enum fb_status compose_alarm(enum fb_alarm kind, const struct fb_alarm_entry *en
         s = fb_buf_add_str(&text, "\nMails of this kind come at most once an hour.\n");
     }
     if (s == FB_OK) {
-        s = mime_write_text(to, "plain", fb_slice_buf(&text));
+        s = fb_mime_write_text(to, "plain", fb_slice_buf(&text));
     }
     fb_buf_deinit(&text);
     if (s != FB_OK) {

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/mime_write.h"
 #include "proto/limits.h"
 #include "proto/trace_header.h"
 #include "services/rewrite/compose.h"
-#include "services/rewrite/mime_write.h"
 #include "services/rewrite/parts.h"
 
 /* The same for every copy of the letter. */
@@ -42,26 +42,32 @@ static enum fb_status write_words(const void *ctx, enum notice_form form, bool h
     return letter_write(&f, form, out);
 }
 
-static enum fb_status add_head(const struct letter_facts *f, const struct fb_job *job,
-                               struct fb_buf *to)
+enum fb_status compose_letter_head(const struct fb_policy_notices *notices, const char *postmaster,
+                                   const char *to, const char *name, struct fb_buf *out)
 {
     char date[48];
-    char name[80];
-    const char *organisation = f->policy->notices.organisation;
-    const char *at = strrchr(f->postmaster, '@');
+    const char *organisation = notices->organisation;
+    const char *at = strrchr(postmaster, '@');
     bool has_name = organisation != NULL && organisation[0] != '\0';
-    mime_date(fb_now_ms(), date);
-    name_letter(f, job, name, sizeof name);
+    fb_mime_date(fb_now_ms(), date);
     enum fb_status s =
-        mime_write_mailbox(to, "From", has_name ? organisation : "Fumibako", f->postmaster);
+        fb_mime_write_mailbox(out, "From", has_name ? organisation : "Fumibako", postmaster);
     if (s == FB_OK) {
-        s = fb_buf_printf(to,
+        s = fb_buf_printf(out,
                           "To: <%s>\r\nDate: %s\r\nMessage-ID: <%s%s>\r\n"
                           "Auto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\n"
                           "MIME-Version: 1.0\r\n",
-                          f->sender, date, name, at != NULL ? at : "@localhost");
+                          to, date, name, at != NULL ? at : "@localhost");
     }
     return s;
+}
+
+static enum fb_status add_head(const struct letter_facts *f, const struct fb_job *job,
+                               struct fb_buf *to)
+{
+    char name[80];
+    name_letter(f, job, name, sizeof name);
+    return compose_letter_head(&f->policy->notices, f->postmaster, f->sender, name, to);
 }
 
 static enum fb_status add_subject(const struct letter_facts *f, struct fb_buf *to)
@@ -70,7 +76,7 @@ static enum fb_status add_subject(const struct letter_facts *f, struct fb_buf *t
     fb_buf_init(&subject, FB_MAX_SUBJECT + 256);
     enum fb_status s = letter_write_subject(f, &subject);
     if (s == FB_OK) {
-        s = mime_write_field(to, "Subject", fb_buf_str(&subject));
+        s = fb_mime_write_field(to, "Subject", fb_buf_str(&subject));
     }
     fb_buf_deinit(&subject);
     return s;

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mime_write.h"
 #include "proto/limits.h"
 #include "services/rewrite/compose.h"
-#include "services/rewrite/mime_write.h"
 #include "services/rewrite/parts.h"
 
 #define MAX_TEXT (24U << 20)
@@ -53,7 +53,7 @@ static enum fb_status add_head(struct fb_spool_msg *msg, const struct notice_fac
         if (!is_continued) {
             is_subject = f->branch->subject != NULL && is_subject_line(line);
             if (is_subject) {
-                s = mime_write_folded(to, "Subject", f->branch->subject);
+                s = fb_mime_write_folded(to, "Subject", f->branch->subject);
             }
         }
         if (!is_subject && s == FB_OK) {
@@ -111,7 +111,7 @@ static enum fb_status add_part(const struct fb_part *part, struct content *out,
     struct fb_buf *to = content_tail(out);
     enum fb_status s = fb_buf_printf(to, "Content-Type: %s", part->type);
     if (s == FB_OK) {
-        s = mime_write_parameter(to, "name", part->name);
+        s = fb_mime_write_parameter(to, "name", part->name);
     }
     if (s == FB_OK) {
         s = fb_buf_printf(to, "\r\nContent-Transfer-Encoding: %s\r\nContent-Disposition: %s",
@@ -119,7 +119,7 @@ static enum fb_status add_part(const struct fb_part *part, struct content *out,
                           part->is_inline ? "inline" : "attachment");
     }
     if (s == FB_OK) {
-        s = mime_write_parameter(to, "filename", part->name);
+        s = fb_mime_write_parameter(to, "filename", part->name);
     }
     if (s == FB_OK && part->cid != NULL) {
         s = fb_buf_printf(to, "\r\nContent-ID: <%s>", part->cid);
@@ -164,7 +164,7 @@ static enum fb_status add_kept_text(struct fb_spool_msg *msg, const struct notic
         s = fb_buf_add_slice(&text, fb_slice_buf(&kept));
     }
     if (s == FB_OK) {
-        s = mime_write_text(content_tail(out), "plain", fb_slice_buf(&text));
+        s = fb_mime_write_text(content_tail(out), "plain", fb_slice_buf(&text));
     }
     fb_buf_deinit(&kept);
     fb_buf_deinit(&text);
@@ -190,7 +190,7 @@ static enum fb_status add_kept_html(struct fb_spool_msg *msg, const struct notic
         s = fb_buf_add_slice(&html, fb_slice_sub(all, behind, SIZE_MAX));
     }
     if (s == FB_OK) {
-        s = mime_write_text(content_tail(out), "html", fb_slice_buf(&html));
+        s = fb_mime_write_text(content_tail(out), "html", fb_slice_buf(&html));
     }
     fb_buf_deinit(&kept);
     fb_buf_deinit(&html);
@@ -351,10 +351,10 @@ enum fb_status compose_password(struct fb_spool_msg *msg, const char *key,
     struct fb_buf *to = content_tail(out);
     const char *at = strrchr(postmaster, '@');
     fb_buf_init(&subject, FB_MAX_SUBJECT + 256);
-    mime_date(fb_now_ms(), date);
+    fb_mime_date(fb_now_ms(), date);
     enum fb_status s = notice_write_password_subject(f, &subject);
     if (s == FB_OK) {
-        s = mime_write_mailbox(to, "From", f->policy->notices.organisation, postmaster);
+        s = fb_mime_write_mailbox(to, "From", f->policy->notices.organisation, postmaster);
     }
     if (s == FB_OK) {
         s = fb_buf_printf(to,
@@ -364,7 +364,7 @@ enum fb_status compose_password(struct fb_spool_msg *msg, const char *key,
                           at != NULL ? at : "@localhost");
     }
     if (s == FB_OK) {
-        s = mime_write_field(to, "Subject", fb_buf_str(&subject));
+        s = fb_mime_write_field(to, "Subject", fb_buf_str(&subject));
     }
     if (s == FB_OK) {
         s = add_alternative(f, "password", out);

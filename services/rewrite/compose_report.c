@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mime_write.h"
 #include "proto/limits.h"
 #include "services/rewrite/compose.h"
-#include "services/rewrite/mime_write.h"
 
 #define MAX_TEXT (8U << 20)
 
@@ -74,7 +74,7 @@ static enum fb_status add_language(struct fb_buf *text, const struct report_word
     }
     if (s == FB_OK && action == REPORT_DELAYED) {
         char date[48];
-        mime_date(lines[0].retry_until_ms, date);
+        fb_mime_date(lines[0].retry_until_ms, date);
         s = fb_buf_printf(text, " (%s)\n", date);
     }
     return s;
@@ -97,7 +97,7 @@ static enum fb_status add_words(struct fb_buf *to, const struct fb_plan *plan,
         s = add_language(&text, &en, subject, lines, count);
     }
     if (s == FB_OK) {
-        s = mime_write_text(to, "plain", fb_slice_buf(&text));
+        s = fb_mime_write_text(to, "plain", fb_slice_buf(&text));
     }
     fb_buf_deinit(&text);
     return s;
@@ -190,7 +190,7 @@ static enum fb_status add_recipient(struct fb_buf *to, const struct report_line 
     }
     if (s == FB_OK && line->action == REPORT_DELAYED) {
         char date[48];
-        mime_date(line->retry_until_ms, date);
+        fb_mime_date(line->retry_until_ms, date);
         s = fb_buf_printf(to, "Will-Retry-Until: %s\r\n", date);
     }
     return s;
@@ -201,7 +201,7 @@ static enum fb_status add_status(struct fb_buf *to, const struct fb_envelope *e,
 {
     char date[48];
     char envid[512];
-    mime_date(e->received_ms, date);
+    fb_mime_date(e->received_ms, date);
     enum fb_status s = fb_buf_printf(
         to, "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\n", mta);
     if (s == FB_OK && e->dsn_envid != NULL && decode_xtext(e->dsn_envid, envid, sizeof envid) &&
@@ -233,7 +233,7 @@ static enum fb_status add_headers(struct fb_spool_msg *msg, const struct fb_plan
         is_7bit ? "7bit" : "quoted-printable"); /* RFC 6522 4 */
     if (s == FB_OK && has_head) {
         s = is_7bit ? fb_buf_add_slice(to, fb_slice_buf(&head))
-                    : mime_write_qp(to, fb_slice_buf(&head));
+                    : fb_mime_write_qp(to, fb_slice_buf(&head));
     }
     fb_buf_deinit(&head);
     return s;
@@ -253,8 +253,8 @@ static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e,
     char date[48];
     bool is_en = plan != NULL && strcmp(plan->language, "en") == 0;
     const char *at = strrchr(postmaster, '@');
-    mime_date(fb_now_ms(), date);
-    enum fb_status s = mime_write_mailbox(to, "From", "Mail Delivery System", postmaster);
+    fb_mime_date(fb_now_ms(), date);
+    enum fb_status s = fb_mime_write_mailbox(to, "From", "Mail Delivery System", postmaster);
     if (s == FB_OK) {
         s = fb_buf_printf(to,
                           "To: <%s>\r\nDate: %s\r\nMessage-ID: "
@@ -264,7 +264,7 @@ static enum fb_status add_top(struct fb_buf *to, const struct fb_envelope *e,
                           at != NULL ? at : "@localhost");
     }
     if (s == FB_OK) {
-        s = mime_write_field(to, "Subject", subjects[action][is_en]);
+        s = fb_mime_write_field(to, "Subject", subjects[action][is_en]);
     }
     return s == FB_OK ? fb_buf_printf(to,
                                       "Content-Type: multipart/report; "
@@ -281,7 +281,7 @@ enum fb_status compose_report(struct fb_spool_msg *msg, const char *key,
 {
     char boundary[48];
     struct fb_buf *to = content_tail(out);
-    mime_boundary(boundary);
+    fb_mime_boundary(boundary);
     enum fb_status s =
         add_top(to, e, plan, fb_spool_msg_id(msg), branch, postmaster, lines[0].action, boundary);
     if (s == FB_OK) {

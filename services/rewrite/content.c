@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "services/rewrite/mime_write.h"
+#include "common/mime_write.h"
 
 #define MAX_COMPOSED (64U << 20) /* notices are kilobytes; kept bodies up to 20 MiB, encoded */
 #define LINE_RAW     57          /* bytes in a line of base64 */
@@ -142,7 +142,7 @@ static enum fb_status encode_window(struct content *c, const struct content_piec
         }
         have += got;
     }
-    return s == FB_OK ? mime_write_base64(&c->encoded, fb_slice_of(raw, have)) : s;
+    return s == FB_OK ? fb_mime_write_base64(&c->encoded, fb_slice_of(raw, have)) : s;
 }
 
 static enum fb_status read_object(struct content *c, const struct content_piece *p, void *to,

@@ -10,8 +10,10 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/spool/records.h"
+#include "services/rewrite/code.h"
 #include "services/rewrite/deliver.h"
 #include "services/rewrite/letter.h"
+#include "services/rewrite/notices.h"
 
 enum fb_status rewrite_thread_init(void *ctx, void **thread_r, struct fb_error *err)
 {
@@ -73,11 +75,6 @@ static size_t count_state(const struct delivery *d, enum target_state state)
     return n;
 }
 
-static const char *address_of(const struct delivery *d, size_t target)
-{
-    return d->envelope.recipients[d->targets[target].index].address;
-}
-
 static void refuse_open(struct delivery *d, const char *status, const char *why)
 {
     for (size_t i = 0; i < d->target_count; i++) {
@@ -110,145 +107,6 @@ static enum fb_status send_untouched(struct delivery *d, struct fb_error *err)
     return s;
 }
 
-static enum fb_status send_notice_to(struct delivery *d, struct notice_facts *facts, bool *wants,
-                                     struct fb_error *err)
-{
-    struct content content;
-    content_init(&content, d->msg);
-    enum fb_status s = compose_notice(d->msg, d->service->config->rewrite.key, facts,
-                                      d->branch_number, &content, err);
-    if (s == FB_OK) {
-        s = deliver(d, &content, FB_SENT_NOTICE, wants, err);
-    }
-    content_deinit(&content);
-    return s;
-}
-
-/* Everybody in To and Cc gets one mail; whoever is in neither (Bcc) gets one of their own, so that
- * no header, envelope or list of readers shows them to others. */
-static enum fb_status send_notices(struct delivery *d, struct notice_facts *facts,
-                                   struct fb_error *err)
-{
-    const char **readers = fb_xcalloc(d->target_count + 1, sizeof *readers);
-    bool *wants = fb_xcalloc(d->target_count + 1, sizeof *wants);
-    size_t visible = 0;
-    size_t wanted = 0;
-    for (size_t i = 0; i < d->target_count; i++) {
-        if (d->targets[i].is_visible && d->targets[i].state != TARGET_RECALLED) {
-            readers[visible++] = address_of(d, i);
-            wants[i] = d->targets[i].state == TARGET_OPEN;
-            wanted += wants[i];
-        }
-    }
-    facts->readers = readers;
-    facts->reader_count = visible;
-    facts->recipient = NULL;
-    enum fb_status s = wanted > 0 ? send_notice_to(d, facts, wants, err) : FB_OK;
-    for (size_t i = 0; i < d->target_count && s == FB_OK; i++) {
-        if (d->targets[i].state == TARGET_OPEN && !d->targets[i].is_visible) {
-            memset(wants, 0, d->target_count * sizeof *wants);
-            wants[i] = true;
-            readers[visible] = address_of(d, i);
-            facts->reader_count = visible + 1;
-            facts->recipient = address_of(d, i);
-            s = send_notice_to(d, facts, wants, err);
-        }
-    }
-    free(wants);
-    free(readers);
-    return s;
-}
-
-static enum fb_status send_password_to(struct delivery *d, struct notice_facts *facts,
-                                       size_t target, struct fb_error *err)
-{
-    struct content content;
-    content_init(&content, d->msg);
-    facts->recipient = address_of(d, target);
-    enum fb_status s =
-        compose_password(d->msg, d->service->config->rewrite.key, facts, d->branch_number,
-                         d->service->config->rewrite.postmaster, &content, err);
-    if (s == FB_OK) {
-        s = deliver_password(d, &content, target, err);
-    }
-    content_deinit(&content);
-    return s;
-}
-
-static enum fb_status ask_recalled(struct delivery *d, bool *is_recalled, struct fb_error *err)
-{
-    uint32_t *indices = fb_xcalloc(d->target_count + 1, sizeof *indices);
-    for (size_t i = 0; i < d->target_count; i++) {
-        indices[i] = d->targets[i].index;
-    }
-    enum fb_status s = fb_ledger_recalled(d->redis, d->claim->job.msg_id, indices, d->target_count,
-                                          is_recalled, err);
-    free(indices);
-    return s;
-}
-
-/* Who has the notice and not yet the password; whoever was recalled since needs none. */
-static enum fb_status find_waiting(struct delivery *d, bool *waits, struct fb_error *err)
-{
-    enum fb_status s = ask_recalled(d, waits, err);
-    for (size_t i = 0; i < d->target_count && s == FB_OK; i++) {
-        bool has_it = true;
-        if (d->targets[i].state == TARGET_SENT && !waits[i]) {
-            s = fb_journal_lookup(d->service->journal, d->claim->job.msg_id, FB_SENT_PASSWORD,
-                                  &d->targets[i].index, 1, &has_it, err);
-        }
-        waits[i] = !has_it;
-    }
-    return s;
-}
-
-static enum fb_status send_passwords(struct delivery *d, struct notice_facts *facts,
-                                     struct fb_error *err)
-{
-    bool *waits = fb_xcalloc(d->target_count + 1, sizeof *waits);
-    enum fb_status s = find_waiting(d, waits, err);
-    for (size_t i = 0; i < d->target_count; i++) {
-        if (waits[i] && s == FB_OK) {
-            s = send_password_to(d, facts, i, err);
-        }
-        if (waits[i] && s != FB_OK) {
-            d->targets[i].state =
-                TARGET_PUT_OFF; /* if it stays so until the end, the sender must know */
-        }
-    }
-    free(waits);
-    return s;
-}
-
-static enum fb_status send_secured(struct delivery *d, struct fb_error *err)
-{
-    struct fb_policy *policy = fb_policy_follow_get(d->service->policy);
-    bool is_any = count_state(d, TARGET_OPEN) > 0;
-    if (!is_any && (!d->has_parcel || count_state(d, TARGET_SENT) == 0)) {
-        fb_policy_unref(&policy);
-        return FB_OK; /* all recalled */
-    }
-    if (!d->has_parcel) { /* restored since we looked */
-        fb_policy_unref(&policy);
-        return fb_error_set(err, FB_CORRUPT, "the parcel was not made");
-    }
-    if (policy == NULL) {
-        return fb_error_set(err, FB_CONFIG,
-                            "no policy is known; apply one with `fumibako policy apply`");
-    }
-    struct notice_facts facts = {.policy = policy,
-                                 .plan = &d->plan,
-                                 .branch = d->branch,
-                                 .parcel = &d->parcel,
-                                 .envelope = &d->envelope};
-    enum fb_status s = send_notices(d, &facts, err);
-    if (s == FB_OK && d->parcel.password != NULL && d->parcel.password[0] != '\0') {
-        s = send_passwords(d, &facts, err);
-    }
-    fb_policy_unref(&policy);
-    return s;
-}
-
 /* Before anybody is claimed: a lost parcel sends the job back to render, and meanwhile a recall must
  * be able to stop everybody.  Where all are recalled there may be no parcel at all. */
 static enum fb_status load_parcel(struct delivery *d, const char *forced, struct fb_error *err)
@@ -257,7 +115,7 @@ static enum fb_status load_parcel(struct delivery *d, const char *forced, struct
         return FB_OK;
     }
     enum fb_status s = fb_spool_parcel_load(d->msg, d->branch_number, &d->parcel, err);
-    if (s == FB_OK && (d->parcel.link == NULL || d->parcel.link[0] == '\0')) {
+    if (s == FB_OK && !notices_have_link(&d->parcel)) {
         s = fb_error_set(err, FB_CORRUPT,
                          "the parcel has no link yet"); /* upload's last word was lost */
     }
@@ -267,7 +125,7 @@ static enum fb_status load_parcel(struct delivery *d, const char *forced, struct
     }
     bool *is_recalled = fb_xcalloc(d->target_count + 1, sizeof *is_recalled);
     struct fb_error own = {0};
-    enum fb_status asked = ask_recalled(d, is_recalled, &own);
+    enum fb_status asked = notices_ask_recalled(d, is_recalled, &own);
     bool is_all = asked == FB_OK;
     for (size_t i = 0; i < d->target_count; i++) {
         is_all = is_all && is_recalled[i];
@@ -340,7 +198,7 @@ static enum fb_status send_branch(struct delivery *d, const char *forced, struct
     case FB_BRANCH_PASS:
         return send_untouched(d, err);
     case FB_BRANCH_SECURE:
-        return send_secured(d, err);
+        return notices_send(d, err);
     default: {
         char why[300];
         (void)snprintf(why, sizeof why, "refused by the rule \"%.200s\"", d->branch->rule);
@@ -473,6 +331,10 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
                          .claim = claim,
                          .branch_number = claim->job.branch};
     fb_log_context(claim->job.msg_id, NULL, "rewrite", claim->job.trace, claim->job.attempt);
+    if (claim->job.letter == FB_LETTER_CODE) {
+        code_handle(ctx, thread, redis, claim, out);
+        return;
+    }
     if (claim->job.letter != FB_LETTER_NONE) {
         letter_handle(ctx, thread, redis, claim, out);
         return;

@@ -11,17 +11,15 @@
 #include "services/rewrite/delay.h"
 #include "services/rewrite/letter_gather.h"
 #include "services/rewrite/relay_watch.h"
-#include "services/rewrite/smtp_client.h"
 
-static void count_letter(const char *name, const char *outcome)
+void letter_count(const char *name, const char *outcome)
 {
     char labels[80];
     (void)snprintf(labels, sizeof labels, "letter=\"%s\",outcome=\"%s\"", name, outcome);
     fb_metric_add("fumibako_letters_total", labels, 1);
 }
 
-/* What stands in a header field and an SMTP command as it is. */
-static bool is_writable(const char *address)
+bool letter_is_writable(const char *address)
 {
     for (const unsigned char *p = (const unsigned char *)address; *p != '\0'; p++) {
         if (*p < 0x20 || *p == 0x7f || *p == '<' || *p == '>') {
@@ -41,8 +39,7 @@ static bool is_ascii(const char *text)
     return true;
 }
 
-/* FB_OK: the relay has taken or refused it. */
-static enum fb_status hand_over(const char *to, const char *name, struct smtp_client *client,
+enum fb_status letter_hand_over(const char *to, const char *name, struct smtp_client *client,
                                 struct content *content, struct fb_error *err)
 {
     bool is_unknown = false;
@@ -74,10 +71,11 @@ static enum fb_status hand_over(const char *to, const char *name, struct smtp_cl
                             sender.enhanced);
     }
     bool is_taken = sender.code / 100 == 2;
-    count_letter(name, is_taken ? "sent" : "refused");
+    letter_count(name, is_taken ? "sent" : "refused");
     if (!is_taken) { /* a report about it would be a loop */
-        fb_log(FB_ERROR, "the relay refuses a letter to the sender (%s): %d %s", name, sender.code,
-               sender.enhanced);
+        fb_log(FB_ERROR, "the relay refuses a letter to the %s (%s): %d %s",
+               strcmp(name, fb_letter_name(FB_LETTER_CODE)) == 0 ? "reader" : "sender", name,
+               sender.code, sender.enhanced);
     }
     return FB_OK;
 }
@@ -90,7 +88,8 @@ static enum fb_status send_letter(struct letter *l, struct smtp_client *client,
     enum fb_status s =
         compose_letter(&l->facts, l->job, l->service->config->rewrite.key, &content, err);
     if (s == FB_OK) {
-        s = hand_over(l->facts.sender, fb_letter_name(l->job->letter), client, &content, err);
+        s = letter_hand_over(l->facts.sender, fb_letter_name(l->job->letter), client, &content,
+                             err);
     }
     content_deinit(&content);
     return s;
@@ -103,11 +102,11 @@ static enum fb_status send_delay(struct letter *l, struct smtp_client *client,
     struct delay d;
     enum fb_status s = delay_compose(l->service, l->redis, l->job, &d, err);
     if (s == FB_OK && !d.is_wanted) {
-        count_letter(fb_letter_name(l->job->letter), "not needed");
-    } else if (s == FB_OK && !is_writable(d.envelope.reverse_path)) {
+        letter_count(fb_letter_name(l->job->letter), "not needed");
+    } else if (s == FB_OK && !letter_is_writable(d.envelope.reverse_path)) {
         s = fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
     } else if (s == FB_OK) {
-        s = hand_over(d.envelope.reverse_path, "delayed", client, &d.content, err);
+        s = letter_hand_over(d.envelope.reverse_path, "delayed", client, &d.content, err);
     }
     if (s == FB_OK && d.is_wanted) {
         out->ops = fb_ops_new();
@@ -133,10 +132,10 @@ static enum fb_status work(struct letter *l, struct smtp_client *client, struct 
         return send_delay(l, client, out, err);
     }
     if (!is_wanted) {
-        count_letter(fb_letter_name(l->job->letter), "not needed");
+        letter_count(fb_letter_name(l->job->letter), "not needed");
         return FB_OK;
     }
-    if (!is_writable(l->facts.sender)) {
+    if (!letter_is_writable(l->facts.sender)) {
         return fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
     }
     s = send_letter(l, client, err);
@@ -173,7 +172,7 @@ void letter_handle(struct rewrite_service *service, void *thread, struct fb_redi
     if (s == FB_LOST) {
         out->kind = FB_OUTCOME_DROP;
     } else if (s != FB_OK) { /* a letter is never held: it would be one more mail to decide about */
-        count_letter(fb_letter_name(claim->job.letter), "failed");
+        letter_count(fb_letter_name(claim->job.letter), "failed");
         fb_log(FB_ERROR, "a letter to the sender (%s) cannot be made and is given up: %s",
                fb_letter_name(claim->job.letter), err.text);
     }

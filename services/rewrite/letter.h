@@ -14,9 +14,19 @@
 #ifndef FB_REWRITE_LETTER_H
 #define FB_REWRITE_LETTER_H
 
+#include "services/rewrite/content.h"
 #include "services/rewrite/handle.h"
+#include "services/rewrite/smtp_client.h"
 
-/* For a job with letter set; arguments as of rewrite_handle. */
+/* For every letter: counts it under its name, and an outcome. */
+void letter_count(const char *name, const char *outcome);
+/* What stands in a header field and an SMTP command as it is. */
+bool letter_is_writable(const char *address);
+/* Hands it to the relay from the null sender.  FB_OK: taken or refused, and counted as that. */
+FB_MUST_USE enum fb_status letter_hand_over(const char *to, const char *name,
+                                            struct smtp_client *client, struct content *content,
+                                            struct fb_error *err);
+/* For a job with letter set, but for a code (code.h); arguments as of rewrite_handle. */
 void letter_handle(struct rewrite_service *service, void *thread, struct fb_redis *redis,
                    const struct fb_claim *claim, struct fb_outcome *out);
 

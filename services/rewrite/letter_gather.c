@@ -107,12 +107,15 @@ static void set_parcel_facts(struct letter *l, const struct fb_ledger_branch *b)
     f->storage = b->storage;
     f->access = b->access;
     f->expires_ms = b->expires_ms;
+    f->is_vault = b->is_vault;
     f->has_parcel = l->has_parcel;
     if (l->has_parcel) {
         f->files = l->parcel.files;
         f->file_count = l->parcel.file_count;
         f->can_download = l->parcel.can_download;
-        f->has_password = l->parcel.password != NULL && l->parcel.password[0] != '\0';
+        bool is_there = l->parcel.password != NULL && l->parcel.password[0] != '\0';
+        f->has_password = is_there || l->parcel.password_to_readers;
+        f->password = is_there && l->parcel.password_to_sender ? l->parcel.password : "";
     }
 }
 
@@ -163,8 +166,9 @@ static enum fb_status gather_receipt(struct letter *l, struct fb_error *err)
         const struct fb_ledger_recipient *r = &l->message.recipients[i];
         bool is_sent = strcmp(r->state, "sent") == 0 && r->is_claimed && !r->is_recalled;
         if (r->branch == l->job->branch && is_sent && !is_refused[i]) {
-            add_person(l,
-                       (struct letter_person){.address = r->address, .is_pending = is_pending(r)});
+            add_person(l, (struct letter_person){.address = r->address,
+                                                 .is_pending = is_pending(r),
+                                                 .is_fallback = r->is_vault && !b->is_vault});
         }
     }
     set_parcel_facts(l, b);
@@ -224,7 +228,7 @@ static enum fb_status load_evidence(struct letter *l, struct fb_error *err)
 /* Of a link nobody can say who used it: once somebody did, it counts as opened. */
 static bool is_unopened(const struct fb_evidence *e, const struct fb_ledger_branch *b)
 {
-    bool is_personal = strcmp(b->access, "recipients") == 0;
+    bool is_personal = !fb_ledger_is_by_link(b);
     bool is_accessed = e->previews > 0 || e->downloads > 0 || e->opened_ms > 0 ||
                        e->downloaded_ms > 0 || (e->by_others && !is_personal);
     return e->kind == FB_EV_OPEN && e->is_notice_out && !is_accessed;

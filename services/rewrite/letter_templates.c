@@ -33,22 +33,26 @@ static const struct {
      "お送りになったメールの内容を安全な保管場所に置き、次の方へお知らせのメールを送り"
      "ました。\n\n" MAIL_JA_TEXT "宛先:\n{{recipients}}"
      "{{files_block}}{{parcel_block}}\n"
-     "{{pending_block}}{{page_block}}" FOOT_JA "\n"},
+     "{{password_block}}{{pending_block}}{{page_block}}" FOOT_JA "\n"},
     {"receipt.en.text",
      "The content of your mail was put in a secure place, and a notice was sent to "
      "these recipients.\n\n" MAIL_EN_TEXT "To:\n{{recipients}}"
      "{{files_block}}{{parcel_block}}\n"
-     "{{pending_block}}{{page_block}}" FOOT_EN "\n"},
+     "{{password_block}}{{pending_block}}{{page_block}}" FOOT_EN "\n"},
     {"receipt.ja.html",
      DIV("ja", LEAD("お送りになったメールの内容を安全な保管場所に置き、次の方へお知らせのメールを送"
                     "りました。") ROWS_OPEN MAIL_JA
-                   ROW("宛先", "{{recipients}}") "{{files_block}}{{parcel_block}}" ROWS_CLOSE
-                                                 "{{pending_block}}{{page_block}}" SMALL(FOOT_JA))},
+                   ROW("宛先",
+                       "{{recipients}}") "{{files_block}}{{parcel_block}}" ROWS_CLOSE
+                                         "{{password_block}}{{pending_block}}{{page_block}}" SMALL(
+                                             FOOT_JA))},
     {"receipt.en.html",
-     DIV("en", LEAD("The content of your mail was put in a secure place, and a notice was sent to "
-                    "these recipients.") ROWS_OPEN MAIL_EN
-                   ROW("To", "{{recipients}}") "{{files_block}}{{parcel_block}}" ROWS_CLOSE
-                                               "{{pending_block}}{{page_block}}" SMALL(FOOT_EN))},
+     DIV("en",
+         LEAD("The content of your mail was put in a secure place, and a notice was sent to "
+              "these recipients.") ROWS_OPEN MAIL_EN
+             ROW("To", "{{recipients}}") "{{files_block}}{{parcel_block}}" ROWS_CLOSE
+                                         "{{password_block}}{{pending_block}}{{page_block}}" SMALL(
+                                             FOOT_EN))},
     /* ---- held ---- */
     {"held.ja.text", "{{lead}}\n\n" MAIL_JA_TEXT "宛先:\n{{recipients}}"
                      "理由: {{reason}}\n\n{{next}}\n\n" FOOT_JA "\n"},
@@ -114,6 +118,21 @@ static const struct {
     {"reason_block.en.text", "Reason given: {{reason}}\n"},
     {"reason_block.ja.html", ROW("取り消しの理由", "{{reason}}")},
     {"reason_block.en.html", ROW("Reason given", "{{reason}}")},
+    {"password_block.ja.text",
+     "パスワード: "
+     "{{password}}\n宛先の方には送っていません。電話など、メールとは別の方法でお伝えくだ"
+     "さい。\n\n"},
+    {"password_block.en.text",
+     "Password: {{password}}\nIt was not sent to the recipients. Please tell it to them by another "
+     "way than mail, on the telephone for instance.\n\n"},
+    {"password_block.ja.html",
+     WRAPPED("16px 0 0", "<b>パスワード:</b> {{password}}<br>宛先の方には送っていません。電話など、"
+                         "メールとは別の方法でお伝えください。")},
+    {"password_block.en.html",
+     WRAPPED("16px 0 0",
+             "<b>Password:</b> {{password}}<br>It was not sent to the recipients. Please "
+             "tell it to them by another way than mail, on the telephone for "
+             "instance.")},
     {"pending_block.ja.text", "まだアカウントをお持ちでない方: {{pending}}\n{{account_help}}\n\n"},
     {"pending_block.en.text", "No account yet: {{pending}}\n{{account_help}}\n\n"},
     {"pending_block.ja.html",

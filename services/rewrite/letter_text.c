@@ -35,6 +35,10 @@ static enum fb_status add_mark(struct words *w, const struct letter_person *p)
     if (p->is_maybe_out) {
         return words_say(w, " (届いている可能性があります)", " (may have got it)");
     }
+    if (p->is_fallback) {
+        return words_say(w, " (アカウントがないため、アカウント不要のページで閲覧)",
+                         " (no account: reads on a page that needs none)");
+    }
     return p->is_pending ? words_say(w, " (アカウントの登録待ち)", " (no account yet)") : FB_OK;
 }
 
@@ -260,17 +264,45 @@ static const char *account_help(const struct words *w)
                  "trouble.";
 }
 
+static bool has_password_to_tell(const struct letter_facts *f)
+{
+    return f->password != NULL && f->password[0] != '\0';
+}
+
+/* In a vault each has a link of their own, and the proof decides who can use it. */
+static enum fb_status add_vault_access(struct words *w)
+{
+    const struct letter_facts *f = w->facts;
+    const struct fb_policy_security *security = fb_policy_find_security(f->policy, f->security);
+    if (security != NULL && security->proof == FB_PROOF_LINK) {
+        return words_say(
+            w, "お一人ずつ別のリンクを受け取った、上記の宛先の方 (リンクを知っていれば開けます)",
+            "these recipients, each with a link of their own; whoever has it can open "
+            "it");
+    }
+    if (security != NULL && security->has_members) {
+        return words_say(w, "上記の宛先の方と、同じドメインのアドレスをお持ちの方",
+                         "these recipients, and people with an address in their domain");
+    }
+    return words_say(w, "上記の宛先の方だけ (お一人ずつ別のリンク)",
+                     "these recipients only, each with a link of their own");
+}
+
 static enum fb_status add_access(struct words *w)
 {
     const struct letter_facts *f = w->facts;
     enum fb_status s =
-        strcmp(f->access, "anyone") == 0
+        f->is_vault ? add_vault_access(w)
+        : strcmp(f->access, "anyone") == 0
             ? words_say(w, "リンクを知っている方はどなたでも", "whoever has the link")
         : strcmp(f->access, "company") == 0
             ? words_say(w, "リンクを知っている、差出人の組織の方",
                         "members of your organisation who have the link")
             : words_say(w, "上記の宛先の方だけ", "these recipients only");
-    if (s == FB_OK && f->has_password) {
+    if (s == FB_OK && has_password_to_tell(f)) {
+        s = words_say(w, " (パスワードは、あなたからお伝えください)",
+                      " (with the password, which you tell them)");
+    } else if (s == FB_OK && f->has_password) {
         s = words_say(w, " (パスワードは、宛先の方へ別のメールで送りました)",
                       " (the password went to them in another mail)");
     }
@@ -312,6 +344,10 @@ static enum fb_status add_block(struct words *w, const char *name, size_t len)
     }
     if (words_is(name, len, "parcel_block")) {
         return f->has_parcel ? words_write_block(w, "parcel_block") : FB_OK;
+    }
+    if (words_is(name, len, "password_block")) {
+        bool is_told = f->letter == FB_LETTER_RECEIPT && has_password_to_tell(f);
+        return is_told ? words_write_block(w, "password_block") : FB_OK;
     }
     if (words_is(name, len, "reason_block")) {
         return f->reason[0] != '\0' ? words_write_block(w, "reason_block") : FB_OK;
@@ -434,6 +470,10 @@ static enum fb_status add_value(struct words *w, const char *name, size_t len)
         {"storage", f->storage},
         {"actor", actor_words(w, f->actor)},
     };
+    if (words_is(name, len, "password")) {
+        bool is_told = f->letter == FB_LETTER_RECEIPT && has_password_to_tell(f);
+        return is_told ? words_escape(w, f->password) : FB_OK;
+    }
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (words_is(name, len, values[i].name)) {
             return words_escape(w, values[i].value);

@@ -13,6 +13,7 @@
 struct letter_person {
     const char *address;
     bool is_pending;                    /* invited, has no account yet */
+    bool is_fallback;                   /* has no account, and reads in the vault */
     bool is_maybe_out;                  /* held: the mail may have reached them all the same */
     const struct fb_evidence *evidence; /* recall alone */
 };
@@ -36,6 +37,8 @@ struct letter_facts {
     uint32_t file_count;
     bool has_parcel; /* access, download and files are known */
     bool can_download, has_password;
+    bool is_vault;        /* each recipient has a link of their own */
+    const char *password; /* receipt: the sender is to tell it to the recipients; "" = is not */
     /* reminder */
     int64_t since_ms, now_ms;
     int64_t log_until_ms; /* 0 = nobody reads the storage's log */

@@ -12,10 +12,10 @@
 static enum fb_status add_readers(struct words *w)
 {
     const struct notice_facts *f = w->facts;
-    if (strcmp(f->parcel->access, "anyone") == 0) {
+    if (!f->is_vault && strcmp(f->parcel->access, "anyone") == 0) {
         return fb_buf_add_str(w->out, w->is_ja ? "リンクを受け取った方" : "whoever has the link");
     }
-    if (strcmp(f->parcel->access, "company") == 0) {
+    if (!f->is_vault && strcmp(f->parcel->access, "company") == 0) {
         return fb_buf_add_str(w->out, w->is_ja ? "差出人の組織の方"
                                                : "members of the sender's organisation");
     }
@@ -33,10 +33,66 @@ static enum fb_status add_readers(struct words *w)
     return s;
 }
 
-static bool is_vault(const struct notice_facts *f)
+/* How a reader of the vault shows that the mailbox is theirs; nobody needs an account. */
+static const char *vault_proof(const struct words *w)
 {
-    const struct fb_policy_storage *storage = fb_policy_find_storage(f->policy, f->parcel->storage);
-    return storage != NULL && storage->type == FB_STORAGE_VAULT;
+    const struct notice_facts *f = w->facts;
+    const struct fb_policy_security *security =
+        f->branch->security != NULL ? fb_policy_find_security(f->policy, f->branch->security)
+                                    : NULL;
+    if (security != NULL && security->has_members && security->proof != FB_PROOF_LINK) {
+        return w->is_ja
+                   ? "アカウントの登録は不要です。リンク先の画面から、このメールを受け取ったアド"
+                     "レスへ確認コードをお送りします。同じドメインのアドレスをお持ちの方は、ご"
+                     "自分のアドレスでコードを受け取って開くこともできます。"
+                   : "You need no account: the page behind the link mails a code to the "
+                     "address at which you received this mail. People with an address in the "
+                     "same domain can have a code mailed to their own.";
+    }
+    switch (security != NULL ? security->proof : FB_PROOF_CODE) {
+    case FB_PROOF_LINK:
+        return w->is_ja ? "アカウントの登録は不要です。このリンクはお一人ずつ異なり、リンクを知って"
+                          "いる方は開けてしまうため、転送しないでください。"
+                        : "You need no account. The link is yours alone, and whoever has it can "
+                          "open it: do not forward this mail.";
+    case FB_PROOF_TOTP:
+        return w->is_ja
+                   ? "アカウントの登録は不要です。初めて開くときは、リンク先の画面から、このメール"
+                     "を"
+                     "受け取ったアドレスへ確認コードをお送りし、続けて認証アプリを設定していただき"
+                     "ま"
+                     "す。次からは認証アプリの数字で開けます。リンクはお一人ずつ異なり、転送しても"
+                     "、"
+                     "ほかの方は開けません。"
+                   : "You need no account. The first time, the page behind the link mails a code "
+                     "to "
+                     "the address at which you received this mail, and you set up an authenticator "
+                     "app, which opens it from then on. The link is yours alone: nobody else can "
+                     "open it when you forward this mail.";
+    case FB_PROOF_CODE:
+    default:
+        return w->is_ja
+                   ? "アカウントの登録は不要です。リンク先の画面から、このメールを受け取ったアド"
+                     "レスへ確認コードをお送りします。リンクはお一人ずつ異なり、転送しても、"
+                     "ほかの方は開けません。"
+                   : "You need no account: the page behind the link mails a code to the "
+                     "address at which you received this mail. The link is yours alone: "
+                     "nobody else can open it when you forward this mail.";
+    }
+}
+
+static const char *vault_password(const struct words *w)
+{
+    const struct fb_parcel *p = ((const struct notice_facts *)w->facts)->parcel;
+    if (p->password == NULL || p->password[0] == '\0') {
+        return "";
+    }
+    if (p->password_to_sender) {
+        return w->is_ja ? "あわせてパスワードが必要です。パスワードは差出人からお受け取りください。"
+                        : " A password is needed as well; ask the sender for it.";
+    }
+    return w->is_ja ? "あわせてパスワードが必要です。パスワードは別のメールでお送りします。"
+                    : " A password is needed as well; it comes in another mail.";
 }
 
 /* How to get in, also for those who have no account. */
@@ -44,7 +100,7 @@ static const char *proof_text(const struct words *w)
 {
     const struct notice_facts *f = w->facts;
     const struct fb_parcel *p = f->parcel;
-    if (p->password[0] != '\0') {
+    if (p->password != NULL && p->password[0] != '\0') {
         return w->is_ja ? "開くにはパスワードが必要です。パスワードは別のメールでお送りします。"
                         : "A password is needed to open it; the password comes in another mail.";
     }
@@ -53,13 +109,6 @@ static const char *proof_text(const struct words *w)
                           "にはご注意ください。"
                         : "No login is needed. Whoever has this link can open it, so take care "
                           "when you forward this mail.";
-    }
-    if (is_vault(f)) {
-        return w->is_ja ? "アカウントは不要です。開くときに、このメールを受け取ったアドレスへ確認コ"
-                          "ードをお送りします。"
-                        : "You need no account: when you open it, a code is sent to the address at "
-                          "which you received this "
-                          "mail.";
     }
     if (strcmp(p->access, "company") == 0) {
         return w->is_ja
@@ -106,6 +155,16 @@ static enum fb_status add_subject(struct words *w)
     return s;
 }
 
+static enum fb_status add_proof(struct words *w)
+{
+    const struct notice_facts *f = w->facts;
+    if (!f->is_vault) {
+        return words_escape(w, proof_text(w));
+    }
+    enum fb_status s = words_escape(w, vault_proof(w));
+    return s == FB_OK ? words_escape(w, vault_password(w)) : s;
+}
+
 static enum fb_status add_placeholder(struct words *w, const char *name, size_t len)
 {
     const struct notice_facts *f = w->facts;
@@ -125,7 +184,7 @@ static enum fb_status add_placeholder(struct words *w, const char *name, size_t 
     } else if (words_is(name, len, "size")) {
         return words_size(w, f->parcel->files, f->parcel->file_count);
     } else if (words_is(name, len, "link")) {
-        value = f->parcel->link;
+        value = f->link;
     } else if (words_is(name, len, "password")) {
         value = f->parcel->password;
     } else if (words_is(name, len, "sender")) {
@@ -135,9 +194,9 @@ static enum fb_status add_placeholder(struct words *w, const char *name, size_t 
     } else if (words_is(name, len, "msg_id")) {
         value = f->plan->msg_id;
     } else if (words_is(name, len, "storage")) {
-        value = f->parcel->storage;
+        value = f->storage;
     } else if (words_is(name, len, "proof")) {
-        value = proof_text(w);
+        return add_proof(w);
     } else if (words_is(name, len, "download")) {
         value = f->parcel->can_download
                     ? (w->is_ja ? "ダウンロードできます" : "may be downloaded")

@@ -15,7 +15,10 @@ struct notice_facts {
     const struct fb_branch *branch;
     const struct fb_parcel *parcel;
     const struct fb_envelope *envelope;
-    const char *recipient; /* a Bcc recipient on their own; NULL for the visible ones together */
+    const char *link;           /* the parcel's, or in a vault the recipient's own */
+    const char *storage;        /* where the recipient reads: a name in the policy */
+    bool is_vault;              /* in a vault */
+    const char *recipient;      /* the only one of this mail; NULL for several together */
     const char *const *readers; /* addresses shown as those who may open it */
     size_t reader_count;
     bool has_logo; /* the mail carries it (logo.h); set by compose */

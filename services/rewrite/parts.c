@@ -2,8 +2,8 @@
 #include "services/rewrite/parts.h"
 
 #include "common/log.h"
-#include "services/rewrite/logo.h"
-#include "services/rewrite/mime_write.h"
+#include "common/logo.h"
+#include "common/mime_write.h"
 
 #define MAX_WORDS (24U << 20)
 
@@ -15,7 +15,7 @@ enum fb_status parts_boundary(struct content *out, const char *boundary, bool is
 enum fb_status parts_open(struct content *out, const char *subtype, const char *extra,
                           char boundary[48])
 {
-    mime_boundary(boundary);
+    fb_mime_boundary(boundary);
     return fb_buf_printf(content_tail(out),
                          "Content-Type: multipart/%s%s;\r\n boundary=\"%s\"\r\n\r\n", subtype,
                          extra, boundary);
@@ -24,7 +24,7 @@ enum fb_status parts_open(struct content *out, const char *subtype, const char *
 struct alternative {
     parts_write_fn *write;
     const void *ctx;
-    struct logo logo;
+    struct fb_logo logo;
 };
 
 static enum fb_status add_words(const struct alternative *a, enum notice_form form,
@@ -34,22 +34,22 @@ static enum fb_status add_words(const struct alternative *a, enum notice_form fo
     fb_buf_init(&text, MAX_WORDS);
     enum fb_status s = a->write(a->ctx, form, a->logo.bytes.len > 0, &text);
     if (s == FB_OK) {
-        s = mime_write_text(content_tail(out), form == NOTICE_TEXT ? "plain" : "html",
-                            fb_slice_buf(&text));
+        s = fb_mime_write_text(content_tail(out), form == NOTICE_TEXT ? "plain" : "html",
+                               fb_slice_buf(&text));
     }
     fb_buf_deinit(&text);
     return s;
 }
 
-static enum fb_status add_logo(const struct logo *logo, struct content *out)
+static enum fb_status add_logo(const struct fb_logo *logo, struct content *out)
 {
     struct fb_buf *to = content_tail(out);
     enum fb_status s = fb_buf_printf(
         to,
         "Content-Type: %s; name=\"%s\"\r\nContent-Transfer-Encoding: base64\r\n"
-        "Content-Disposition: inline; filename=\"%s\"\r\nContent-ID: <" LOGO_CID ">\r\n\r\n",
+        "Content-Disposition: inline; filename=\"%s\"\r\nContent-ID: <" FB_LOGO_CID ">\r\n\r\n",
         logo->type, logo->name, logo->name);
-    return s == FB_OK ? mime_write_base64(to, fb_slice_buf(&logo->bytes)) : s;
+    return s == FB_OK ? fb_mime_write_base64(to, fb_slice_buf(&logo->bytes)) : s;
 }
 
 static enum fb_status add_html(const struct alternative *a, struct content *out)
@@ -81,7 +81,7 @@ enum fb_status parts_alternative(struct content *out, const char *logo, parts_wr
     struct alternative a = {.write = write, .ctx = ctx};
     if (logo != NULL && logo[0] != '\0') {
         struct fb_error err = {0};
-        if (logo_load(logo, &a.logo, &err) != FB_OK) {
+        if (fb_logo_load(logo, &a.logo, &err) != FB_OK) {
             fb_log(FB_WARN, "the mail goes without its logo: %s", err.text);
         }
     }
@@ -98,6 +98,6 @@ enum fb_status parts_alternative(struct content *out, const char *logo, parts_wr
     if (s == FB_OK) {
         s = add_html(&a, out);
     }
-    logo_deinit(&a.logo);
+    fb_logo_deinit(&a.logo);
     return s == FB_OK ? parts_boundary(out, boundary, true) : s;
 }

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "common/evidence_text.h"
+#include "common/logo.h"
 #include "common/policy/template.h"
 #include "common/shown.h"
-#include "services/rewrite/logo.h"
 #include "services/rewrite/notice_templates.h"
 
 #define MAX_FILES 50 /* shown by name */
@@ -109,7 +109,7 @@ enum fb_status words_size(struct words *w, const struct fb_parcel_file *files, u
 static enum fb_status add_logo(struct words *w)
 {
     return w->has_logo && w->form == NOTICE_HTML
-               ? fb_buf_add_str(w->out, "<img src=\"cid:" LOGO_CID
+               ? fb_buf_add_str(w->out, "<img src=\"cid:" FB_LOGO_CID
                                         "\" height=\"40\" alt=\"\" style=\"height:40px;"
                                         "width:auto;border:0;vertical-align:middle\">")
                : FB_OK;

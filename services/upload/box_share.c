@@ -14,35 +14,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "services/upload/box_share.h"
-
-#define PASSWORD_LEN 16
-
-/* Without letters that are mistaken for others when somebody types it. */
-static const char capitals[] = "ABCDEFGHJKLMNPQRSTUVWXYZ";
-static const char smalls[] = "abcdefghijkmnpqrstuvwxyz";
-static const char digits[] = "23456789";
-
-static char pick(const char *from)
-{
-    return from[fb_random_below(strlen(from))];
-}
-
-/* Box asks for 8 characters and a digit, a capital or a sign; this has 16 and all of capital, small
- * letter and digit. */
-static void make_password(char out[PASSWORD_LEN + 1])
-{
-    static const char *const kinds[] = {capitals, smalls, digits};
-    for (size_t i = 0; i < PASSWORD_LEN; i++) {
-        out[i] = pick(kinds[i < 3 ? i : fb_random_below(3)]);
-    }
-    for (size_t i = PASSWORD_LEN - 1; i > 0; i--) {
-        size_t j = (size_t)fb_random_below(i + 1);
-        char c = out[i];
-        out[i] = out[j];
-        out[j] = c;
-    }
-    out[PASSWORD_LEN] = '\0';
-}
+#include "services/upload/password.h"
 
 /* ---- watermark ---- */
 
@@ -211,6 +183,7 @@ void box_clear_grants(struct fb_parcel *parcel)
         free(parcel->grants[i].address);
         free(parcel->grants[i].grant_id);
         free(parcel->grants[i].state);
+        free(parcel->grants[i].storage);
     }
     free(parcel->grants);
     parcel->grants = NULL;
@@ -236,25 +209,6 @@ static void grant_by_link(struct fb_parcel *parcel, const struct storage_grant_r
     }
 }
 
-static void choose_password(const struct fb_policy_security *security, struct fb_parcel *parcel)
-{
-    char fresh[PASSWORD_LEN + 1] = "";
-    bool is_wanted = security->is_password_generated && security->access == FB_ACCESS_ANYONE;
-    bool is_there = parcel->password != NULL && strlen(parcel->password) >= 8;
-    if (is_wanted && is_there) {
-        return; /* an earlier try may have told somebody */
-    }
-    if (is_wanted) {
-        make_password(fresh);
-    }
-    if (parcel->password != NULL) {
-        explicit_bzero(parcel->password, strlen(parcel->password));
-        free(parcel->password);
-    }
-    parcel->password = fb_xstrdup(fresh);
-    explicit_bzero(fresh, sizeof fresh);
-}
-
 enum fb_status box_share(struct storage_session *s, const struct fb_policy_security *security,
                          const struct storage_grant_request *requests, size_t count,
                          struct fb_parcel *parcel, struct fb_error *err)
@@ -265,7 +219,8 @@ enum fb_status box_share(struct storage_session *s, const struct fb_policy_secur
         [FB_ACCESS_ANYONE] = {.level = "open", .name = "anyone", .is_open = true},
     };
     struct wanted w = kinds[security->access];
-    choose_password(security, parcel);
+    storage_password(security->is_password_generated && security->access == FB_ACCESS_ANYONE,
+                     parcel);
     w.can_download = security->can_download;
     w.password = parcel->password[0] != '\0' ? parcel->password : NULL;
     w.expires_ms = parcel->expires_ms;

@@ -9,29 +9,9 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/spool/records.h"
-#include "services/upload/away.h"
+#include "services/upload/fallback.h"
 #include "services/upload/part_stream.h"
-#include "services/upload/sessions.h"
-
-/* All of one job, so that one cleanup frees it. */
-struct work {
-    struct upload_service *service;
-    struct storage_sessions *sessions;
-    struct fb_redis *redis;
-    const struct fb_claim *claim;
-    struct fb_spool_msg *msg;
-    struct fb_envelope envelope;
-    struct fb_plan plan;
-    const struct fb_branch *branch;
-    struct fb_policy *policy;
-    const struct storage *storage;
-    struct storage_session *session;
-    struct storage_stay stay;
-    int64_t wait_ms; /* the storage is down or crowded: nothing was done */
-    struct fb_parcel parcel;
-    bool *recalled; /* a flag for each recipient of the branch */
-    char parcel_id[FB_PARCEL_ID_SIZE];
-};
+#include "services/upload/work.h"
 
 enum fb_status upload_thread_init(void *ctx, void **thread_r, struct fb_error *err)
 {
@@ -48,10 +28,11 @@ void upload_thread_deinit(void *ctx, void *thread)
     storage_sessions_free(&sessions);
 }
 
-static void work_deinit(struct work *w)
+static void work_deinit(struct upload_work *w)
 {
-    storage_away_leave(&w->stay); /* the name is the plan's */
+    storage_pair_leave(&w->pair); /* the names are the plan's and the parcel's */
     fb_parcel_deinit(&w->parcel);
+    fb_parcel_deinit(&w->moved);
     fb_plan_deinit(&w->plan);
     fb_envelope_deinit(&w->envelope);
     fb_policy_unref(&w->policy);
@@ -59,18 +40,18 @@ static void work_deinit(struct work *w)
     free(w->recalled);
 }
 
-static enum fb_status open_storage(struct work *w, struct fb_error *err)
+static enum fb_status open_storage(struct upload_work *w, struct fb_error *err)
 {
     w->policy = fb_policy_follow_get(w->service->policy);
     if (w->policy == NULL) {
         return fb_error_set(err, FB_CONFIG,
                             "no policy is known; apply one with `fumibako policy apply`");
     }
-    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis, &w->storage,
-                                &w->session, err);
+    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis,
+                                &w->pair.storage, &w->pair.session, err);
 }
 
-static enum fb_status load(struct work *w, struct fb_error *err)
+static enum fb_status load(struct upload_work *w, struct fb_error *err)
 {
     const struct fb_job *job = &w->claim->job;
     enum fb_status s = fb_spool_msg_open(w->service->spool, job->spool_ref, &w->msg, err);
@@ -96,18 +77,19 @@ static enum fb_status load(struct work *w, struct fb_error *err)
 }
 
 /* With its turn at the storage; w->wait_ms instead when that is down. */
-static enum fb_status load_for_work(struct work *w, struct fb_error *err)
+static enum fb_status load_for_work(struct upload_work *w, struct fb_error *err)
 {
     enum fb_status s = load(w, err);
     struct fb_policy *policy = s == FB_OK ? fb_policy_follow_get(w->service->policy) : NULL;
     if (policy != NULL) {
-        w->wait_ms = storage_away_enter(&w->stay, w->branch->storage, policy->storage_count > 1);
+        w->wait_ms =
+            storage_away_enter(&w->pair.stay, w->branch->storage, policy->storage_count > 1);
         fb_policy_unref(&policy);
     }
     return s == FB_OK && w->wait_ms == 0 ? open_storage(w, err) : s;
 }
 
-static enum fb_status look_for_recall(struct work *w, size_t *count_r, struct fb_error *err)
+static enum fb_status look_for_recall(struct upload_work *w, size_t *count_r, struct fb_error *err)
 {
     *count_r = 0;
     enum fb_status s = fb_ledger_recalled(w->redis, w->claim->job.msg_id, w->branch->recipients,
@@ -126,9 +108,8 @@ static void replace(char **text, char *by)
 
 /* What letters to the sender and a ledger that is made again need to know: it stays with the
  * manifest when plan and mail are long erased. */
-static void describe(struct work *w)
+void upload_describe(const struct upload_work *w, struct fb_parcel *p)
 {
-    struct fb_parcel *p = &w->parcel;
     const char *subject = w->plan.subject != NULL ? w->plan.subject : "";
     size_t n = strlen(subject);
     if (n > FB_PARCEL_SUBJECT) {
@@ -149,7 +130,7 @@ static void describe(struct work *w)
 }
 
 /* Finds what an earlier try left, so that the same user and folder are used again. */
-static enum fb_status begin_parcel(struct work *w, struct fb_error *err)
+static enum fb_status begin_parcel(struct upload_work *w, struct fb_error *err)
 {
     enum fb_status s = fb_spool_parcel_load(w->msg, w->claim->job.branch, &w->parcel, err);
     if (s == FB_NOT_FOUND || s == FB_CORRUPT) {
@@ -157,23 +138,25 @@ static enum fb_status begin_parcel(struct work *w, struct fb_error *err)
         s = FB_OK;
     }
     memcpy(w->parcel.parcel_id, w->parcel_id, sizeof w->parcel.parcel_id);
-    describe(w);
+    upload_describe(w, &w->parcel);
     if (s == FB_OK) {
-        s = w->storage->create(w->session, w->parcel_id, w->branch->path, &w->parcel, err);
+        s = w->pair.storage->create(w->pair.session, w->parcel_id, w->branch->path, &w->parcel,
+                                    err);
     }
     return s == FB_OK ? fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch,
                                              &w->parcel, false, err)
                       : s;
 }
 
-static enum fb_status put_part(struct work *w, const struct fb_part *part, char *const *taken,
-                               size_t taken_count, struct fb_parcel_file *file,
-                               struct fb_error *err)
+static enum fb_status put_part(const struct upload_work *w, const struct storage *storage,
+                               struct storage_session *session, const struct fb_part *part,
+                               char *const *taken, struct fb_parcel *parcel, struct fb_error *err)
 {
     struct fb_buf name;
     struct part_stream *stream = NULL;
+    struct fb_parcel_file *file = &parcel->files[parcel->file_count - 1];
     fb_buf_init(&name, 4096);
-    enum fb_status s = w->storage->safe_name(part->name, taken, taken_count, &name);
+    enum fb_status s = storage->safe_name(part->name, taken, parcel->file_count - 1, &name);
     if (s != FB_OK) {
         s = fb_error_set(err, s, "a file name cannot be made safe for the storage");
     }
@@ -182,8 +165,9 @@ static enum fb_status put_part(struct work *w, const struct fb_part *part, char 
     }
     if (s == FB_OK) {
         file->name = fb_xstrdup(fb_buf_str(&name));
-        s = w->storage->put(w->session, &w->parcel, file->name, part->type, part_stream_get(stream),
-                            file, err);
+        struct upload_stream *content = part_stream_get(stream);
+        content->is_body = w->branch->secures_body && parcel->file_count == 1; /* the first one */
+        s = storage->put(session, parcel, file->name, part->type, content, file, err);
     }
     if (s == FB_OK &&
         (file->size != part->size || memcmp(file->sha1, part->sha1, sizeof file->sha1) != 0)) {
@@ -195,53 +179,68 @@ static enum fb_status put_part(struct work *w, const struct fb_part *part, char 
     return s;
 }
 
-static enum fb_status put_parts(struct work *w, struct fb_error *err)
+enum fb_status upload_put_parts(struct upload_work *w, const struct storage *storage,
+                                struct storage_session *session, struct fb_parcel *parcel,
+                                struct fb_error *err)
 {
     const struct fb_branch *b = w->branch;
-    for (uint32_t i = 0; i < w->parcel.file_count; i++) {
-        free(w->parcel.files[i].name);
-        free(w->parcel.files[i].file_id);
+    for (uint32_t i = 0; i < parcel->file_count; i++) {
+        free(parcel->files[i].name);
+        free(parcel->files[i].file_id);
     }
-    free(w->parcel.files);
-    w->parcel.file_count = 0;
-    w->parcel.files = fb_xcalloc(b->part_count, sizeof *w->parcel.files);
+    free(parcel->files);
+    parcel->file_count = 0;
+    parcel->files = fb_xcalloc(b->part_count, sizeof *parcel->files);
     char **taken = fb_xcalloc(b->part_count, sizeof *taken);
     enum fb_status s = FB_OK;
     for (uint32_t i = 0; i < b->part_count && s == FB_OK; i++) {
-        struct fb_parcel_file *file = &w->parcel.files[w->parcel.file_count++];
-        s = put_part(w, &w->plan.parts[b->parts[i]], taken, i, file, err);
-        taken[i] = file->name;
+        parcel->file_count++;
+        s = put_part(w, storage, session, &w->plan.parts[b->parts[i]], taken, parcel, err);
+        taken[i] = parcel->files[i].name;
     }
     free(taken);
     return s;
 }
 
-static enum fb_status share(struct work *w, struct fb_error *err)
+enum fb_status upload_security(const struct upload_work *w,
+                               const struct fb_policy_security **security_r, struct fb_error *err)
 {
-    const struct fb_policy_security *security =
-        fb_policy_find_security(w->policy, w->branch->security);
-    if (security == NULL) {
-        return fb_error_set(err, FB_CONFIG, "the policy has no security definition \"%s\" any more",
-                            w->branch->security);
+    *security_r = fb_policy_find_security(w->policy, w->branch->security);
+    return *security_r != NULL
+               ? FB_OK
+               : fb_error_set(err, FB_CONFIG,
+                              "the policy has no security definition \"%s\" any more",
+                              w->branch->security);
+}
+
+static enum fb_status share(struct upload_work *w, struct fb_error *err)
+{
+    const struct fb_policy_security *security = NULL;
+    enum fb_status s = upload_security(w, &security, err);
+    if (s == FB_OK) {
+        s = upload_fallback_split(w, err);
+    }
+    if (s != FB_OK) {
+        return s;
     }
     struct storage_grant_request *requests =
         fb_xcalloc(w->branch->recipient_count, sizeof *requests);
     size_t count = 0;
     for (uint32_t i = 0; i < w->branch->recipient_count; i++) {
-        if (!w->recalled[i]) {
-            uint32_t r = w->branch->recipients[i];
+        uint32_t r = w->branch->recipients[i];
+        if (!w->recalled[i] && !upload_fallback_has(w, r)) {
             requests[count++] =
                 (struct storage_grant_request){r, w->envelope.recipients[r].address};
         }
     }
-    enum fb_status s = w->storage->share(w->session, security, requests, count, &w->parcel, err);
+    s = w->pair.storage->share(w->pair.session, security, requests, count, &w->parcel, err);
     free(requests);
-    return s;
+    return s == FB_OK ? upload_fallback_move(w, err) : s;
 }
 
 /* A recall that came while we worked: those grants go at once, the notice is stopped by rewrite's
  * own claim. */
-static enum fb_status undo_recalled(struct work *w, struct fb_error *err)
+static enum fb_status undo_recalled(struct upload_work *w, struct fb_error *err)
 {
     size_t count = 0;
     enum fb_status s = look_for_recall(w, &count, err);
@@ -254,7 +253,7 @@ static enum fb_status undo_recalled(struct work *w, struct fb_error *err)
             gone[n++] = w->branch->recipients[i];
         }
     }
-    s = w->storage->revoke(w->session, &w->parcel, gone, count, STORAGE_FOR_NOW, NULL, err);
+    s = storage_pair_revoke(&w->pair, &w->parcel, gone, count, STORAGE_FOR_NOW, NULL, err);
     free(gone);
     return s;
 }
@@ -262,7 +261,7 @@ static enum fb_status undo_recalled(struct work *w, struct fb_error *err)
 /* All are recalled: nothing is made.  But an earlier try that died may have let them in already,
  * and no manifest tells revoke of it; where a power cut took its notes, too, the folder is found by
  * its name.  FB_OK: there is such a parcel, now closed and known; else FB_RECALLED. */
-static enum fb_status close_earlier(struct work *w, struct fb_error *err)
+static enum fb_status close_earlier(struct upload_work *w, struct fb_error *err)
 {
     struct fb_error own = {0};
     bool is_again = w->claim->deliveries > 1 || w->claim->job.attempt > 0;
@@ -285,19 +284,23 @@ static enum fb_status close_earlier(struct work *w, struct fb_error *err)
         return s;
     }
     memcpy(w->parcel.parcel_id, w->parcel_id, sizeof w->parcel.parcel_id);
-    describe(w);
-    s = w->storage->revoke(w->session, &w->parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, err);
+    upload_describe(w, &w->parcel);
+    s = upload_fallback_open(w, err);
+    if (s == FB_OK) {
+        s = storage_pair_revoke(&w->pair, &w->parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, err);
+    }
     /* No revoke job need come behind this upload: one that was asked for before the plan did not
      * know the parcel.  So the ledger learns here that the access is gone. */
     for (uint32_t i = 0; s == FB_OK && i < w->parcel.grant_count; i++) {
-        replace(&w->parcel.grants[i].state, fb_xstrdup("recalled"));
+        free(w->parcel.grants[i].state);
+        w->parcel.grants[i].state = fb_xstrdup("recalled");
     }
     return s == FB_OK ? fb_spool_parcel_save(w->service->spool, w->msg, w->claim->job.branch,
                                              &w->parcel, true, err)
                       : s;
 }
 
-static enum fb_status make_parcel(struct work *w, struct fb_error *err)
+static enum fb_status make_parcel(struct upload_work *w, struct fb_error *err)
 {
     size_t recalled = 0;
     enum fb_status s = look_for_recall(w, &recalled, err);
@@ -308,7 +311,7 @@ static enum fb_status make_parcel(struct work *w, struct fb_error *err)
         s = begin_parcel(w, err);
     }
     if (s == FB_OK) {
-        s = put_parts(w, err);
+        s = upload_put_parts(w, w->pair.storage, w->pair.session, &w->parcel, err);
     }
     if (s == FB_OK) {
         s = share(w, err);
@@ -320,7 +323,7 @@ static enum fb_status make_parcel(struct work *w, struct fb_error *err)
     return s == FB_OK ? undo_recalled(w, err) : s;
 }
 
-static void go_on(struct work *w, struct fb_outcome *out, bool has_parcel)
+static void go_on(struct upload_work *w, struct fb_outcome *out, bool has_parcel)
 {
     out->kind = FB_OUTCOME_ADVANCE;
     out->next = fb_xcalloc(1, sizeof *out->next);
@@ -333,25 +336,41 @@ static void go_on(struct work *w, struct fb_outcome *out, bool has_parcel)
     }
 }
 
-static void wait_for_storage(const struct work *w, struct fb_outcome *out)
+static void wait_for_storage(const struct upload_work *w, const struct fb_error *why,
+                             struct fb_outcome *out)
 {
     out->kind = FB_OUTCOME_RETRY;
     out->is_uncounted = true;
     out->delay_ms = w->wait_ms;
-    (void)fb_error_set(&out->reason, FB_AGAIN, "storage \"%s\" is down or slow; waiting for it",
-                       w->branch->storage);
+    out->reason = *why;
+}
+
+/* Of both storages where there is a fallback; nothing when none was asked. */
+static void tell_login(const struct upload_work *w, enum fb_status s, const struct fb_error *err)
+{
+    const struct storage_stay *fallback = &w->pair.fallback_stay;
+    if (w->branch == NULL || w->policy == NULL) {
+        return;
+    }
+    storage_away_tell_login(
+        s == FB_CONFIG && fallback->is_in ? fallback->storage : w->branch->storage, s, err);
+    if (s == FB_OK && fallback->is_in) {
+        storage_away_tell_login(fallback->storage, s, err);
+    }
 }
 
 void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                    struct fb_outcome *out)
 {
     struct fb_error err = {0};
-    struct work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
+    struct upload_work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
     fb_log_context(claim->job.msg_id, w.parcel_id, "upload", claim->job.trace, claim->job.attempt);
     enum fb_status s = load_for_work(&w, &err);
     if (s == FB_OK && w.wait_ms > 0) {
-        wait_for_storage(&w, out);
+        (void)fb_error_set(&err, FB_AGAIN, "storage \"%s\" is down or slow; waiting for it",
+                           w.branch->storage);
+        wait_for_storage(&w, &err, out);
     } else if (s == FB_NOT_FOUND && w.msg == NULL) {
         out->kind = FB_OUTCOME_ADVANCE; /* delivered and erased: this job is an echo */
     } else if ((s == FB_NOT_FOUND || s == FB_CORRUPT) && w.msg != NULL) {
@@ -366,24 +385,24 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         } else if (s == FB_CORRUPT) {
             out->kind = FB_OUTCOME_RESTART;
             out->reason = err;
+        } else if (w.wait_ms > 0) {
+            wait_for_storage(&w, &err, out);
         } else {
             out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
             out->reason = err;
             /* Not this parcel's fault: its patience is kept for its own troubles. */
-            out->is_uncounted = w.stay.is_in && storage_away_is_down(w.branch->storage);
+            out->is_uncounted = storage_pair_is_down(&w.pair);
         }
     }
     if (s == FB_CONFIG) {
         storage_sessions_forget(w.sessions);
     }
-    if (w.branch != NULL && w.policy != NULL) { /* else the storage was not asked */
-        storage_away_tell_login(w.branch->storage, s, &err);
-    }
+    tell_login(&w, s, &err);
     work_deinit(&w);
 }
 
 /* The rule's on_failure: what rewrite shall do in place of a notice is a mark in the ledger. */
-static void fail_as_the_rule_says(struct work *w, struct fb_outcome *out)
+static void fail_as_the_rule_says(struct upload_work *w, struct fb_outcome *out)
 {
     if (w->branch == NULL || w->branch->on_failure == FB_FAILURE_HOLD) {
         return;
@@ -401,13 +420,14 @@ void upload_before_bury(void *ctx, void *thread, struct fb_redis *redis,
                         const struct fb_claim *claim, struct fb_outcome *out)
 {
     struct fb_error err = {0};
-    struct work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
+    struct upload_work w = {.service = ctx, .sessions = thread, .redis = redis, .claim = claim};
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
     if (load(&w, &err) == FB_OK && open_storage(&w, &err) == FB_OK &&
         fb_spool_parcel_load(w.msg, claim->job.branch, &w.parcel, &err) == FB_OK &&
         w.parcel.folder_id != NULL && w.parcel.folder_id[0] != '\0') {
         /* The manifest keeps what could not be taken back within reach of recall and purge. */
-        if (w.storage->revoke(w.session, &w.parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, &err) !=
+        if (upload_fallback_open(&w, &err) != FB_OK ||
+            storage_pair_revoke(&w.pair, &w.parcel, NULL, 0, STORAGE_FOR_GOOD, NULL, &err) !=
                 FB_OK ||
             fb_spool_parcel_save(w.service->spool, w.msg, claim->job.branch, &w.parcel, true,
                                  &err) != FB_OK) {

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 
 #include "services/upload/box.h"
+#include "services/upload/vault.h"
 
 const struct storage *storage_find(enum fb_storage_type type)
 {
     switch (type) {
     case FB_STORAGE_BOX:
         return &box_storage;
+    case FB_STORAGE_VAULT:
+        return &vault_storage;
     default:
         return NULL;
     }

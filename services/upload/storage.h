@@ -20,6 +20,7 @@ struct upload_stream {
     void *ctx;
     uint64_t size;
     uint8_t sha1[20];
+    bool is_body; /* the PDF of the mail's text */
     /* Up to len bytes; 0 = end. */
     enum fb_status (*read)(void *ctx, void *out, size_t len, size_t *read_r, struct fb_error *err);
     enum fb_status (*rewind)(void *ctx, struct fb_error *err);
@@ -71,7 +72,7 @@ struct storage_grant_state {
 };
 
 struct storage {
-    const char *type; /* "box" */
+    const char *type; /* "box", "vault" */
     enum fb_status (*open)(const struct fb_policy_storage *storage, const struct fb_config *config,
                            struct fb_redis *redis, struct storage_session **session_r,
                            struct fb_error *err);

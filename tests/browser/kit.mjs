@@ -95,16 +95,16 @@ export class Browser {
   listen(fn) { this.#listeners.add(fn); }
 
   /** A page in a context of its own: cookies are shared with nobody, unless another page's context is given. */
-  async page({ width = 1200, height = 900, language = 'en', dark = false, scripts = false, context = null } = {}) {
+  async page({ width = 1200, height = 900, language = 'en', dark = false, scripts = false, context = null, headers = {} } = {}) {
     const browserContextId = context ?? (await this.call('Target.createBrowserContext')).browserContextId;
     const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', browserContextId });
     const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
-    const page = new Page(this, sessionId, browserContextId);
+    const page = new Page(this, sessionId, browserContextId, targetId);
     await page.call('Page.enable');
     await page.call('Runtime.enable');
     await page.call('Log.enable');
     await page.call('Network.enable');
-    await page.call('Network.setExtraHTTPHeaders', { headers: { 'Accept-Language': language } });
+    await page.call('Network.setExtraHTTPHeaders', { headers: { 'Accept-Language': language, ...headers } });
     await page.call('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 600 });
     await page.call('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: dark ? 'dark' : 'light' }] });
     if (!scripts) await page.call('Emulation.setScriptExecutionDisabled', { value: true });
@@ -133,13 +133,19 @@ export class Browser {
 }
 
 class Page {
-  problems = []; // what the browser's console says: refused styles, blocked requests
+  problems = []; // what the browser's console says: refused styles, blocked requests, errors of scripts
+  requests = []; // every URL that was asked for
 
-  constructor(browser, session, context) {
-    Object.assign(this, { browser, session, context });
+  constructor(browser, session, context, target) {
+    Object.assign(this, { browser, session, context, target });
     browser.listen((m) => {
       if (m.sessionId !== session) return;
       if (m.method === 'Log.entryAdded' && m.params.entry.level === 'error') this.problems.push(m.params.entry.text);
+      if (m.method === 'Runtime.exceptionThrown') this.problems.push(m.params.exceptionDetails.exception?.description ?? m.params.exceptionDetails.text);
+      if (m.method === 'Runtime.consoleAPICalled' && m.params.type === 'error') {
+        this.problems.push(m.params.args.map((a) => a.value ?? a.description).join(' '));
+      }
+      if (m.method === 'Network.requestWillBeSent') this.requests.push(m.params.request.url);
       if (m.method === 'Network.responseReceived' && m.params.type === 'Document') this.status = m.params.response.status;
     });
   }
@@ -150,6 +156,8 @@ class Page {
     const loaded = this.browser.event('Page.loadEventFired', this.session);
     await Promise.all([loaded, start()]);
   }
+
+  close() { return this.browser.call('Target.closeTarget', { targetId: this.target }); }
 
   open(url) { return this.#loaded(() => this.call('Page.navigate', { url })); }
   reload() { return this.#loaded(() => this.call('Page.reload')); }
@@ -198,6 +206,33 @@ class Page {
       await this.call('Input.dispatchKeyEvent', { type, key, code, ...(type === 'keyDown' && KEYS[key].text ? { text: KEYS[key].text } : {}),
         windowsVirtualKeyCode: KEYS[key].code });
     }
+  }
+
+  /** Chooses files in a field; the browser's user must be able to read them. */
+  async choose(selector, files) {
+    const { root } = await this.call('DOM.getDocument');
+    const { nodeId } = await this.call('DOM.querySelector', { nodeId: root.nodeId, selector });
+    await this.call('DOM.setFileInputFiles', { nodeId, files });
+  }
+
+  /** A click that begins a download: {name, bytes}. */
+  async download(selector) {
+    const dir = fs.mkdtempSync(path.join(this.browser.dir, 'download-'));
+    fs.chmodSync(dir, 0o777);
+    await this.browser.call('Browser.setDownloadBehavior', { behavior: 'allow', browserContextId: this.context, downloadPath: dir,
+      eventsEnabled: true });
+    let begun = null;
+    const done = new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no download')), WAIT);
+      this.browser.listen((m) => {
+        if (m.method === 'Browser.downloadWillBegin') begun = m.params;
+        if (m.method !== 'Browser.downloadProgress' || m.params.state === 'inProgress') return;
+        clearTimeout(timer);
+        (m.params.state === 'completed' ? resolve : reject)(new Error(`the download was ${m.params.state}`));
+      });
+    });
+    await Promise.all([done, this.click(selector, { leads: false })]);
+    return { name: begun.suggestedFilename, bytes: fs.readFileSync(path.join(dir, fs.readdirSync(dir)[0])) };
   }
 
   async screenshot(file) {

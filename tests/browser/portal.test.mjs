@@ -10,6 +10,7 @@ import { Stack } from '../e2e/stack.mjs';
 import { JAPANESE, Relay } from '../integration/ctl/kit.mjs';
 import { Portal, makeLink } from '../integration/portal/kit.mjs';
 import { Browser } from './kit.mjs';
+import { LOGO } from './vault_kit.mjs';
 
 const HOUR = 3600000;
 
@@ -141,7 +142,8 @@ test('from the receipt: open the page, choose one recipient, confirm; the storag
   const people = ['hanako@partner.example.com', 'jiro@partner.example.com'];
   const stack = await Stack.start(t, { postfix: false, services: ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'],
     overrides: { watch: { interval: '1s' }, revoke: { settle: '1s' } },
-    policy: { rules: [{ name: 'all', action: 'secure', storage: 'box', security: 'recipients only', receipt: true }] } });
+    policy: { rules: [{ name: 'all', action: 'secure', storage: 'box', security: 'recipients only', receipt: true }],
+      notices: { organisation: '株式会社エグザンプル', logo: LOGO } } });
   const relay = new Relay();
   await relay.start(stack.world.ports.relay);
   stack.world.atEnd(() => relay.stop());
@@ -159,6 +161,8 @@ test('from the receipt: open the page, choose one recipient, confirm; the storag
   const page = await browser.page({ width: 375, language: 'ja' });
   await page.open(url);
   assert.match(await page.text('h1'), /見積書/);
+  assert.equal(await page.text('.brand'), '株式会社エグザンプル', 'whose page it is');
+  assert.equal(await page.evaluate(() => document.querySelector('.brand img').naturalWidth), 48);
   const index = await page.evaluate((who) => [...document.querySelectorAll('li')].find((li) => li.innerText.includes(who)).querySelector('input').value, people[0]);
   await page.click(`input[value="${index}"]`, { leads: false });
   await page.type('#reason', '宛先の誤り');

@@ -15,7 +15,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT, binDir, freeOffset, request } from '../support/harness.mjs';
+import { Client, formOf } from '../integration/portal/kit.mjs';
+import { ROOT, binDir, freeOffset, request, waitFor } from '../support/harness.mjs';
 
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const READMES = { 'README.md': read('README.md'), 'README.ja.md': read('README.ja.md') };
@@ -137,7 +138,7 @@ test('policies that the documents show are good', (t) => {
   const around = { whole: '', rules: rest, storages: 'rules: []\n', notices: 'rules: []\n' };
   for (const [name, text] of Object.entries(READMES)) {
     const shown = blocks(text).filter((b) => b.language === 'yaml');
-    assert.equal(shown.length, 4, name);
+    assert.equal(shown.length, 5, name);
     for (const b of shown) {
       assert.ok(b.kind === 'policy' && b.mark in around, `${name}:${b.line}: a YAML block without <!-- policy: ... -->`);
       const file = path.join(dir, 'policy.yaml');
@@ -218,9 +219,24 @@ test('quickstart ends with a notice, twice, and the stack answers the commands o
   const page = await request(/^and the sender's page +(http:\S+\/s\/\S+)$/m.exec(shown)[1], { headers: { 'accept-language': 'ja' } });
   assert.equal(page.status, 200);
   assert.match(page.body.toString(), /契約更新のご案内（御見積）.*hanako@partner\.example\.com/s);
+  const recipient = new Client(`http://127.0.0.1:${8081 + offset}`);
+  const door = /^Read it as the recipient +http:\/\/[^/]+(\/r\/\S+)$/m.exec(shown)[1];
+  const asked = formOf((await recipient.get(door)).text);
+  assert.equal((await recipient.post(asked.action, asked.hidden)).status, 303);
+  const showMail = /^it asks for a code; see +(.*)$/m.exec(shown)[1];
+  const code = await waitFor(() => /確認コード: (\d{6})/.exec(shell(showMail).stdout)?.[1], { what: 'the mail with the code', timeout: 20000 });
+  const entry = formOf((await recipient.get(door)).text);
+  assert.equal((await recipient.post(entry.action, [...entry.hidden, ['code', code]])).status, 303);
+  const reading = await recipient.get(door);
+  assert.match(reading.text, /契約更新のご案内（御見積）/);
+  const body = await recipient.get(`${door}/body.pdf`);
+  assert.equal(body.status, 200);
+  fs.writeFileSync(`${dir}/body.pdf`, body.body);
+  assert.match(run(`pdftotext ${dir}/body.pdf -`).stdout, /お打ち合わせ/);
   const recall = /^Take it back +(.*)$/m.exec(shown)[1];
   assert.match(run(recall).stdout, /^hanako@partner\.example\.com +the notice was out; access is being taken away$/m);
   assert.match(run(/^What became of it +(.*)$/m.exec(shown)[1]).stdout, /hanako@partner\.example\.com/);
+  await waitFor(async () => (await recipient.get(`${door}/body.pdf`)).status === 410, { what: 'the recalled mail to be closed', timeout: 20000 });
 
   const r = run(['stack', 'policy'].flatMap((kind) => marked('run', kind)).map((b) => local(b.text)).join(''));
   assert.equal(r.stdout.match(/^[0-9A-HJKMNP-TV-Z]{26}$/gm)?.length, 1, r.all); // submit's id

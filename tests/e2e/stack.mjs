@@ -10,6 +10,7 @@
 //   stack.postfix.delivered('hanako@partner.example.com')
 
 import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -79,10 +80,10 @@ export const SECURE_EVERYTHING = {
 export class Stack {
   /**
    * policy: rules and whatever else the document shall hold beside the storage; overrides: configuration by section;
-   * services: which to start; workers: {render: 2}.
+   * services: which to start; workers: {render: 2}; vault: a storage of that name is in the policy, too.
    */
   static async start(t, { policy = {}, overrides = {}, services = SERVICES, workers = {}, box = {}, postfix = true,
-    main = {}, redis = ['--appendonly', 'yes', '--appendfsync', 'everysec'], transport = 'fumibako' } = {}) {
+    main = {}, vault = false, redis = ['--appendonly', 'yes', '--appendfsync', 'everysec'], transport = 'fumibako' } = {}) {
     const stack = new Stack();
     stack.world = await World.create();
     fs.chmodSync(stack.world.dir, 0o711);
@@ -104,6 +105,7 @@ export class Stack {
       postmaster: 'postmaster@example.jp', ...overrides.rewrite } };
     stack.configFile = path.join(stack.world.dir, 'fumibako.yaml');
     fs.writeFileSync(stack.configFile, JSON.stringify(stack.world.config('ctl', stack.overrides), null, 2));
+    if (vault) stack.vault = stack.#makeVault();
     await stack.apply(policy);
     for (const service of services) await stack.startService(service, workers[service] ?? 1);
     return stack;
@@ -112,7 +114,7 @@ export class Stack {
   /** Puts a policy in force: the simulator's storage, the usual definition, and what is given. */
   async apply(policy) {
     const document = {
-      storages: [this.box.storage()],
+      storages: [this.box.storage(), ...(this.vault ? [this.vault] : [])],
       security_definitions: [{ name: 'recipients only', access: 'recipients', expires_after: '30d' }],
       rules: [SECURE_EVERYTHING],
       ...policy,
@@ -122,6 +124,13 @@ export class Stack {
     const r = await this.ctl('policy', 'apply', file);
     if (r.status !== 0) throw new Error(`policy apply: ${r.stdout}${r.stderr}`);
     await sleep(1500); // services look once a second
+  }
+
+  /** A vault in the world's folder, as it stands in a policy. */
+  #makeVault() {
+    const file = path.join(this.world.dir, 'vault.key');
+    fs.writeFileSync(file, `v1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+    return { name: 'vault', type: 'vault', url: `file://${this.world.dir}/vault`, key_file: file };
   }
 
   async startService(service, count = 1) {

@@ -137,7 +137,7 @@ test('a job of an older version is understood; one of a newer version waits, is 
   assert.equal(old.job.v, 1);
   const next = await takeJob(stack, 'next');
   await add(old.job);
-  await add({ ...next.job, v: 3, urgent: true });
+  await add({ ...next.job, v: 4, urgent: true });
   await stack.startService('upload');
   await waitFor(async () => (await state(stack, old.msg)) === 'done', { what: 'the old one', ...patience });
   const queue = await waitFor(async () => {

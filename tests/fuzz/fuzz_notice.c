@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Any bytes as what strangers write into our notices and letters: subject, names of files, addresses,
- * a recall's reason; and as values of the header fields that we write.  Octet 0
+ * Any bytes as what strangers write into our notices, letters and mails with a code: subject, names
+ * of files, addresses, a recall's reason; and as values of the header fields that we write.  Octet 0
  * chooses the text, octet 1 what the parcel is like; then values, separated by one octet 0x1e.
  *
  * Checked: in HTML the tree is the same as with harmless values, element for element and attribute
@@ -17,10 +17,11 @@
 #include <strings.h>
 
 #include "common/log.h"
+#include "common/mime_write.h"
 #include "services/render/charset.h"
 #include "services/render/words.h"
+#include "services/rewrite/code_text.h"
 #include "services/rewrite/letter_text.h"
-#include "services/rewrite/mime_write.h"
 #include "services/rewrite/notice_text.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -74,6 +75,9 @@ static void write_notice(uint8_t what, uint8_t how, char *const v[VALUES], enum 
                                    .branch = &branch,
                                    .parcel = &parcel,
                                    .envelope = &envelope,
+                                   .link = parcel.link,
+                                   .storage = parcel.storage,
+                                   .is_vault = (what & 64) != 0,
                                    .recipient = (how & 128) != 0 ? v[4] : NULL,
                                    .readers = readers,
                                    .reader_count = 2};
@@ -117,6 +121,8 @@ static void make_letter(uint8_t what, uint8_t how, char *const v[VALUES], struct
                                .files = file,
                                .file_count = 1,
                                .has_parcel = true,
+                               .is_vault = (what & 32) != 0,
+                               .password = (how & 4) != 0 ? v[1] : "",
                                .why = FB_NETWORK,
                                .recalled_ms = 1767225600000,
                                .actor = v[2],
@@ -139,6 +145,20 @@ static void write_letter(uint8_t what, uint8_t how, char *const v[VALUES], enum 
     FB_ASSERT(letter_write_subject(&f, &subject) == FB_OK);
     FB_ASSERT(subject.len > 0 && strpbrk(fb_buf_str(&subject), "\r\n") == NULL);
     fb_buf_deinit(&subject);
+}
+
+static void write_code(uint8_t what, uint8_t how, char *const v[VALUES], enum notice_form form,
+                       struct fb_buf *out)
+{
+    const struct code_facts f = {.policy = policy,
+                                 .language = languages[what % 3],
+                                 .code = "042917",
+                                 .to = v[3],
+                                 .sender = (how & 1) != 0 ? v[2] : "",
+                                 .postmaster = v[4],
+                                 .msg_id = "01HZZZZZZZZZZZZZZZZZZZZZZZ",
+                                 .minutes = how % 11};
+    FB_ASSERT(code_write(&f, form, out) == FB_OK);
 }
 
 /* ---- HTML: the same tree ---- */
@@ -205,7 +225,9 @@ static void try_text(uint8_t what, uint8_t how, char *const v[VALUES], enum noti
         harmless_values[i] = lend("x");
     }
     void (*write)(uint8_t, uint8_t, char *const[VALUES], enum notice_form, struct fb_buf *) =
-        (what & 128) != 0 ? write_letter : write_notice;
+        (what & 128) != 0   ? write_letter
+        : (what & 96) == 96 ? write_code
+                            : write_notice;
     write(what & 127, how, v, form, &hostile);
     write(what & 127, how, harmless_values, form, &harmless);
     struct fb_slice text = fb_slice_buf(&hostile);
@@ -241,7 +263,7 @@ static void try_field(const char *value)
 {
     struct fb_buf field;
     fb_buf_init(&field, 1U << 20);
-    FB_ASSERT(mime_write_field(&field, "Subject", value) == FB_OK);
+    FB_ASSERT(fb_mime_write_field(&field, "Subject", value) == FB_OK);
     check_field(&field);
     /* Read again by the parser of the other end, which folds blanks and drops controls as well. */
     struct fb_slice body = fb_slice_sub(fb_slice_buf(&field), 8, SIZE_MAX);
@@ -257,12 +279,12 @@ static void try_field(const char *value)
     FB_ASSERT(!is_plain || strcmp(read, value) == 0);
     free(read);
     fb_buf_clear(&field);
-    FB_ASSERT(mime_write_mailbox(&field, "From", value, "a@example.jp") == FB_OK);
+    FB_ASSERT(fb_mime_write_mailbox(&field, "From", value, "a@example.jp") == FB_OK);
     check_field(&field);
     FB_ASSERT(fb_slice_find(fb_slice_buf(&field), FB_SLICE_LITERAL("<a@example.jp>")) != SIZE_MAX);
     fb_buf_clear(&field);
     FB_ASSERT(fb_buf_add_str(&field, "Content-Type: application/pdf") == FB_OK);
-    FB_ASSERT(mime_write_parameter(&field, "name", value) == FB_OK);
+    FB_ASSERT(fb_mime_write_parameter(&field, "name", value) == FB_OK);
     FB_ASSERT(fb_buf_add_str(&field, "\r\n") == FB_OK);
     check_field(&field);
     fb_buf_deinit(&field);

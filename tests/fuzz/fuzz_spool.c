@@ -29,7 +29,7 @@ static int disk = -1;
 
 static void put_on_disk(struct fb_slice bytes)
 {
-    FB_ASSERT(ftruncate(disk, 0) == 0 && fb_spool_write_at(disk, bytes.ptr, bytes.len, 0) == 0);
+    FB_ASSERT(ftruncate(disk, 0) == 0 && fb_fs_write_at(disk, bytes.ptr, bytes.len, 0) == 0);
 }
 
 /* ---- a segment ---- */
@@ -48,8 +48,7 @@ static bool see_record(void *ctx, uint64_t offset, const struct fb_spool_header 
     FB_ASSERT(offset + FB_SPOOL_HEADER <= s->size && fb_id_is_valid(header->msg_id));
     FB_ASSERT(header->content_len <= FB_SPOOL_MAX_CONTENT &&
               header->envelope_len <= FB_MAX_ENVELOPE && header->record_len >= FB_SPOOL_HEADER);
-    FB_ASSERT(fb_spool_read_at(disk, bytes, sizeof bytes, offset, &got) == 0 &&
-              got == sizeof bytes);
+    FB_ASSERT(fb_fs_read_at(disk, bytes, sizeof bytes, offset, &got) == 0 && got == sizeof bytes);
     FB_ASSERT(fb_spool_header_decode(bytes, &again) == FB_OK);
     FB_ASSERT(again.record_len == header->record_len && strcmp(again.msg_id, header->msg_id) == 0 &&
               again.is_erased == header->is_erased);
@@ -80,7 +79,7 @@ static void try_segment(struct fb_slice bytes, bool is_promised)
         }
     }
     put_on_disk(fb_slice_of(copy, bytes.len));
-    const struct fb_spool_src src = {.fd = disk};
+    const struct fb_sealed_src src = {.fd = disk};
     FB_ASSERT(fb_spool_walk(src, bytes.len, is_promised, see_record, &seen, &damaged, &is_stopped,
                             &err) == FB_OK);
     FB_ASSERT(damaged + seen.count <= bytes.len / FB_SPOOL_ALIGN + 1);
@@ -93,7 +92,7 @@ static void try_sealed(struct fb_slice bytes)
 {
     static const uint8_t key[FB_KEY_SIZE] = {1, 2, 3};
     struct fb_sealed_out out = {0};
-    struct fb_spool_chunks in;
+    struct fb_sealed_chunks in;
     struct fb_buf back;
     struct fb_error err = {0};
     /* Octets 0 to 2: where, and how, something is changed; the content is long where octet 3 is. */
@@ -101,20 +100,20 @@ static void try_sealed(struct fb_slice bytes)
     uint8_t change = bytes.len > 2 ? bytes.ptr[2] : 0;
     size_t repeat = bytes.len > 3 && bytes.ptr[3] == 255 ? 70000 / bytes.len + 1 : 1;
     FB_ASSERT(ftruncate(disk, 0) == 0);
-    FB_ASSERT(fb_sealed_begin(&out, disk, 0, 1U << 20, FB_SEAL_MANIFEST, SPOOL_ID, key, &err) ==
-              FB_OK);
+    FB_ASSERT(fb_sealed_begin(&out, (struct fb_sealed_dst){.fd = disk}, 0, 1U << 20,
+                              FB_SEAL_MANIFEST, SPOOL_ID, key, &err) == FB_OK);
     for (size_t i = 0; i < repeat; i++) {
         FB_ASSERT(fb_sealed_add(&out, bytes.ptr, bytes.len, &err) == FB_OK);
     }
     FB_ASSERT(fb_sealed_end(&out, &err) == FB_OK);
     fb_sealed_deinit(&out);
-    uint64_t size = fb_spool_sealed_len((uint64_t)bytes.len * repeat);
+    uint64_t size = fb_sealed_len((uint64_t)bytes.len * repeat);
     uint8_t octet = 0;
     size_t got = 0;
-    FB_ASSERT(fb_spool_read_at(disk, &octet, 1, at % size, &got) == 0 && got == 1);
+    FB_ASSERT(fb_fs_read_at(disk, &octet, 1, at % size, &got) == 0 && got == 1);
     octet ^= change;
-    FB_ASSERT(fb_spool_write_at(disk, &octet, 1, at % size) == 0);
-    const struct fb_spool_src src = {.fd = dup(disk)};
+    FB_ASSERT(fb_fs_write_at(disk, &octet, 1, at % size) == 0);
+    const struct fb_sealed_src src = {.fd = dup(disk)};
     enum fb_status s = fb_sealed_open(&in, src, size, 0, FB_SEAL_MANIFEST, SPOOL_ID, key, &err);
     if (s == FB_OK) {
         s = fb_sealed_read_all(&in, 1U << 20, &back, &err);
@@ -124,7 +123,7 @@ static void try_sealed(struct fb_slice bytes)
                       memcmp(back.ptr + i * bytes.len, bytes.ptr, bytes.len) == 0);
         }
         fb_buf_deinit(&back);
-        fb_spool_chunks_deinit(&in);
+        fb_sealed_chunks_deinit(&in);
     }
     FB_ASSERT((s == FB_OK) == (change == 0) && (s == FB_OK || s == FB_CORRUPT));
 }

@@ -39,17 +39,20 @@ files_of() { # target
   fuzz_http) printf '%s\n' common/http_server.c services/ingest/{http,smtp_data}.c ;;
   fuzz_job) printf '%s\n' proto/{envelope,job,pack,parcel,plan}.c ;;
   fuzz_mime) printf '%s\n' $r/mime*.c $r/html_text.c ;;
-  fuzz_notice) printf '%s\n' services/rewrite/{letter_result,letter_text,mime_write,notice_text,words}.c ;;
+  fuzz_multipart) printf '%s\n' common/mime_write.c services/portal/{multipart,reply_compose}.c ;;
+  fuzz_notice) printf '%s\n' common/mime_write.c services/rewrite/{code_text,letter_result,letter_text,notice_text,words}.c ;;
   fuzz_paint) printf '%s\n' $r/{flowed,html_text,links,rtf,text_paint}.c ;;
   fuzz_policy) printf '%s\n' common/policy/*.c | grep -v service_source ;;
+  fuzz_reading) printf '%s\n' common/http_range.c services/portal/{painter_wire,read_name,read_ticket}.c ;;
   fuzz_redis) printf '%s\n' common/redis.c common/redis_{cluster,link,sentinel,url}.c ;;
   fuzz_relay) printf '%s\n' services/rewrite/smtp_{client,stuff,wire}.c ;;
   fuzz_s3) printf '%s\n' common/s3/{client,object,reply,request,upload,xml}.c ;;
   fuzz_smtp) printf '%s\n' services/ingest/smtp_{command,data,session,verbs}.c ;;
-  fuzz_spool) printf '%s\n' common/spool/{chunks,journal_index,layout,sealed,walk}.c ;;
+  fuzz_spool) printf '%s\n' common/spool/{journal_index,layout,walk}.c common/sealed/{chunks,file,seal}.c ;;
   fuzz_tnef) printf '%s\n' $r/{rtf,tnef,tnef_props}.c ;;
   fuzz_trace_header) echo proto/trace_header.c ;;
   fuzz_transfer) echo proto/transfer.c ;;
+  fuzz_vault) echo common/vault/state.c ;;
   esac
 }
 

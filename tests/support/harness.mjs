@@ -497,9 +497,11 @@ export class World {
         http: `127.0.0.1:${this.ports.http}`, token: this.token, name: 'test', high_water: '99%' },
       rewrite: { relay: `smtp://127.0.0.1:${this.ports.relay}`, key: 'k'.repeat(40), alarm_mail: 'off' },
       console: { listen: `127.0.0.1:${this.ports.console}` },
-      portal: { listen: `127.0.0.1:${this.ports.portal}`, public_url: `http://127.0.0.1:${this.ports.portal}` },
+      portal: { listen: `127.0.0.1:${this.ports.portal}`, public_url: `http://127.0.0.1:${this.ports.portal}`,
+        reads: [path.join(this.dir, 'vault.key')] },
       metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service === 'ctl' ? 'ingest' : service}`]}` },
       policy: { source: 'redis', cache: path.join(this.dir, 'policy') },
+      vault: { roots: [path.join(this.dir, 'vault')] },
       log: { level: 'info', format: 'json' },
     };
     for (const [section, keys] of Object.entries(overrides)) {

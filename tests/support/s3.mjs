@@ -10,6 +10,7 @@
 //   hang                 no answer at all
 //   corrupt              one byte of the answer's body is another one
 //   inside               CompleteMultipartUpload: 200 with an <Error> inside
+// Keys with .../versioned/... keep every version, as a bucket with versions does; .../locked/... forbids deleting one.
 // or all requests, by chance: POST /-/faults?rate=0.1&seed=7, with &kind=503 of one kind only; &delay=20 makes each
 // answer wait so many milliseconds.  GET /-/counts: what came, and what was wrong with it.
 //
@@ -68,6 +69,7 @@ class Front {
     this.kind = '';
     this.random = random(1);
     this.delayMs = 0;
+    this.versions = []; // {key, id, isMarker}, newest last
     this.keys = [{ keyId: KEY_ID, secret: SECRET }]; // and token, and until (ms): a test may change them
   }
 
@@ -118,10 +120,42 @@ class Front {
       this.kind = url.searchParams.get('kind') ?? '';
       this.delayMs = Number(url.searchParams.get('delay') ?? 0);
     }
-    const body = JSON.stringify(this.counts);
+    const body = JSON.stringify({ ...this.counts, versions: this.versions.length });
     if (url.searchParams.has('reset')) this.counts = { requests: 0, bad: [], faults: 0, calls: {} };
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
     res.end(body);
+  }
+
+  /** s3rver answers before its bytes are all in the file; the next one to read it would find a part of them. */
+  async written(pathname, size) {
+    const file = `${path.join(this.directory, decodeURIComponent(pathname))}._S3rver_object`;
+    for (let i = 0; i < 500; i++) {
+      if ((await stat(file).catch(() => null))?.size === size) return;
+      await new Promise((r) => setTimeout(r, 2));
+    }
+  }
+
+  keepVersion(method, pathname, isComplete) {
+    const where = decodeURIComponent(pathname);
+    if (!where.includes('/versioned/') || (method === 'POST' && !isComplete)) return;
+    this.versions.push({ key: where.slice(BUCKET.length + 2), id: `v${this.counts.requests}/+${this.versions.length}`, isMarker: method === 'DELETE' });
+  }
+
+  listVersions(res, prefix) {
+    const page = this.versions.filter((v) => v.key.startsWith(prefix)).slice(0, 3); // small pages: they are to be asked for again
+    const xml = `<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult><IsTruncated>${page.length === 3}</IsTruncated>` +
+      page.map((v) => `<${v.isMarker ? 'DeleteMarker' : 'Version'}><Key>${v.key}</Key><VersionId>${v.id}</VersionId>` +
+        `</${v.isMarker ? 'DeleteMarker' : 'Version'}>`).join('') + '</ListVersionsResult>';
+    res.writeHead(200, { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(xml) });
+    res.end(xml);
+  }
+
+  deleteVersion(res, pathname, id) {
+    const key = decodeURIComponent(pathname).slice(BUCKET.length + 2);
+    if (key.includes('/locked/')) return error(res, 403, 'AccessDenied', 'Object is locked');
+    this.versions = this.versions.filter((v) => v.key !== key || v.id !== id);
+    res.writeHead(204);
+    return res.end();
   }
 
   uploads() { return path.join(this.directory, BUCKET, '._S3rver_uploads'); }
@@ -218,6 +252,9 @@ class Front {
     const method = req.method;
     const upload = url.searchParams.get('uploadId');
     if (method === 'GET' && url.searchParams.has('uploads')) return this.listUploads(res, url.searchParams.get('prefix') ?? '');
+    const prefix = url.searchParams.get('prefix') ?? '';
+    if (method === 'GET' && url.searchParams.has('versions') && prefix.includes('/versioned/')) return this.listVersions(res, prefix);
+    if (method === 'DELETE' && url.searchParams.has('versionId')) return this.deleteVersion(res, url.pathname, url.searchParams.get('versionId'));
     if (method === 'DELETE' && upload) {
       const dir = path.join(this.uploads(), path.basename(upload));
       const had = existsSync(dir);
@@ -241,6 +278,10 @@ class Front {
     delete headers.authorization;
     delete headers['x-amz-security-token'];
     const answer = await this.forward(method, req.url, headers, body);
+    if (method === 'PUT' && !upload && answer.status < 300) await this.written(url.pathname, body.length);
+    if (answer.status < 300 && ['PUT', 'DELETE', 'POST'].includes(method) && (!upload || method === 'POST')) {
+      this.keepVersion(method, url.pathname, Boolean(upload));
+    }
     const out = { ...answer.headers, ...this.note(method, url, req, body, answer), 'x-amz-request-id': `R${this.counts.requests}` };
     delete out.connection;
     delete out['keep-alive'];

@@ -32,7 +32,7 @@ async function clinic(t, { overrides = {}, redis = [], relay = true } = {}) {
   desk.vault = path.join(desk.world.dir, 'vault');
   fs.mkdirSync(desk.vault);
   desk.auth = desk.write('box.json', BOX_AUTH, 0o600);
-  desk.vaultKey = desk.write('vault.key', 'k1:key\n', 0o600);
+  desk.vaultKey = desk.write('vault.key', `k1:${randomBytes(32).toString('base64')}\n`, 0o600);
   desk.policy = desk.write('policy.json', policyOf(desk.auth, desk.vaultKey, desk.vault));
   if (redis) await desk.ok('policy', 'apply', desk.policy);
   desk.look = async ({ config = desk.config } = {}) => {

@@ -138,7 +138,7 @@ test('headers keep scripts, frames, caches, search engines and other sites out',
     const { status: got, headers } = await portal.client().get(path);
     assert.equal(got, status);
     assert.match(headers['content-security-policy'],
-      /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
+      /^default-src 'none'; img-src 'self'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
     assert.equal(headers['referrer-policy'], 'no-referrer');
     assert.equal(headers['x-content-type-options'], 'nosniff');
     assert.equal(headers['x-frame-options'], 'DENY');

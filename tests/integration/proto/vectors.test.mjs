@@ -95,9 +95,11 @@ test('each required key that is missing, and each key of a wrong type, is refuse
   const optional = { // keys that may be missing
     'job-revoke-recall-id': ['recall'],
     'job-v2-letter-recall': ['letter'],
+    'job-v3-letter-code': ['letter'],
     'envelope-full': ['ret', 'envid', 'client', 'name', 'helo', 'proto', 'queue'],
     'plan-secure': [],
     'parcel-facts': ['from', 'subject', 'language', 'rule', 'at', 'remind', 'purge', 'receipt'],
+    'parcel-fallback': ['from', 'subject', 'language', 'rule', 'at', 'remind', 'purge', 'receipt', 'fallback'],
   };
   for (const [name, mayMiss] of Object.entries(optional)) {
     const { kind, wire } = good.find((g) => g.name === name);
@@ -131,9 +133,10 @@ test('the specification names every key, and no other', () => {
   };
   const wire = (name) => good.find((g) => g.name === name).wire;
   const sections = {
-    Job: { ...wire('job-revoke-recall-id'), ...wire('job-v2-letter-recall') }, Envelope: wire('envelope-full'), 'Envelope recipient': wire('envelope-full').rcpts[0],
+    Job: { ...wire('job-revoke-recall-id'), ...wire('job-v2-letter-recall'), ...wire('job-v3-letter-code') }, Envelope: wire('envelope-full'), 'Envelope recipient': wire('envelope-full').rcpts[0],
     Plan: wire('plan-secure'), 'Plan part': wire('plan-secure').parts[0], 'Plan branch': wire('plan-dates').branches[0],
-    Parcel: wire('parcel-facts'), 'Parcel grant': wire('parcel-facts').grants[0],
+    Parcel: { ...wire('parcel-vault'), ...wire('parcel-fallback') },
+    'Parcel grant': { ...wire('parcel-vault').grants[0], ...wire('parcel-fallback').grants[1] },
     'Parcel file': wire('parcel-facts').files[0],
   };
   for (const [section, map] of Object.entries(sections)) {

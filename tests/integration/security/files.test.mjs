@@ -86,8 +86,8 @@ test('with a umask of 0, all that services make is for their user alone; no secr
         if (name === 'rewrite' || name === 'portal') assert.ok(found.includes('rewrite.key'), `${name}: the look itself works`);
       };
       look(service.pid, service.name);
-      const zygote = descendants(service.pid).find((p) => p.name === 'render-zygote');
-      if (service.name === 'render') look(zygote.pid, 'zygote');
+      const zygote = descendants(service.pid).find((p) => p.name === `${service.name}-zygote`);
+      if (service.name === 'render' || service.name === 'portal') look(zygote.pid, 'zygote');
     }
     const dump = spawnSync(path.join(binDir(), `fumibako-${service.name}`), ['--config', path.join(world.dir, `${service.name}.yaml`), '--dump-config'], { encoding: 'utf8' });
     assert.equal(dump.status, 0);
@@ -120,7 +120,7 @@ function holds(pid, wanted) {
 // What each process may have in its memory; the children that read mail, and what makes them: nothing.
 const HOLDS = {
   ingest: ['spool key', 'token'], render: ['rewrite.key', 'spool key'], upload: ['client secret', 'spool key'], rewrite: ['rewrite.key', 'spool key'],
-  revoke: ['client secret', 'spool key'], watch: ['client secret'], portal: ['rewrite.key'], zygote: [],
+  revoke: ['client secret', 'spool key'], watch: ['client secret'], portal: ['rewrite.key', 'token'], zygote: [],
 };
 
 // As a user without rights, who owns the spool: root would be let through everywhere.

@@ -21,11 +21,11 @@ const isSanitized = spawnSync('nm', ['-D', path.join(binDir(), 'fumibako-ingest'
 const ALLOWED = {
   ingest: { w: ['spool'], r: ['spool.key'], listens: ['smtp', 'lmtp', 'http'], peers: ['redis'] },
   render: { w: ['spool', 'policy'], r: ['spool.key'], listens: [], peers: ['redis'], executes: /chromium|headless|^\/proc\/self\/exe$/ },
-  upload: { w: ['spool', 'policy'], r: ['spool.key', 'box.json'], listens: [], peers: ['redis', 'box'] },
+  upload: { w: ['spool', 'policy', 'vault'], r: ['spool.key', 'box.json'], listens: [], peers: ['redis', 'box'] },
   rewrite: { w: ['spool', 'policy'], r: ['spool.key'], listens: [], peers: ['redis', 'relay'] },
-  revoke: { w: ['spool', 'policy'], r: ['spool.key', 'box.json'], listens: [], peers: ['redis', 'box'] },
+  revoke: { w: ['spool', 'policy', 'vault'], r: ['spool.key', 'box.json'], listens: [], peers: ['redis', 'box'] },
   watch: { w: ['policy'], r: ['box.json'], listens: [], peers: ['redis', 'box'] },
-  portal: { w: [], r: [], listens: ['portal'], peers: ['redis'] },
+  portal: { w: ['policy'], r: ['vault', 'vault.key'], listens: ['portal'], peers: ['redis', 'ingest'] },
 };
 // What every program reads: libraries, fonts, character sets, names, certificates, and its own state.
 const SYSTEM = /^\/(usr|lib|lib64|bin|sys\/(devices|fs\/cgroup|kernel\/mm)|proc|etc\/(ld\.so\.(cache|preload)|ssl|hosts|host\.conf|gai\.conf|nsswitch\.conf|resolv\.conf|services|protocols|localtime|passwd|group|fonts|pki)|var\/cache\/fontconfig|dev\/(null|zero|urandom|random))(\/|$)/;
@@ -75,7 +75,7 @@ test('what each service opens, connects to and executes in a full run is on its 
   for (const service of Object.values(running)) assert.equal((await service.stop()).code, 0, service.output);
 
   const boxPort = Number(new URL(stack.box.url).port);
-  const ports = { redis: world.ports.redis, box: boxPort, relay: stack.relay.port };
+  const ports = { redis: world.ports.redis, box: boxPort, relay: stack.relay.port, ingest: world.ports.http };
   const complaints = [];
   const check = (is, what) => { if (!is) complaints.push(what); };
   for (const name of SERVICES) {
@@ -115,7 +115,10 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     fs.writeFileSync(file, 'k'.repeat(48), { mode: 0o600 });
     return file;
   };
-  const files = { rewriteKey: secret('rewrite.key'), box: stack.box.config, spoolKey: world.keyFile };
+  const vaultDir = path.join(world.dir, 'vault');
+  fs.mkdirSync(vaultDir, { mode: 0o700 });
+  fs.writeFileSync(path.join(vaultDir, 'vault.id'), 'x', { mode: 0o600 });
+  const files = { rewriteKey: secret('rewrite.key'), vaultKey: secret('vault.key'), box: stack.box.config, spoolKey: world.keyFile };
   const outside = path.join(world.dir, 'outside');
   fs.mkdirSync(outside);
 
@@ -125,7 +128,8 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
   let kernel = '';
   for (const name of order) {
     const probes = [
-      ...Object.values(files).map((f) => `read ${f}`), `read ${world.spoolDir}/spool.id`, 'read /etc/shadow', `write ${outside}/${name}`,
+      ...Object.values(files).map((f) => `read ${f}`), `read ${world.spoolDir}/spool.id`, `read ${vaultDir}/vault.id`, 'read /etc/shadow', `write ${outside}/${name}`,
+      `write ${vaultDir}/${name}`,
       `connect ${canary.port}`, `connect ${world.ports.redis}`, `bind ${world.ports.console}`, 'fork',
       'exec /bin/there-is-no-such-program', ...(isSanitized ? [] : ['trace']),
     ];
@@ -137,6 +141,7 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     found[name] = {};
     for (const [, what, arg, errno] of service.output.matchAll(/^PROBE (\S+) (\S+) (\d+)$/gm)) {
       const key = { [files.rewriteKey]: 'rewrite.key', [files.box]: 'box.json', [files.spoolKey]: 'spool.key',
+        [files.vaultKey]: 'vault.key', [`${vaultDir}/vault.id`]: 'vault', [`${vaultDir}/${name}`]: 'vault',
         [`${world.spoolDir}/spool.id`]: 'spool', [canary.port]: 'elsewhere', [world.ports.redis]: 'redis',
         [`${outside}/${name}`]: 'outside', [world.ports.console]: 'port' }[arg] ?? arg;
       found[name][`${what} ${key}`] = Number(errno);
@@ -171,7 +176,13 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     for (const secretFile of ['read box.json', 'read rewrite.key', 'read /etc/shadow']) {
       for (const name of ['ingest', 'portal']) assert.equal(found[name][secretFile], EACCES, `${name}: ${secretFile}`);
     }
-    for (const file of ['read spool.key', 'read spool']) assert.equal(found.portal[file], EACCES, `portal: ${file}`);
+    for (const file of ['read spool.key', 'read spool', 'write vault']) assert.equal(found.portal[file], EACCES, `portal: ${file}`);
+    for (const file of ['read vault.key', 'read vault']) {
+      assert.equal(found.portal[file], 0, `portal: ${file}`);
+      assert.equal(found.ingest[file], EACCES, `ingest: ${file}`);
+    }
+    for (const name of ['upload', 'revoke']) assert.equal(found[name]['write vault'], 0, `${name} writes the vault`);
+    for (const name of ['ingest', 'rewrite', 'watch']) assert.equal(found[name]['write vault'], EACCES, `${name} writes the vault`);
   }
   assert.equal(canary.calls.length, hasTcp ? 3 : 7, 'upload, revoke and watch alone');
 });

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The link to a sender's page: it opens with the key that made it, until its end, and nothing else
- * opens.
+ * opens.  The link of a reader: it says which parcel, whose and the secret, in one text only.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,6 +131,135 @@ static void what_cannot_be_a_link_is_not_made(void **state)
     assert_int_equal(fb_link_make(KEY, "01ARZ3NDEKTSV4RRFFQ69G5FAV", -1, text), FB_INVALID);
 }
 
+/* ---- a reader's link ---- */
+
+static const uint8_t secret[FB_READER_SECRET] = {0,   1,    2,    0xff, 0x80, 0x7f, 'a', 'b',
+                                                 'c', 0xfe, 0xfd, 0,    0,    9,    8,   7};
+
+static void a_readers_link_says_parcel_recipient_and_secret(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *parcel_id;
+        uint32_t recipient;
+    } rows[] = {{"01ARZ3NDEKTSV4RRFFQ69G5FAV-0", 0},
+                {"00000000000000000000000000-1", 1},
+                {"7ZZZZZZZZZZZZZZZZZZZZZZZZZ-1000", 9999},
+                {"01J8ZQ0000000000000000000Z-256", 256}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[FB_READER_LINK_SIZE];
+        char parcel_id[FB_PARCEL_ID_SIZE] = "";
+        uint32_t recipient = 77;
+        uint8_t got[FB_READER_SECRET] = {0};
+        assert_int_equal(fb_reader_link_make(rows[i].parcel_id, rows[i].recipient, secret, text),
+                         FB_OK);
+        assert_int_equal(strlen(text), FB_READER_LINK_SIZE - 1);
+        assert_int_equal(
+            strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+            FB_READER_LINK_SIZE - 1);
+        assert_int_equal(fb_reader_link_parse(text, parcel_id, &recipient, got), FB_OK);
+        assert_string_equal(parcel_id, rows[i].parcel_id);
+        assert_int_equal(recipient, rows[i].recipient);
+        assert_memory_equal(got, secret, sizeof got);
+    }
+}
+
+static void assert_no_readers_link(const char *text)
+{
+    char parcel_id[FB_PARCEL_ID_SIZE] = "untouched";
+    uint32_t recipient = 77;
+    uint8_t got[FB_READER_SECRET] = {7};
+    if (fb_reader_link_parse(text, parcel_id, &recipient, got) != FB_INVALID) {
+        fail_msg("taken: %s", text);
+    }
+    assert_string_equal(parcel_id, "untouched");
+    assert_int_equal(recipient, 77);
+    assert_int_equal(got[0], 7);
+}
+
+/* Reader links of these bytes, however wrong. */
+static void encode_readers_link(const uint8_t *bytes, size_t len, char *text, size_t size)
+{
+    struct fb_buf out;
+    fb_buf_init(&out, 400);
+    assert_int_equal(fb_base64url_encode(fb_slice_of(bytes, len), &out), FB_OK);
+    (void)snprintf(text, size, "%s", fb_buf_str(&out));
+    fb_buf_deinit(&out);
+}
+
+static void a_readers_link_has_one_text_and_no_other_form(void **state)
+{
+    (void)state;
+    char text[FB_READER_LINK_SIZE];
+    char other[300];
+    assert_int_equal(fb_reader_link_make("01ARZ3NDEKTSV4RRFFQ69G5FAV-3", 5, secret, text), FB_OK);
+    for (size_t n = 0; n < FB_READER_LINK_SIZE - 1; n++) {
+        (void)snprintf(other, sizeof other, "%.*s", (int)n, text);
+        assert_no_readers_link(other);
+    }
+    (void)snprintf(other, sizeof other, "%sA", text);
+    assert_no_readers_link(other);
+    (void)snprintf(other, sizeof other, "%s=", text);
+    assert_no_readers_link(other);
+    (void)snprintf(other, sizeof other, "%s%s", text, text);
+    assert_no_readers_link(other);
+    for (const char *c = "+/=. \n%\x80"; *c != '\0'; c++) {
+        memcpy(other, text, sizeof text);
+        other[30] = *c;
+        assert_no_readers_link(other);
+    }
+    /* The last character has two bits too many: they are zero. */
+    int taken = 0;
+    for (const char *c = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+         *c != '\0'; c++) {
+        char parcel_id[FB_PARCEL_ID_SIZE];
+        uint32_t recipient = 0;
+        uint8_t got[FB_READER_SECRET];
+        memcpy(other, text, sizeof text);
+        other[FB_READER_LINK_SIZE - 2] = *c;
+        taken += fb_reader_link_parse(other, parcel_id, &recipient, got) == FB_OK;
+    }
+    assert_int_equal(taken, 16);
+
+    uint8_t bytes[54] = {1};
+    encode_readers_link(bytes, 53, other, sizeof other);
+    char parcel_id[FB_PARCEL_ID_SIZE];
+    uint32_t recipient = 0;
+    uint8_t got[FB_READER_SECRET];
+    assert_int_equal(fb_reader_link_parse(other, parcel_id, &recipient, got), FB_OK);
+    encode_readers_link(bytes, 52, other, sizeof other);
+    assert_no_readers_link(other);
+    encode_readers_link(bytes, 54, other, sizeof other);
+    assert_no_readers_link(other);
+    bytes[17] = 1001 >> 8;
+    bytes[18] = 1001 & 255; /* no such branch */
+    encode_readers_link(bytes, 53, other, sizeof other);
+    assert_no_readers_link(other);
+    bytes[17] = bytes[18] = 0;
+    bytes[19] = 10000 >> 8;
+    bytes[20] = 10000 & 255; /* no such recipient */
+    encode_readers_link(bytes, 53, other, sizeof other);
+    assert_no_readers_link(other);
+    bytes[19] = bytes[20] = 0;
+    bytes[0] = 2; /* a later version */
+    encode_readers_link(bytes, 53, other, sizeof other);
+    assert_no_readers_link(other);
+}
+
+static void what_cannot_be_a_readers_link_is_not_made(void **state)
+{
+    (void)state;
+    char text[FB_READER_LINK_SIZE] = "untouched";
+    assert_int_equal(fb_reader_link_make("01ARZ3NDEKTSV4RRFFQ69G5FAV", 0, secret, text),
+                     FB_INVALID);
+    assert_int_equal(fb_reader_link_make("01ARZ3NDEKTSV4RRFFQ69G5FAV-1001", 0, secret, text),
+                     FB_INVALID);
+    assert_int_equal(fb_reader_link_make("", 0, secret, text), FB_INVALID);
+    assert_int_equal(fb_reader_link_make("01ARZ3NDEKTSV4RRFFQ69G5FAV-0", 10000, secret, text),
+                     FB_INVALID);
+    assert_string_equal(text, "untouched");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +267,9 @@ int main(void)
         cmocka_unit_test(a_changed_character_anywhere_is_not_ours),
         cmocka_unit_test(other_keys_lengths_and_versions_are_not_ours),
         cmocka_unit_test(what_cannot_be_a_link_is_not_made),
+        cmocka_unit_test(a_readers_link_says_parcel_recipient_and_secret),
+        cmocka_unit_test(a_readers_link_has_one_text_and_no_other_form),
+        cmocka_unit_test(what_cannot_be_a_readers_link_is_not_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

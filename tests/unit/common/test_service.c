@@ -51,6 +51,15 @@ static enum fb_status check(const struct fb_config *config, struct fb_error *err
                                : fb_error_set(err, next_check, "spool.key_file: cannot be read");
 }
 
+/* Once, behind the check and before anything is given up. */
+static enum fb_status prepare(const struct fb_config *config, struct fb_error *err)
+{
+    (void)config;
+    (void)err;
+    (void)fprintf(stderr, "prepare\n");
+    return FB_OK;
+}
+
 static enum fb_status init(const struct fb_config *config, void **ctx_r, struct fb_error *err)
 {
     (void)config;
@@ -80,7 +89,8 @@ static void deinit(void *ctx)
     (void)fprintf(stderr, "deinit\n");
 }
 
-static const struct fb_service service = {"test", 0, check, init, run, deinit, 0};
+static const struct fb_service service = {
+    .name = "test", .check = check, .prepare = prepare, .init = init, .run = run, .deinit = deinit};
 
 /* ---- running one ---- */
 

@@ -40,7 +40,7 @@ static char word[] = "recipients", none[] = "", storage[] = "box", folder[] = "4
             link_[] = "https://box.example/s/secret", active[] = "active", pending[] = "pending",
             recalled[] = "recalled", from[] = "Sender@Example.jp", subject[] = "見積書 | 2026",
             language[] = "ja", rule[] = "out | bound";
-static char grant_ids[2][8] = {"g1", "g2"};
+static char grant_ids[2][72] = {"g1", "g2"};
 
 /* A manifest of two recipients of a branch; more: what newer programs have in it. */
 static void put_manifest_with(const char *msg_id, uint32_t branch, uint32_t first,
@@ -187,6 +187,28 @@ static void sender_title_rule_and_what_is_due_are_known_again(void **state)
     assert_int_equal(items[0].kind, FB_DUE_UNOPENED);
     assert_int_equal(items[1].kind, FB_DUE_EXPIRE);
     assert_int_equal(items[2].kind, FB_DUE_PURGE);
+}
+
+static void who_reads_in_the_fallback_is_known_again(void **state)
+{
+    (void)state;
+    char msg_id[FB_ID_SIZE], parcel[FB_PARCEL_ID_SIZE];
+    char vault[] = "vault",
+         hash[] = "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd";
+    struct fb_ledger_message m;
+    fb_id_new(msg_id);
+    (void)snprintf(grant_ids[1], sizeof grant_ids[1], "%s", hash);
+    const struct fb_parcel more = {.from = from, .fallback = vault};
+    put_manifest_with(msg_id, 0, 0, fb_now_ms() + 30 * DAY_MS, &more, parcel);
+    (void)snprintf(grant_ids[1], sizeof grant_ids[1], "g2");
+    assert_int_equal(rebuild().restored, 1);
+    assert_status(FB_OK, fb_ledger_get(q.r, msg_id, &m, &q.err));
+    assert_string_equal(m.branches[0].fallback, "vault");
+    assert_string_equal(m.branches[0].storage, "box");
+    assert_false(m.recipients[0].is_vault);
+    assert_true(m.recipients[1].is_vault);
+    assert_string_equal(m.recipients[1].grant_id, hash);
+    fb_ledger_message_deinit(&m);
 }
 
 static void a_reminder_of_long_ago_does_not_come_again(void **state)
@@ -345,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(parcels_grants_and_expiry_are_known_again),
         TEST(sender_title_rule_and_what_is_due_are_known_again),
+        TEST(who_reads_in_the_fallback_is_known_again),
         TEST(a_reminder_of_long_ago_does_not_come_again),
         TEST(a_rebuilt_message_can_be_recalled_and_was_out),
         TEST(branches_come_together_and_others_stay_unknown),

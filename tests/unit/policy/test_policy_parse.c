@@ -15,12 +15,15 @@ static void every_key_reaches_the_policy(void **state)
                    "     events: enterprise, "
                    "     box_auth: ccg, api_url: \"http://127.0.0.1:1/2.0/\", upload_url: "
                    "\"https://u/\", token_url: \"https://t/t\"}\n"
-                   "  - {name: v, type: vault, url: \"s3://bucket/p\", key_file: /x/key}\n"
+                   "  - {name: v, type: vault, url: \"s3://bucket/p\", key_file: /x/key, quota: "
+                   "2GiB}\n"
                    "groups: [{name: g, members: [B@Example.JP, \"@example.com\"]}]\n"
                    "security_definitions:\n"
                    "  - {name: s, access: anyone, download: false, expires_after: 12h, "
                    "purge_after: 30d, password: generated, proof: link,\n"
                    "     watermark: true}\n"
+                   "  - {name: t, trusted_days: 90, members: true, reply: false, password: "
+                   "generated, password_to: sender}\n"
                    "rules:\n"
                    "  - name: r\n"
                    "    enabled: true\n"
@@ -72,8 +75,12 @@ static void every_key_reaches_the_policy(void **state)
     assert_true(s->is_password_generated);
     assert_int_equal(s->proof, FB_PROOF_LINK);
     assert_true(s->is_watermarked);
+    const struct fb_policy_security *t = fb_policy_find_security(p, "t");
+    assert_int_equal(t->trusted_days, 90);
+    assert_true(t->has_members && !t->may_reply && t->password_to_sender);
+    assert_int_equal(fb_policy_find_storage(p, "v")->quota, (int64_t)2 << 30);
     const struct fb_policy_rule *r = fb_policy_find_rule(p, "r");
-    assert_int_equal(r->line, 10);
+    assert_int_equal(r->line, 11);
     assert_ptr_equal(r->from.items[0].group, &p->groups[0]);
     assert_true(r->to.items[0].is_negated);
     assert_string_equal(r->headers[0].name, "X-A");
@@ -129,6 +136,10 @@ static void defaults_are_the_documented_ones(void **state)
     assert_false(s->is_password_generated || s->is_watermarked);
     assert_int_equal(s->proof, FB_PROOF_CODE);
     assert_int_equal(s->max_downloads, 0);
+    assert_int_equal(s->trusted_days, 0);
+    assert_false(s->has_members || s->password_to_sender);
+    assert_true(s->may_reply);
+    assert_int_equal(p->storages[1].quota, 0);
     assert_string_equal(p->storages[0].root_folder, "0");
     assert_string_equal(p->storages[0].api_url, "https://api.box.com/2.0");
     assert_string_equal(p->storages[0].upload_url, "https://upload.box.com/api/2.0");
@@ -235,6 +246,10 @@ static void errors_of_storages(void **state)
          "must be file:///directory or s3://"},
         {"no bucket", "- {name: v, type: vault, url: \"s3:///p\", key_file: k}\n", 1,
          "must be file:///directory or s3://"},
+        {"climbing to the end", "- {name: v, type: vault, url: \"file:///a/..\", key_file: k}\n", 1,
+         "storages[0].url: must be file:///directory"},
+        {"quota", "- {name: v, type: vault, url: \"file:///v\", key_file: k, quota: big}\n", 1,
+         "storages[0].quota: must be a size"},
         {"climbing url", "- {name: v, type: vault, url: \"file:///a/../b\", key_file: k}\n", 1,
          "must be file:///directory"},
         {"box without auth", "- {name: b, type: box}\n", 1,
@@ -343,10 +358,20 @@ static void errors_of_security_definitions(void **state)
          "max_downloads: must be a whole number (without quotes)"},
         {"negative number", "- {name: s, max_downloads: -1}\n", 1,
          "max_downloads: must be between 0 and 1000000, is -1"},
+        {"trusted for a year", "- {name: s, trusted_days: 365}\n", 1,
+         "trusted_days: must be between 0 and 90, is 365"},
+        {"members", "- {name: s, members: [a]}\n", 1, "members: must be a single value"},
+        {"reply", "- {name: s, reply: 1}\n", 1, "reply: must be true or false"},
+        {"password to", "- {name: s, password_to: both}\n", 1,
+         "password_to: must be one of recipient, sender"},
     };
     static const struct finding_row warnings[] = {
         {"contradiction", "- {name: s, max_downloads: 3, download: false}\n", 1,
          "no effect with download: false"},
+        {"no password to tell", "- {name: s, password_to: sender}\n", 1,
+         "password_to has no effect without password: generated"},
+        {"nothing to trust", "- {name: s, proof: link, trusted_days: 3}\n", 1,
+         "trusted_days has no effect with proof: link"},
     };
     check_errors("rules: []\nsecurity_definitions:\n", 2, errors,
                  sizeof(errors) / sizeof(errors[0]));

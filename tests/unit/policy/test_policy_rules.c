@@ -90,6 +90,45 @@ static void errors_of_rules(void **state)
     check_warnings(PRELUDE, PRELUDE_LINES, warnings, sizeof(warnings) / sizeof(warnings[0]));
 }
 
+static void keys_of_the_vault_are_for_vaults(void **state)
+{
+    (void)state;
+    static const char head[] =
+        "storages:\n"
+        "  - {name: box, type: box, auth_file: box.json}\n"
+        "  - {name: v, type: vault, url: \"file:///srv/vault\", key_file: k}\n"
+        "security_definitions:\n"
+        "  - {name: told, access: anyone, password: generated, password_to: sender}\n"
+        "  - {name: trusting, trusted_days: 30, members: true}\n"
+        "rules:\n";
+    static const struct finding_row errors[] = {
+        {"password for the sender on box", "- name: r\n  storage: box\n  security: told\n", 3,
+         "password_to: sender, which only a vault can keep"},
+        {"password that nobody is told",
+         "- {name: r, storage: v, security: told, receipt: false}\n", 1,
+         "tells the password to the sender, in the receipt: set receipt: true"},
+    };
+    static const struct finding_row warnings[] = {
+        {"on box", "- {name: r, storage: box, security: trusting}\n", 1,
+         "trusted_days and members of \"trusting\" are ignored"},
+        {"anyone in a vault", "- {name: r, storage: v, security: told}\n", 1,
+         "in a vault each recipient has a link and proves that mailbox"},
+    };
+    check_errors(head, 7, errors, sizeof(errors) / sizeof(errors[0]));
+    check_warnings(head, 7, warnings, sizeof(warnings) / sizeof(warnings[0]));
+    /* Who has no account reads in the vault, where they count. */
+    struct fb_policy_findings findings = {0};
+    char text[700];
+    (void)snprintf(text, sizeof(text),
+                   "%s- {name: r, storage: box, without_account: v, security: trusting}\n", head);
+    struct fb_policy *policy = parse_good(text, &findings);
+    for (size_t i = 0; i < findings.count; i++) {
+        assert_null(strstr(findings.items[i].text, "trusted_days"));
+    }
+    fb_policy_findings_deinit(&findings);
+    fb_policy_unref(&policy);
+}
+
 static void a_reminder_comes_before_the_end_of_access(void **state)
 {
     (void)state;
@@ -341,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_of_rules),
+        cmocka_unit_test(keys_of_the_vault_are_for_vaults),
         cmocka_unit_test(a_reminder_comes_before_the_end_of_access),
         cmocka_unit_test(errors_of_conditions),
         cmocka_unit_test(the_only_vault_is_found_by_its_type),

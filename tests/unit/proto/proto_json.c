@@ -14,7 +14,7 @@
 #define SAFE_INTEGER (UINT64_C(1) << 53)
 
 static const char *const ops[] = {"", "recall", "restore", "expire", "purge"};
-static const char *const letters[] = {"", "receipt", "held", "recall", "unopened"};
+static const char *const letters[] = {"", "receipt", "held", "recall", "unopened", "code"};
 
 /* ---- to JSON ---- */
 
@@ -63,11 +63,12 @@ static void put_bool(json_t *object, const char *key, bool value)
     put(object, key, json_boolean(value));
 }
 
-static void put_sha1(json_t *object, const uint8_t sha1[20])
+static void put_bin(json_t *object, const char *key, const uint8_t *bytes, size_t len)
 {
-    char hex[41];
-    fb_hex(sha1, 20, hex);
-    put(object, "sha1", json_pack("{s:s}", "$bin", hex));
+    char hex[65];
+    FB_ASSERT(len * 2 < sizeof hex);
+    fb_hex(bytes, len, hex);
+    put(object, key, json_pack("{s:s}", "$bin", hex));
 }
 
 static void put_uints(json_t *object, const char *key, const uint32_t *values, uint32_t count)
@@ -97,6 +98,9 @@ static json_t *job_json(const struct fb_job *job)
     }
     put_opt_str(o, "letter", letters[job->letter]);
     put_opt_str(o, "recall", job->recall_id);
+    if (job->letter == FB_LETTER_CODE) {
+        put_uint(o, "rcpt", job->reader);
+    }
     return o;
 }
 
@@ -139,7 +143,7 @@ static json_t *part_json(const struct fb_part *part)
     put_uint(o, "length", part->length);
     put_uint(o, "encoding", (uint64_t)part->encoding);
     put_uint(o, "size", part->size);
-    put_sha1(o, part->sha1);
+    put_bin(o, "sha1", part->sha1, sizeof part->sha1);
     put_bool(o, "inline", part->is_inline);
     return o;
 }
@@ -217,6 +221,10 @@ static json_t *parcel_json(const struct fb_parcel *p)
         put_str(g, "to", p->grants[i].address);
         put_str(g, "id", p->grants[i].grant_id);
         put_str(g, "state", p->grants[i].state);
+        if (p->grants[i].has_secret) {
+            put_bin(g, "secret", p->grants[i].secret, sizeof p->grants[i].secret);
+        }
+        put_opt_str(g, "storage", p->grants[i].storage);
         FB_ASSERT(json_array_append_new(grants, g) == 0);
     }
     for (uint32_t i = 0; i < p->file_count; i++) {
@@ -224,7 +232,7 @@ static json_t *parcel_json(const struct fb_parcel *p)
         put_str(f, "name", p->files[i].name);
         put_str(f, "id", p->files[i].file_id);
         put_uint(f, "size", p->files[i].size);
-        put_sha1(f, p->files[i].sha1);
+        put_bin(f, "sha1", p->files[i].sha1, sizeof p->files[i].sha1);
         FB_ASSERT(json_array_append_new(files, f) == 0);
     }
     put(o, "grants", grants);
@@ -239,6 +247,11 @@ static json_t *parcel_json(const struct fb_parcel *p)
     if (p->sends_receipt) {
         put_bool(o, "receipt", true);
     }
+    put_opt_str(o, "fallback", p->fallback);
+    put_opt_str(o, "pass",
+                p->password_to_sender    ? "sender"
+                : p->password_to_readers ? "readers"
+                                         : "");
     return o;
 }
 
@@ -297,11 +310,11 @@ static bool get_bool(struct from *f, const json_t *o, const char *key)
     return json_is_true(get(f, o, key, JSON_TRUE));
 }
 
-static void get_sha1(struct from *f, const json_t *o, uint8_t sha1[20])
+static void get_bin(struct from *f, const json_t *o, const char *key, uint8_t *out, size_t len)
 {
-    const char *hex = json_string_value(json_object_get(json_object_get(o, "sha1"), "$bin"));
-    if (f->status == FB_OK && (hex == NULL || strlen(hex) != 40 || !fb_unhex(hex, sha1, 20))) {
-        f->status = fb_error_set(f->err, FB_INVALID, "sha1: missing or of another type");
+    const char *hex = json_string_value(json_object_get(json_object_get(o, key), "$bin"));
+    if (f->status == FB_OK && (hex == NULL || strlen(hex) != len * 2 || !fb_unhex(hex, out, len))) {
+        f->status = fb_error_set(f->err, FB_INVALID, "%s: missing or of another type", key);
     }
 }
 
@@ -338,6 +351,7 @@ static void job_from(struct from *f, const json_t *o, struct fb_job *job)
         for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
             job->letter = strcmp(text, letters[i]) == 0 ? (enum fb_letter)i : job->letter;
         }
+        job->reader = job->letter == FB_LETTER_CODE ? (uint32_t)get_uint(f, o, "rcpt") : 0;
     }
     if (f->status != FB_OK || job->stage != FB_STAGE_REVOKE) {
         return;
@@ -390,7 +404,7 @@ static void part_from(struct from *f, const json_t *o, struct fb_part *part)
     part->length = get_uint(f, o, "length");
     part->encoding = (enum fb_encoding)get_uint(f, o, "encoding");
     part->size = get_uint(f, o, "size");
-    get_sha1(f, o, part->sha1);
+    get_bin(f, o, "sha1", part->sha1, sizeof part->sha1);
     part->is_inline = get_bool(f, o, "inline");
 }
 
@@ -467,6 +481,11 @@ static void parcel_from(struct from *f, const json_t *o, struct fb_parcel *p)
         g->address = get_str(f, from, "to");
         g->grant_id = get_str(f, from, "id");
         g->state = get_str(f, from, "state");
+        g->storage = get_opt_str(f, from, "storage");
+        g->has_secret = json_object_get(from, "secret") != NULL;
+        if (g->has_secret) {
+            get_bin(f, from, "secret", g->secret, sizeof g->secret);
+        }
     }
     list = get(f, o, "files", JSON_ARRAY);
     p->files = fb_xcalloc(json_array_size(list), sizeof *p->files);
@@ -476,7 +495,7 @@ static void parcel_from(struct from *f, const json_t *o, struct fb_parcel *p)
         file->name = get_str(f, from, "name");
         file->file_id = get_str(f, from, "id");
         file->size = get_uint(f, from, "size");
-        get_sha1(f, from, file->sha1);
+        get_bin(f, from, "sha1", file->sha1, sizeof file->sha1);
     }
     p->from = get_opt_str(f, o, "from");
     p->subject = get_opt_str(f, o, "subject");
@@ -486,6 +505,10 @@ static void parcel_from(struct from *f, const json_t *o, struct fb_parcel *p)
     p->remind_ms = get_opt_ms(f, o, "remind");
     p->purge_ms = get_opt_ms(f, o, "purge");
     p->sends_receipt = json_object_get(o, "receipt") != NULL && get_bool(f, o, "receipt");
+    p->fallback = get_opt_str(f, o, "fallback");
+    const char *pass = json_string_value(json_object_get(o, "pass"));
+    p->password_to_sender = pass != NULL && strcmp(pass, "sender") == 0;
+    p->password_to_readers = pass != NULL && strcmp(pass, "readers") == 0;
 }
 
 /* ---- by kind ---- */
@@ -536,7 +559,7 @@ static enum fb_status encode(enum kind kind, const union document *d, struct fb_
     case PLAN:
         return fb_plan_encode(&d->plan, out);
     default:
-        return fb_parcel_encode(&d->parcel, out);
+        return fb_parcel_encode_secret(&d->parcel, out);
     }
 }
 

@@ -107,6 +107,123 @@ static void a_refused_document_leaves_the_output_alone(void **state)
     free(job);
 }
 
+/* A parcel of two grants in the vault and one in Box, each key of the vault set. */
+static void secret_parcel(struct fb_parcel *p, struct fb_parcel_grant grants[3])
+{
+    static char text[] = "x", vault[] = "vault", password[] = "k7Fq-9xWd-2mTz";
+    for (uint32_t i = 0; i < 3; i++) {
+        grants[i] = (struct fb_parcel_grant){.recipient = i,
+                                             .address = text,
+                                             .grant_id = text,
+                                             .state = text,
+                                             .storage = i == 2 ? vault : NULL,
+                                             .has_secret = i > 0};
+        memset(grants[i].secret, 0xA0 + (int)i, sizeof grants[i].secret);
+    }
+    *p = (struct fb_parcel){.parcel_id = ID "-0",
+                            .storage = text,
+                            .user = text,
+                            .folder_id = text,
+                            .link = text,
+                            .password = password,
+                            .access = text,
+                            .grants = grants,
+                            .grant_count = 3,
+                            .fallback = vault};
+}
+
+static void a_manifest_has_neither_secrets_nor_what_only_readers_know(void **state)
+{
+    (void)state;
+    struct fb_parcel_grant grants[3];
+    struct fb_parcel p, got = {0};
+    struct fb_buf bytes;
+    struct fb_error err = {0};
+    secret_parcel(&p, grants);
+    fb_buf_init(&bytes, FB_MAX_MANIFEST);
+    assert_int_equal(fb_parcel_encode(&p, &bytes), FB_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_null(memmem(bytes.ptr, bytes.len, grants[i].secret, 8));
+    }
+    assert_null(memmem(bytes.ptr, bytes.len, "k7Fq", 4));
+    assert_int_equal(fb_parcel_decode(fb_slice_buf(&bytes), &got, &err), FB_OK);
+    assert_false(fb_parcel_has_secret(&got));
+    assert_string_equal(got.grants[2].storage, "vault");
+    assert_null(got.grants[1].storage);
+    assert_string_equal(got.fallback, "vault");
+    assert_string_equal(got.password, "");
+    assert_true(got.password_to_readers); /* a receipt may say that there is one */
+    fb_buf_clear(&bytes);
+    assert_int_equal(fb_parcel_encode(&got, &bytes), FB_OK); /* as revoke writes it again */
+    fb_parcel_deinit(&got);
+    assert_int_equal(fb_parcel_decode(fb_slice_buf(&bytes), &got, &err), FB_OK);
+    assert_true(got.password_to_readers);
+    fb_parcel_deinit(&got);
+
+    p.password_to_sender = true; /* the receipt, which is made from the manifest, shows it */
+    fb_buf_clear(&bytes);
+    assert_int_equal(fb_parcel_encode(&p, &bytes), FB_OK);
+    assert_int_equal(fb_parcel_decode(fb_slice_buf(&bytes), &got, &err), FB_OK);
+    assert_true(got.password_to_sender);
+    assert_string_equal(got.password, "k7Fq-9xWd-2mTz");
+    assert_false(fb_parcel_has_secret(&got));
+    fb_parcel_deinit(&got);
+
+    grants[1].has_secret = grants[2].has_secret = false; /* Box: its link is opened again with it */
+    p.password_to_sender = false;
+    fb_buf_clear(&bytes);
+    assert_int_equal(fb_parcel_encode(&p, &bytes), FB_OK);
+    assert_non_null(memmem(bytes.ptr, bytes.len, "k7Fq", 4));
+    fb_buf_deinit(&bytes);
+}
+
+static void a_parcel_in_flight_keeps_the_secrets_of_those_who_have_one(void **state)
+{
+    (void)state;
+    struct fb_parcel_grant grants[3];
+    struct fb_parcel p, got = {0};
+    struct fb_buf bytes;
+    struct fb_error err = {0};
+    secret_parcel(&p, grants);
+    fb_buf_init(&bytes, FB_MAX_MANIFEST);
+    assert_int_equal(fb_parcel_encode_secret(&p, &bytes), FB_OK);
+    assert_int_equal(fb_parcel_decode(fb_slice_buf(&bytes), &got, &err), FB_OK);
+    assert_false(got.grants[0].has_secret);
+    assert_true(got.grants[1].has_secret && got.grants[2].has_secret);
+    assert_memory_equal(got.grants[2].secret, grants[2].secret, FB_PARCEL_SECRET);
+    assert_string_equal(got.password, "k7Fq-9xWd-2mTz");
+    fb_parcel_deinit(&got);
+    fb_buf_deinit(&bytes);
+}
+
+static void the_letter_with_a_code_is_version_3_and_names_its_reader(void **state)
+{
+    (void)state;
+    struct fb_job job = {.stage = FB_STAGE_REWRITE,
+                         .msg_id = ID,
+                         .trace = TRACE,
+                         .letter = FB_LETTER_CODE,
+                         .reader = 9999};
+    struct fb_job *got = fb_xcalloc(1, sizeof *got);
+    struct fb_buf bytes;
+    struct fb_error err = {0};
+    fb_buf_init(&bytes, FB_MAX_JOB);
+    assert_int_equal(fb_job_encode(&job, &bytes), FB_OK);
+    assert_int_equal(fb_job_decode(fb_slice_buf(&bytes), got, &err), FB_OK);
+    assert_int_equal(got->version, 3);
+    assert_int_equal(got->letter, FB_LETTER_CODE);
+    assert_int_equal(got->reader, 9999);
+    assert_true(fb_job_is_side(got));
+    job.letter = FB_LETTER_RECEIPT; /* all others as before */
+    fb_buf_clear(&bytes);
+    assert_int_equal(fb_job_encode(&job, &bytes), FB_OK);
+    assert_int_equal(fb_job_decode(fb_slice_buf(&bytes), got, &err), FB_OK);
+    assert_int_equal(got->version, 2);
+    assert_int_equal(got->reader, 0);
+    fb_buf_deinit(&bytes);
+    free(got);
+}
+
 static void encode_into_too_little_fails(void **state)
 {
     (void)state;
@@ -279,6 +396,9 @@ int main(void)
         cmocka_unit_test(a_job_comes_back_as_it_was_written),
         cmocka_unit_test(the_largest_job_fits_its_limit),
         cmocka_unit_test(a_refused_document_leaves_the_output_alone),
+        cmocka_unit_test(a_manifest_has_neither_secrets_nor_what_only_readers_know),
+        cmocka_unit_test(a_parcel_in_flight_keeps_the_secrets_of_those_who_have_one),
+        cmocka_unit_test(the_letter_with_a_code_is_version_3_and_names_its_reader),
         cmocka_unit_test(encode_into_too_little_fails),
         cmocka_unit_test(an_envelope_has_at_most_ten_thousand_recipients),
         cmocka_unit_test(the_largest_plan_is_written_and_read),

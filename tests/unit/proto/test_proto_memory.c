@@ -105,7 +105,7 @@ static enum fb_status plan_encode(const union document *d, struct fb_buf *out)
 }
 static enum fb_status parcel_encode(const union document *d, struct fb_buf *out)
 {
-    return fb_parcel_encode(&d->parcel, out);
+    return fb_parcel_encode_secret(&d->parcel, out);
 }
 
 static void job_release(union document *d)
@@ -138,6 +138,7 @@ static const struct kind {
     {"parcel-recipients", 15, parcel_decode, parcel_encode, parcel_release},
     {"job-v2-letter-recall", 6, job_decode, job_encode, job_release},
     {"parcel-facts", 19, parcel_decode, parcel_encode, parcel_release},
+    {"parcel-fallback", 21, parcel_decode, parcel_encode, parcel_release},
 };
 
 static void read_vector(const char *name, struct fb_buf *bytes)

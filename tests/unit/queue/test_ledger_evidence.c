@@ -552,6 +552,59 @@ static void a_rebuilt_parcel_says_from_when_its_log_is(void **state)
     assert_int_equal(e[1].log_until_ms, 0);
 }
 
+#define VAULT_ID "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd"
+
+/* No stream tells of a vault: its log is what the portal wrote, and complete as it is. */
+static void a_vaults_log_reaches_until_now_and_is_final_with_the_recall(void **state)
+{
+    (void)state;
+    char grant[200], now[24];
+    message("secure", "sent");
+    (void)snprintf(grant, sizeof grant, "active|" VAULT_ID "|100||");
+    upload(grant);
+    set("fb:{s0}:p:" PARCEL, "storage", "vault");
+    set(M, "s:0", "sending");
+    const struct fb_evidence *e = look();
+    assert_true(m.recipients[0].is_vault && m.branches[0].is_vault);
+    assert_string_equal(m.recipients[0].grant_id, VAULT_ID);
+    assert_int_equal(e[0].kind, FB_EV_OPEN);
+    assert_in_range(e[0].log_until_ms, fb_now_ms() - 60000, fb_now_ms());
+    assert_int_equal(e[0].log_from_ms, 0);
+    (void)snprintf(now, sizeof now, "%lld", (long long)fb_now_ms());
+    (void)snprintf(grant, sizeof grant, "recalled|" VAULT_ID "|%s||", now);
+    set(G, "0", grant);
+    set(M, "x:0", "70");
+    e = look();
+    assert_int_equal(e[0].kind, FB_EV_CLOSED);
+    assert_true(e[0].is_final); /* nothing is waited for */
+    assert_int_equal(e[0].complete_ms, e[0].removed_ms);
+    assert_false(e[1].is_final);
+    /* One link for everybody is not a vault's, whatever its access. */
+    set("fb:{s0}:p:" PARCEL, "access", "company");
+    (void)look();
+    assert_false(fb_ledger_is_by_link(&m.branches[0]));
+    /* What was recorded before a rebuild is lost. */
+    set("fb:{s0}:p:" PARCEL, "rebuilt", "1300000000000");
+    assert_int_equal(look()[0].log_from_ms, 1300000000000);
+}
+
+static void of_a_parcel_with_a_fallback_each_grant_has_its_own_log(void **state)
+{
+    (void)state;
+    message("secure", "sent");
+    upload("active|1|100||");
+    set("fb:{s0}:p:" PARCEL, "fallback", "vault");
+    set(G, "1", "active|" VAULT_ID "|100||");
+    see(2000);
+    const struct fb_evidence *e = look();
+    assert_string_equal(m.branches[0].fallback, "vault");
+    assert_false(m.branches[0].is_vault);
+    assert_false(m.recipients[0].is_vault);
+    assert_true(m.recipients[1].is_vault);
+    assert_int_equal(e[0].log_until_ms, 2000);
+    assert_true(e[1].log_until_ms > 2000);
+}
+
 static int close_all(void **state)
 {
     forget();
@@ -577,6 +630,8 @@ int main(void)
         PROMISE(a_removal_that_failed_is_no_removal),
         PROMISE(restored_and_recalled_again_all_accesses_count),
         PROMISE(a_rebuilt_parcel_says_from_when_its_log_is),
+        PROMISE(a_vaults_log_reaches_until_now_and_is_final_with_the_recall),
+        PROMISE(of_a_parcel_with_a_fallback_each_grant_has_its_own_log),
     };
     return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);
 }

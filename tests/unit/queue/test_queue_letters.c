@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ledger/code.h"
+
 static struct fb_job letter(enum fb_letter kind, const struct fb_job *about, uint32_t branch)
 {
     struct fb_job job;
@@ -310,6 +312,57 @@ static void a_dead_letter_that_is_a_letter_is_tried_again_or_dropped(void **stat
     assert_int_equal(redis_fixture_int(&q.redis, "ZCARD", "fb:{s0}:open", NULL), 1);
 }
 
+/* ---- a reader's code ---- */
+
+#define CODE_MSG    "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+#define CODE_PARCEL CODE_MSG "-3"
+#define CODE_KEY    "fb:{s0}:pc:" CODE_PARCEL ".7"
+
+/* As the door leaves it (door.h). */
+static void put_code(int64_t until_ms)
+{
+    char until[24];
+    (void)snprintf(until, sizeof until, "%lld", (long long)until_ms);
+    (void)redis_fixture_int(&q.redis, "HSET", CODE_KEY, "code", "sealed", "to", "b@y.jp", "until",
+                            until, "hash", "x", NULL);
+}
+
+static void a_code_is_sent_while_it_is_the_one_that_is_taken_at_the_door(void **state)
+{
+    (void)state;
+    struct fb_ledger_code code;
+    int64_t now = fb_now_ms();
+    put_code(now + FB_DOOR_CODE_MS);
+    assert_status(FB_OK, fb_ledger_code_send(q.r, CODE_PARCEL, 7, now, &q.err));
+    assert_status(FB_INVALID, fb_ledger_code_send(q.r, "x", 7, now, &q.err));
+    struct fb_claim claim = take(FB_STAGE_REWRITE, "a");
+    assert_int_equal(claim.job.letter, FB_LETTER_CODE);
+    assert_int_equal(claim.job.reader, 7);
+    assert_int_equal(claim.job.branch, 3);
+    assert_string_equal(claim.job.msg_id, CODE_MSG);
+    assert_status(FB_OK, fb_ledger_code_get(q.r, &claim.job, now, &code, &q.err));
+    assert_string_equal(code.sealed, "sealed");
+    assert_string_equal(code.to, "b@y.jp");
+    assert_int_equal(code.until_ms, now + FB_DOOR_CODE_MS);
+    /* over */
+    assert_status(FB_NOT_FOUND,
+                  fb_ledger_code_get(q.r, &claim.job, now + FB_DOOR_CODE_MS, &code, &q.err));
+    assert_string_equal(code.sealed, "");
+    /* another one in its place */
+    put_code(now + 1 + FB_DOOR_CODE_MS);
+    assert_status(FB_NOT_FOUND, fb_ledger_code_get(q.r, &claim.job, now, &code, &q.err));
+    /* locked, or one that is not to be sent */
+    put_code(now + FB_DOOR_CODE_MS);
+    (void)redis_fixture_int(&q.redis, "HDEL", CODE_KEY, "code", NULL);
+    assert_status(FB_NOT_FOUND, fb_ledger_code_get(q.r, &claim.job, now, &code, &q.err));
+    /* used */
+    (void)redis_fixture_int(&q.redis, "DEL", CODE_KEY, NULL);
+    assert_status(FB_NOT_FOUND, fb_ledger_code_get(q.r, &claim.job, now, &code, &q.err));
+    bool last = true;
+    assert_status(FB_OK, fb_queue_finish(q.r, "a", &claim, NULL, &last, &q.err));
+    assert_false(last);
+}
+
 int main(void)
 {
 #define PROMISE(f) cmocka_unit_test_setup_teardown(f, queue_test_wipe, queue_test_close)
@@ -323,6 +376,7 @@ int main(void)
         PROMISE(the_sender_of_a_crash_loop_gets_a_letter_that_reads),
         PROMISE(a_crash_loop_of_a_letter_leads_to_no_other),
         PROMISE(a_dead_letter_that_is_a_letter_is_tried_again_or_dropped),
+        PROMISE(a_code_is_sent_while_it_is_the_one_that_is_taken_at_the_door),
     };
     return cmocka_run_group_tests(tests, queue_test_start, queue_test_stop);
 }

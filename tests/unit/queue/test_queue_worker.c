@@ -317,6 +317,24 @@ static void a_letter_is_given_up_after_a_day_and_holds_nothing(void **state)
     assert_int_equal(redis_fixture_int(&q.redis, "XLEN", "fb:{s0}:dead", NULL), 0);
 }
 
+/* A code that is over helps nobody. */
+static void a_code_is_given_up_after_ten_minutes(void **state)
+{
+    (void)state;
+    struct fb_job about = render_job();
+    struct fb_job letter;
+    fb_job_letter(FB_LETTER_CODE, &about, 0, &letter);
+    letter.attempt = 1;
+    letter.first_ms -= FB_LETTER_CODE_LIFE_MS;
+    assert_status(FB_OK, fb_queue_add(q.r, &letter, NULL, &q.err));
+    pid_t pid = start((struct plan){.w = {.stage = FB_STAGE_REWRITE}, .handle = again});
+    wait_until(noted("tries") == 1 && stats(FB_STAGE_REWRITE).inflight == 0);
+    assert_int_equal(stop(pid), 0);
+    assert_int_equal(noted("tries"), 1);
+    nothing_is_left();
+    assert_int_equal(redis_fixture_int(&q.redis, "XLEN", "fb:{s0}:dead", NULL), 0);
+}
+
 static void never_for_letters(void *ctx, void *thread, struct fb_redis *redis,
                               const struct fb_claim *claim, struct fb_outcome *out)
 {
@@ -650,6 +668,7 @@ int main(void)
         PROMISE(failures_end_in_the_dead_letters_after_max_attempts),
         PROMISE(a_job_past_its_lifetime_is_held),
         PROMISE(a_letter_is_given_up_after_a_day_and_holds_nothing),
+        PROMISE(a_code_is_given_up_after_ten_minutes),
         PROMISE(a_letter_that_cannot_be_made_is_buried_without_holding_the_branch),
         PROMISE(each_outcome_goes_its_way),
         PROMISE(a_service_may_do_better_than_bury),

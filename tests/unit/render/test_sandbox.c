@@ -25,7 +25,8 @@
 #include <unistd.h>
 
 #include "common/buf.h"
-#include "services/render/sandbox.h"
+#include "common/confine.h"
+#include "common/sandbox.h"
 #include "services/render/text_paint.h"
 
 #define REFUSED 10 /* exit codes of the deeds */
@@ -86,15 +87,13 @@ static int do_append(void)
 static int do_read_password_file(void)
 {
     /* Without Landlock the user's rights decide; the test process is then told so. */
-    return render_sandbox_landlock_version() == 0 ? REFUSED
-                                                  : refused_if(open("/etc/passwd", O_RDONLY) < 0);
+    return fb_landlock_version() == 0 ? REFUSED : refused_if(open("/etc/passwd", O_RDONLY) < 0);
 }
 
 static int do_read_proc(void)
 {
-    return render_sandbox_landlock_version() == 0
-               ? REFUSED
-               : refused_if(open("/proc/self/environ", O_RDONLY) < 0);
+    return fb_landlock_version() == 0 ? REFUSED
+                                      : refused_if(open("/proc/self/environ", O_RDONLY) < 0);
 }
 
 static int do_setuid(void)
@@ -147,10 +146,10 @@ static int outcome(int (*deed)(void))
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        const struct render_sandbox sandbox = {
+        const struct fb_sandbox sandbox = {
             .memory_bytes = 512LL << 20, .cpu_s = 20, .user = "nobody"};
         struct fb_error err = {0};
-        if (render_sandbox_enter(&sandbox, &err) != FB_OK) {
+        if (fb_sandbox_enter(&sandbox, &err) != FB_OK) {
             (void)fprintf(stderr, "%s\n", err.text);
             _exit(BROKEN);
         }
@@ -222,10 +221,10 @@ static void test_user_that_does_not_exist_is_refused(void **state)
     }
     pid_t pid = fork();
     if (pid == 0) {
-        const struct render_sandbox sandbox = {
+        const struct fb_sandbox sandbox = {
             .memory_bytes = 512LL << 20, .cpu_s = 20, .user = "no-such-user-here"};
         struct fb_error err = {0};
-        _exit(render_sandbox_enter(&sandbox, &err) == FB_CONFIG ? REFUSED : DONE);
+        _exit(fb_sandbox_enter(&sandbox, &err) == FB_CONFIG ? REFUSED : DONE);
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);

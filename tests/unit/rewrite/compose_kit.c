@@ -16,6 +16,9 @@ static const char policy_head[] =
     "  - {name: vault, type: vault, url: \"file:///v\", key_file: /v.key}\n"
     "security_definitions:\n"
     "  - {name: s}\n"
+    "  - {name: link, proof: link}\n"
+    "  - {name: totp, proof: totp}\n"
+    "  - {name: members, members: true}\n"
     "rules:\n"
     "  - {name: tagged, when: {subject: [\"[secure]\"]}, action: secure, storage: box, security: "
     "s, strip_tag: true}\n"
@@ -112,6 +115,8 @@ int kit_setup(void **state)
                                      .branch = &k->branch,
                                      .parcel = &k->parcel,
                                      .envelope = &k->envelope,
+                                     .link = KIT_LINK,
+                                     .storage = "box",
                                      .readers = k->readers,
                                      .reader_count = 2};
     kit_policy(k, "{language: auto}");

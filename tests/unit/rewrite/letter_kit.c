@@ -48,6 +48,7 @@ void letter_kit_init(struct letter_kit *l, enum fb_letter letter, const struct f
                                      .file_count = 2,
                                      .has_parcel = true,
                                      .can_download = true,
+                                     .password = "",
                                      .since_ms = LETTER_NOW - 3 * 86400000LL,
                                      .now_ms = LETTER_NOW,
                                      .log_until_ms = LETTER_NOW - MINUTE,

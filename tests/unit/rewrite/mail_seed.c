@@ -10,8 +10,9 @@
  *    "plan": null | {"subject", "language", "visible": [...], "head", "kept_text", "kept_html",
  *      "parts": [{"name", "type", "cid", "object", "find": TEXT (range of the content), "encoding":
  * 0-3, "inline"}], "branches": [{"kind": 0-2, "to": [...], "rule", "body", "attachments", "parts":
- * [...], "subject", "receipt"}]}, "parcels": {BRANCH: {"storage", "link", "password", "access", "download",
- * "expires", "files": [{"name", "size"}], "grants": [{"to", "state"}]}}, "key": of titles,
+ * [...], "subject", "receipt", "security"}]}, "parcels": {BRANCH: {"storage", "link", "password", "pass", "access",
+ * "download", "expires", "files": [{"name", "size"}], "fallback",
+ *    "grants": [{"to", "state", "secret": HEX (of a vault), "storage"}]}}, "key": of titles,
  *    "recalled": [index]}
  *
  * A parcel with grants is in the ledger, too, and has its manifest.  recalled: the sent journal knows it,
@@ -133,8 +134,8 @@ static void branch_of(const json_t *j, struct fb_branch *b)
     numbers_of(json_object_get(j, "to"), &b->recipients, &b->recipient_count);
     numbers_of(json_object_get(j, "parts"), &b->parts, &b->part_count);
     if (b->kind == FB_BRANCH_SECURE) {
-        b->storage = fb_xstrdup("box");
-        b->security = fb_xstrdup("s");
+        b->storage = text_of(j, "storage", "box");
+        b->security = text_of(j, "security", "s");
         b->path = fb_xstrdup("");
     }
 }
@@ -180,13 +181,21 @@ static void grants_of(const json_t *list, const struct fb_envelope *e, struct fb
     p->grants = fb_xcalloc(p->grant_count + 1, sizeof *p->grants);
     for (uint32_t i = 0; i < p->grant_count; i++) {
         const json_t *g = json_array_get(list, i);
-        char id[32];
+        char id[2 * FB_SHA256_SIZE + 1];
         uint32_t to = (uint32_t)number_of(g, "to");
         (void)snprintf(id, sizeof id, "9%u", to);
         p->grants[i] = (struct fb_parcel_grant){.recipient = to,
                                                 .address = fb_xstrdup(e->recipients[to].address),
-                                                .grant_id = fb_xstrdup(id),
-                                                .state = text_of(g, "state", "active")};
+                                                .state = text_of(g, "state", "active"),
+                                                .storage = text_of(g, "storage", NULL)};
+        const char *secret = json_string_value(json_object_get(g, "secret"));
+        if (secret != NULL && fb_unhex(secret, p->grants[i].secret, FB_PARCEL_SECRET)) {
+            uint8_t digest[FB_SHA256_SIZE];
+            p->grants[i].has_secret = true;
+            fb_sha256(p->grants[i].secret, FB_PARCEL_SECRET, digest);
+            fb_hex(digest, sizeof digest, id);
+        }
+        p->grants[i].grant_id = fb_xstrdup(id);
     }
 }
 
@@ -202,7 +211,12 @@ static void save_parcel(struct fb_spool *spool, struct fb_spool_msg *msg, uint32
                           .access = text_of(j, "access", "recipients"),
                           .can_download = flag_of(j, "download"),
                           .expires_ms = number_of(j, "expires"),
+                          .fallback = text_of(j, "fallback", NULL),
+                          .from = text_of(j, "from", NULL),
+                          .language = text_of(j, "language", NULL),
                           .file_count = (uint32_t)json_array_size(files)};
+    const char *pass = json_string_value(json_object_get(j, "pass"));
+    p.password_to_sender = pass != NULL && strcmp(pass, "sender") == 0;
     fb_parcel_id_make(fb_spool_msg_id(msg), number, p.parcel_id);
     p.files = fb_xcalloc(p.file_count + 1, sizeof *p.files);
     for (uint32_t i = 0; i < p.file_count; i++) {

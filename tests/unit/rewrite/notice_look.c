@@ -66,6 +66,29 @@ static void look_mail(struct kit *k, const char *dir, const char *name)
     content_deinit(&c);
 }
 
+static void look_code(struct kit *k, const char *dir, const char *language)
+{
+    char name[64];
+    struct fb_buf out;
+    struct code_facts f = {.policy = k->policy,
+                           .language = language,
+                           .code = "042917",
+                           .to = "tanaka@partner.example.co.jp",
+                           .sender = "yamada.taro@example.jp",
+                           .postmaster = "postmaster@example.jp",
+                           .msg_id = "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                           .minutes = 10,
+                           .has_logo = true};
+    fb_buf_init(&out, 1U << 20);
+    (void)snprintf(name, sizeof name, "code-%s", language);
+    FB_ASSERT(code_write(&f, NOTICE_HTML, &out) == FB_OK);
+    store(dir, name, "html", &out);
+    fb_buf_clear(&out);
+    FB_ASSERT(code_write(&f, NOTICE_TEXT, &out) == FB_OK);
+    store(dir, name, "txt", &out);
+    fb_buf_deinit(&out);
+}
+
 int main(int argc, char **argv)
 {
     void *state = NULL;
@@ -82,6 +105,7 @@ int main(int argc, char **argv)
     k->plan.subject = kit_lend("[secure] 2025年度 第3四半期 お見積りの件（至急ご確認ください）");
     k->branch.subject = kit_lend("x");
     k->parcel.link = kit_lend("https://app.box.com/folder/318273645509");
+    k->facts.link = k->parcel.link;
     k->files[0] = (struct fb_parcel_file){.name = kit_lend("本文.pdf"), .size = 84211};
     k->files[1] = (struct fb_parcel_file){
         .name = kit_lend("見積書_第3四半期_株式会社サンプル御中_最終版_v2.1.xlsx"),
@@ -112,6 +136,14 @@ int main(int argc, char **argv)
         k->parcel.password = kit_lend("");
         (void)snprintf(name, sizeof name, "block-%s", languages[i]);
         look_block(k, argv[1], name);
+        k->facts.is_vault = true;
+        k->facts.link = "https://mail.example.jp/r/"
+                        "AQGPvXa1_Wk2h0oYQ3uF1bMAAAAAK9wYx0mCqk3gq7t8Q2b1Z9h4c5v6b7n8m9A0s1D2f3G";
+        (void)snprintf(name, sizeof name, "vault-%s", languages[i]);
+        look(k, argv[1], name, "notice");
+        look_code(k, argv[1], languages[i]);
+        k->facts.is_vault = false;
+        k->facts.link = k->parcel.link;
     }
     fb_buf_deinit(&notices);
     (void)kit_teardown(&state);

@@ -129,6 +129,32 @@ static void test_the_receipt_says_what_for_whom_and_until_when(void **state)
     has(&l.facts, "b@y", true);
 }
 
+static void test_the_receipt_of_a_vault_says_who_reads_how(void **state)
+{
+    struct kit *k = *state;
+    struct letter_kit l;
+    letter_kit_init(&l, FB_LETTER_RECEIPT, k->policy);
+    l.facts.is_vault = true;
+    has(&l.facts, "these recipients only, each with a link of their own", true);
+    l.facts.security = "link";
+    has(&l.facts, "whoever has it can open it", true);
+    l.facts.security = "members";
+    has(&l.facts, "people with an address in their domain", true);
+    l.facts.has_password = true;
+    has(&l.facts, "(the password went to them in another mail)", true);
+    has(&l.facts, "Kq7-mZ2", false);
+    l.facts.password = "Kq7-mZ2-rT9";
+    has(&l.facts, "Kq7-mZ2-rT9", true);
+    has(&l.facts, "It was not sent to the recipients", true);
+    has(&l.facts, "another mail", false);
+    l.facts.letter = FB_LETTER_UNOPENED; /* only once */
+    has(&l.facts, "Kq7-mZ2", false);
+    letter_kit_init(&l, FB_LETTER_RECEIPT, k->policy);
+    l.persons[1].is_fallback = true;
+    has(&l.facts, "c@y (no account: reads on a page that needs none)", true);
+    has(&l.facts, "exactly the address", false);
+}
+
 static void test_the_held_letter_says_why_and_what_comes_next(void **state)
 {
     struct kit *k = *state;
@@ -501,6 +527,7 @@ int main(void)
         WITH_KIT(test_every_letter_says_which_mail_it_is_about_in_its_language),
         WITH_KIT(test_subjects_name_the_letter_and_the_mail),
         WITH_KIT(test_the_receipt_says_what_for_whom_and_until_when),
+        WITH_KIT(test_the_receipt_of_a_vault_says_who_reads_how),
         WITH_KIT(test_the_held_letter_says_why_and_what_comes_next),
         WITH_KIT(test_the_reminder_admits_that_the_log_is_not_read),
         WITH_KIT(test_the_head_line_of_a_recall_is_true),

@@ -82,24 +82,37 @@ static void test_says_how_to_get_in(void **state)
 {
     struct kit *k = *state;
     static const struct {
-        const char *access, *storage, *password, *want, *want_not;
+        const char *access, *vault, *password, *want, *want_not; /* vault: the proof there */
     } rows[] = {
-        {"recipients", "box", "", "If you have no Box account", "password"},
-        {"company", "box", "", "sender&#39;s organisation", "If you have no Box account"},
-        {"anyone", "box", "", "Whoever has this link", "logging in"},
-        {"anyone", "box", "s3cret", "the password comes in another mail", "Whoever"},
-        {"recipients", "vault", "", "You need no account", "Box"},
-        {"recipients", "gone", "", "Box", "password"},
+        {"recipients", NULL, "", "If you have no Box account", "password"},
+        {"company", NULL, "", "sender&#39;s organisation", "If you have no Box account"},
+        {"anyone", NULL, "", "Whoever has this link", "logging in"},
+        {"anyone", NULL, "s3cret", "the password comes in another mail", "Whoever"},
+        {"recipients", "s", "", "mails a code to the address at which you", "Box"},
+        {"recipients", "s", "", "nobody else can open it", "password"},
+        {"recipients", "totp", "", "set up an authenticator app", "Box"},
+        {"anyone", "link", "", "whoever has it can open it", "mails a code"},
+        {"recipients", "members", "", "People with an address in the same domain", "nobody else"},
+        {"recipients", "s", "s3cret", "needed as well; it comes in another mail",
+         "ask the sender for it"},
+        {"recipients", "gone", "", "You need no account", "Box"},
+        {"company", "s", "", "b@y, c@y", "organisation"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         k->parcel.access = kit_lend(rows[i].access);
-        k->parcel.storage = kit_lend(rows[i].storage);
+        k->facts.is_vault = rows[i].vault != NULL;
+        k->branch.security = rows[i].vault != NULL ? kit_lend(rows[i].vault) : NULL;
         k->parcel.password = kit_lend(rows[i].password);
         has(k, rows[i].access, "notice", NOTICE_HTML, rows[i].want, true);
         has(k, rows[i].access, "notice", NOTICE_HTML, rows[i].want_not, false);
         both(k, rows[i].access, "s3cret", false); /* never beside the link */
     }
+    k->facts.is_vault = true;
     k->parcel.password = kit_lend("s3cret");
+    k->parcel.password_to_sender = true;
+    both(k, "told by the sender", "ask the sender for it", true);
+    both(k, "told by the sender", "s3cret", false);
+    k->parcel.password_to_sender = false;
     has(k, "password", "password", NOTICE_TEXT, "s3cret", true);
     has(k, "password", "password", NOTICE_HTML, "s3cret", true);
     has(k, "password", "password", NOTICE_TEXT, "https://", false); /* never beside the password */

@@ -299,6 +299,41 @@ static void an_aborted_upload_leaves_nothing_and_a_crashed_one_is_swept(void **s
     free(bytes);
 }
 
+static long versions(void)
+{
+    char *answer = s3_fixture_ask(&server, "GET", "/-/counts");
+    const char *at = strstr(answer, "\"versions\":");
+    long count = at != NULL ? strtol(at + strlen("\"versions\":"), NULL, 10) : -1;
+    free(answer);
+    return count;
+}
+
+static void purging_leaves_no_version_and_a_lock_is_told(void **state)
+{
+    struct fb_s3 *s3 = client(state);
+    struct fb_s3_info info;
+    struct fb_error e = {0};
+    long before = versions();
+    put_text(s3, "versioned/a/1", "one");
+    put_text(s3, "versioned/a/1", "two");
+    put_text(s3, "versioned/a/2", "other");
+    ok(fb_s3_delete(s3, "versioned/a/2", &err)); /* hidden, not gone */
+    put_text(s3, "versioned/b", "kept");
+    assert_int_equal(versions(), before + 5);
+    ok(fb_s3_purge(s3, "versioned/a/", &err));
+    assert_int_equal(versions(), before + 1);
+    assert_int_equal(fb_s3_head(s3, "versioned/a/1", &info, &e), FB_NOT_FOUND);
+    ok(fb_s3_head(s3, "versioned/b", &info, &err));
+    ok(fb_s3_purge(s3, "versioned/a/", &err));
+    /* A store that knows no versions has none. */
+    put_text(s3, "plain/x", "x");
+    ok(fb_s3_purge(s3, "plain/", &err));
+    assert_int_equal(fb_s3_head(s3, "plain/x", &info, &e), FB_NOT_FOUND);
+    put_text(s3, "versioned/locked/x", "x");
+    assert_int_equal(fb_s3_purge(s3, "versioned/locked/", &e), FB_DENIED);
+    assert_non_null(strstr(e.text, "older versions are kept"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +346,7 @@ int main(void)
         cmocka_unit_test(a_listing_of_many_pages_loses_nothing),
         cmocka_unit_test(streams_of_all_sizes_come_back_and_fit_their_checksums),
         cmocka_unit_test(an_aborted_upload_leaves_nothing_and_a_crashed_one_is_swept),
+        cmocka_unit_test(purging_leaves_no_version_and_a_lock_is_told),
     };
     has_server = s3_fixture_start(&server);
     /* One client for all: connections are kept. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/keyring.h"
 
 void (*fx_use_bucket)(struct fx *fx);
 void (*fx_check_bucket)(void);
@@ -52,7 +53,7 @@ int fx_setup(void **state)
         fx_use_bucket(fx);
     }
     (void)snprintf(fx->key_file, sizeof fx->key_file, "%s/key", fx->dir);
-    assert_int_equal(fb_spool_make_key_file(fx->key_file, &err), FB_OK);
+    assert_int_equal(fb_keyring_make_file(fx->key_file, &err), FB_OK);
     fx_reopen(fx);
     *state = fx;
     return 0;

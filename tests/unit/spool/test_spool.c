@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/keyring.h"
 
 static const size_t sizes[] = {0,     1,      16384,  16385,   65535,   65536,
                                65537, 131072, 200000, 1310720, 1310721, 3U << 20};
@@ -414,11 +415,11 @@ static void a_key_file_is_made_once(void **state)
     struct stat st;
     size_t len[2];
     (void)snprintf(path, sizeof path, "%s/another.key", fx->dir);
-    assert_int_equal(fb_spool_make_key_file(path, NULL), FB_OK);
+    assert_int_equal(fb_keyring_make_file(path, NULL), FB_OK);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     uint8_t *first = fx_load(path, &len[0]);
-    assert_int_equal(fb_spool_make_key_file(path, NULL), FB_OK);
+    assert_int_equal(fb_keyring_make_file(path, NULL), FB_OK);
     uint8_t *second = fx_load(path, &len[1]);
     assert_int_equal(len[0], len[1]);
     assert_memory_equal(first, second, len[0]);

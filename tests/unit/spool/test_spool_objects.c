@@ -14,6 +14,7 @@
 
 #include "common/buf.h"
 #include "common/spool/journal.h"
+#include "common/spool/records.h"
 
 struct one {
     struct fb_spool_writer *writer;
@@ -320,6 +321,42 @@ static void manifests_live_until_they_are_removed(void **state)
     assert_int_equal(fb_spool_manifest_get(fx->spool, id, &bytes, NULL), FB_INVALID);
 }
 
+/* What outlives the mail opens nothing. */
+static void a_parcels_secrets_are_with_its_mail_and_not_in_its_manifest(void **state)
+{
+    struct fx *fx = *state;
+    struct one one = one_new(fx);
+    char text[] = "x", none[] = "", password[] = "k7Fq-9xWd";
+    struct fb_parcel_grant grant = {
+        .recipient = 7, .address = text, .grant_id = text, .state = text, .has_secret = true};
+    struct fb_parcel p = {.storage = text,
+                          .user = none,
+                          .folder_id = text,
+                          .link = none,
+                          .password = password,
+                          .access = text,
+                          .grants = &grant,
+                          .grant_count = 1};
+    struct fb_parcel got = {0};
+    struct fb_buf bytes;
+    fb_random(grant.secret, sizeof grant.secret);
+    fb_parcel_id_make(one.id, 0, p.parcel_id);
+    assert_int_equal(fb_spool_parcel_save(fx->spool, one.msg, 0, &p, true, NULL), FB_OK);
+    assert_int_equal(fb_spool_parcel_load(one.msg, 0, &got, NULL), FB_OK);
+    assert_true(got.grants[0].has_secret);
+    assert_memory_equal(got.grants[0].secret, grant.secret, sizeof grant.secret);
+    assert_string_equal(got.password, password);
+    fb_parcel_deinit(&got);
+    assert_int_equal(fb_spool_manifest_get(fx->spool, p.parcel_id, &bytes, NULL), FB_OK);
+    assert_null(memmem(bytes.ptr, bytes.len, grant.secret, 8));
+    assert_null(memmem(bytes.ptr, bytes.len, password, 4));
+    assert_int_equal(fb_parcel_decode(fb_slice_buf(&bytes), &got, NULL), FB_OK);
+    assert_false(fb_parcel_has_secret(&got));
+    fb_parcel_deinit(&got);
+    fb_buf_deinit(&bytes);
+    one_free(&one);
+}
+
 static void make_old(const char *path, long seconds)
 {
     struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
@@ -471,6 +508,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(objects_go_with_their_message, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(manifests_live_until_they_are_removed, fx_setup,
                                         fx_teardown),
+        cmocka_unit_test_setup_teardown(a_parcels_secrets_are_with_its_mail_and_not_in_its_manifest,
+                                        fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(tidy_removes_segments_without_live_messages, fx_setup,
                                         fx_teardown),
         cmocka_unit_test_setup_teardown(tidy_gives_back_what_a_killed_writer_reserved, fx_setup,

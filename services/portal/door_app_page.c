@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The authenticator app's pages.  The square (QR code) is drawn as SVG into the page: no picture is fetched, and none
+ * can stay in a cache. */
+#include <liboath/oath.h>
+#include <qrencode.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "services/portal/door.h"
+
+#define URI_SIZE 1600
+#define QUIET    4 /* modules around the square (ISO/IEC 18004) */
+#define GROUP    4 /* letters of the secret that stand together */
+
+void door_qr(struct html *h, const char *text, const char *label)
+{
+    QRcode *code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
+    if (code == NULL) {
+        return; /* the secret stands beside it, in letters */
+    }
+    int size = code->width + 2 * QUIET;
+    html_printf(
+        h,
+        "<svg class=\"qr\" role=\"img\" aria-label=\"%s\" viewBox=\"0 0 %d %d\" width=\"232\" "
+        "height=\"232\" shape-rendering=\"crispEdges\"><rect width=\"%d\" height=\"%d\" "
+        "fill=\"#fff\"/><path fill=\"#000\" d=\"",
+        label, size, size, size, size);
+    for (int y = 0; y < code->width; y++) {
+        for (int x = 0; x < code->width; x++) {
+            if ((code->data[y * code->width + x] & 1) != 0) {
+                html_printf(h, "M%d %dh1v1h-1z", x + QUIET, y + QUIET);
+            }
+        }
+    }
+    html_raw(h, "\"/></svg>\n");
+    QRcode_free(code);
+}
+
+static void add_escaped(struct fb_buf *out, const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (; *text != '\0'; text++) {
+        enum fb_status s = strchr(plain, *text) != NULL
+                               ? fb_buf_add_char(out, *text)
+                               : fb_buf_printf(out, "%%%02X", (unsigned char)*text);
+        if (s != FB_OK) {
+            return; /* cut: only a name that the app shows */
+        }
+    }
+}
+
+/* otpauth: as apps read it.  False: it has no room, which a secret always has. */
+static bool make_uri(const struct reader *r, const char *secret, char out_r[URI_SIZE])
+{
+    const struct brand *brand = r->visit->brand;
+    const char *issuer =
+        brand != NULL && brand->organisation[0] != '\0' ? brand->organisation : "Fumibako";
+    struct fb_buf name, who;
+    fb_buf_init(&name, 240);
+    fb_buf_init(&who, 480);
+    add_escaped(&name, issuer);
+    add_escaped(&who, r->session.address);
+    int n = snprintf(out_r, URI_SIZE,
+                     "otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d",
+                     fb_buf_str(&name), fb_buf_str(&who), secret, fb_buf_str(&name),
+                     DOOR_CODE_DIGITS, DOOR_TOTP_STEP_S);
+    fb_buf_deinit(&name);
+    fb_buf_deinit(&who);
+    return n > 0 && n < URI_SIZE;
+}
+
+static void add_code(struct html *h, const struct door_said *said)
+{
+    bool is_wrong = said->at != NULL && strcmp(said->at, "code") == 0;
+    html_raw(h, "<p class=\"field\"><label for=\"code\">");
+    html_say(h, "アプリに表示された 6 桁のコード", "The 6 digits that the app shows");
+    html_printf(
+        h,
+        "</label><input id=\"code\" name=\"code\" class=\"code\" type=\"text\" "
+        "inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"20\" required%s></p>",
+        is_wrong ? " aria-invalid=\"true\" aria-describedby=\"alert\"" : "");
+}
+
+static void add_trust(struct reader *r, struct html *h, bool offers_trust)
+{
+    if (!offers_trust || r->parcel.trusted_days <= 0) {
+        return;
+    }
+    html_raw(h, "<p class=\"field\"><label class=\"check\"><input type=\"checkbox\" name=\"trust\" "
+                "value=\"1\"><span>");
+    html_printf(h,
+                h->is_ja
+                    ? "この端末では %lld 日間、確認を省略する (共用の端末では選ばないでください)"
+                    : "Do not ask again on this device for %lld days (not on a shared one)",
+                (long long)r->parcel.trusted_days);
+    html_raw(h, "</span></label></p>");
+}
+
+static void add_main(struct html *h, const char *ja, const char *en)
+{
+    html_raw(h, "<p class=\"actions\"><button class=\"main\">");
+    html_say(h, ja, en);
+    html_raw(h, "</button></p></form>\n");
+}
+
+void door_app_form(struct reader *r, struct html *h, const struct door_said *said,
+                   bool offers_trust)
+{
+    bool is_wrong = said->at != NULL && strcmp(said->at, "recovery") == 0;
+    html_say(
+        h,
+        "<p>認証アプリを開き、このメールの送信元の項目に表示されたコードを入力してください。</p>",
+        "<p>Please open your authenticator app and enter the code that it shows for this "
+        "sender.</p>");
+    reader_form_begin(r, h, "totp", "");
+    add_code(h, said);
+    add_trust(r, h, offers_trust);
+    add_main(h, "確認する", "Go on");
+    html_raw(h, is_wrong ? "<details class=\"more\" open><summary>"
+                         : "<details class=\"more\"><summary>");
+    html_say(h, "アプリを使えない場合", "You cannot use the app?");
+    html_say(h,
+             "</summary><p>登録時に控えたリカバリーコードを 1 つ入力してください。同じコードは 1 "
+             "回のみ使えま"
+             "す。控えがない場合は、差出人の組織にお問い合わせください。</p>",
+             "</summary><p>Enter one of the recovery codes that you kept. Each works once. Without "
+             "them, please ask the organisation that sent the mail.</p>");
+    reader_form_begin(r, h, "recovery", "");
+    html_raw(h, "<p class=\"field\"><label for=\"recovery\">");
+    html_say(h, "リカバリーコード", "Recovery code");
+    html_printf(
+        h,
+        "</label><input id=\"recovery\" name=\"recovery\" type=\"text\" autocomplete=\"off\" "
+        "autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"40\" required%s></p>",
+        is_wrong ? " aria-invalid=\"true\" aria-describedby=\"alert\"" : "");
+    html_raw(h, "<p class=\"field\"><label class=\"check\"><input type=\"checkbox\" name=\"again\" "
+                "value=\"1\"><span>");
+    html_say(h, "アプリをなくしたので、新しく登録し直す", "The app is lost: set up a new one");
+    html_raw(h, "</span></label></p>");
+    add_main(h, "確認する", "Go on");
+    html_raw(h, "</details>\n");
+}
+
+/* "ABCD EFGH ..." */
+static void add_secret(struct html *h, const char *secret)
+{
+    html_raw(h, "<p><code class=\"secret\">");
+    for (size_t i = 0; secret[i] != '\0'; i++) {
+        html_printf(h, i > 0 && i % GROUP == 0 ? " %c" : "%c", secret[i]);
+    }
+    html_raw(h, "</code></p>\n");
+}
+
+void door_enrol_form(struct reader *r, struct html *h, const struct door_said *said,
+                     bool offers_trust)
+{
+    uint8_t secret[DOOR_TOTP_SECRET];
+    char owner[FB_DOOR_HASH], uri[URI_SIZE];
+    char *text = NULL;
+    fb_door_owner(r->session.address, owner);
+    bool is_open =
+        door_totp_unseal(r->visit->portal->door_key, owner, r->session.sealed, secret) &&
+        oath_base32_encode((const char *)secret, sizeof secret, &text, NULL) == OATH_OK &&
+        make_uri(r, text, uri);
+    if (!is_open) {
+        html_say(h, "<p>登録を続けられません。最初からやり直してください。</p>",
+                 "<p>This cannot go on. Please start again.</p>");
+        free(text);
+        return;
+    }
+    html_say(
+        h,
+        "<p>このメールには認証アプリが必要です。次回からは、アプリのコードで開けます。</p><ol><li>"
+        "認証アプリ (Google Authenticator、Microsoft Authenticator など) を用意します。</li><li>"
+        "アプリで下の図を読み取ります。",
+        "<p>This mail asks for an authenticator app. From the next time on, the app's code "
+        "opens it.</p><ol><li>Have an authenticator app ready (Google Authenticator, Microsoft "
+        "Authenticator or any other).</li><li>Scan the square with it. ");
+    html_raw(h, "<a href=\"");
+    html_text(h, uri);
+    html_say(h,
+             "\">この端末のアプリで開く</a>こともできます。</"
+             "li><li>アプリに表示されたコードを入力します。</li></ol>",
+             "\">Or open it in the app on this device.</a></li><li>Enter the code that the app "
+             "shows.</li></ol>");
+    door_qr(h, uri,
+            h->is_ja ? "認証アプリで読み取る二次元コード" : "Square to be scanned with the app");
+    html_say(h,
+             "<p class=\"soft\">読み取れない場合は、次のキーをアプリに入力してください "
+             "(時間ベース、6 桁)。</p>",
+             "<p class=\"soft\">If it cannot be scanned, type this key into the app (time based, 6 "
+             "digits).</p>");
+    add_secret(h, text);
+    reader_form_begin(r, h, "enrol", "");
+    add_code(h, said);
+    add_trust(r, h, offers_trust);
+    add_main(h, "登録する", "Set it up");
+    fb_wipe(secret, sizeof secret);
+    fb_wipe(text, strlen(text));
+    fb_wipe(uri, sizeof uri);
+    free(text);
+}
+
+void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY])
+{
+    struct html h;
+    const char *title = r->visit->is_ja ? "リカバリーコード" : "Your recovery codes";
+    page_begin(r->visit, &h, title, false);
+    html_raw(&h, "<section class=\"card\"><h1>");
+    html_raw(&h, title);
+    html_say(
+        &h,
+        "</h1><div class=\"note warn\" "
+        "role=\"status\"><p>認証アプリを登録しました。次のコードは、アプリを"
+        "使えなくなったときに 1 つずつ使えます。<strong>この画面でのみ表示します</strong>。"
+        "印刷するか、安全な場所に控えてください。</p></div><ol class=\"codes\">",
+        "</h1><div class=\"note warn\" role=\"status\"><p>The app is set up. When you cannot use "
+        "it, one of these opens the mail instead, each once. <strong>They are shown only "
+        "now</strong>: print them, or keep them in a safe place.</p></div><ol class=\"codes\">");
+    for (size_t i = 0; i < FB_DOOR_RECOVERY; i++) {
+        html_printf(&h, "<li><code>%s</code></li>", codes[i]);
+    }
+    html_printf(&h, "</ol><p class=\"actions\"><a class=\"button\" href=\"/r/%s%s\">", r->text,
+                page_query(r->visit));
+    html_say(&h, "控えたので、次へ進む", "I have kept them: go on");
+    html_raw(&h, "</a></p></section>\n");
+    page_end(r->visit, &h, 200);
+}
