@@ -21,7 +21,9 @@ target_include_directories(fb_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(fb_flags INTERFACE
     -Wall -Wextra -Werror -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla
     -Wpointer-arith -Wwrite-strings -Wundef -Wimplicit-fallthrough -Wcast-qual
-    -fno-common -fstack-protector-strong -g)
+    -fno-common -fstack-protector-strong -g
+    # The same program from whatever folder it is built in.
+    $<$<CONFIG:Release>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.>)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     target_compile_options(fb_flags INTERFACE -Wlogical-op -Wduplicated-cond)
 endif()

@@ -193,7 +193,8 @@ static enum fb_status read_waiting(struct taker *t, int block_ms, size_t count,
         argv[argc++] = fb_slice_str(block);
     }
     argv[argc++] = fb_slice_str("STREAMS");
-    for (int lane = 0; lane < lanes; lane++) {
+    /* The second bound is for GCC 14, which sees none in fb_lanes_of. */
+    for (int lane = 0; lane < lanes && lane < FB_LANE_COUNT; lane++) {
         fb_stream_key(keys[lane], t->shard, t->stage, (enum fb_lane)lane);
         argv[argc++] = fb_slice_str(keys[lane]);
     }
