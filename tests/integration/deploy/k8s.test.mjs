@@ -38,11 +38,11 @@ function render(overlay) {
 }
 
 // Created by the operator of the cluster, by hand or by a tool (k8s/README.md): name -> keys.
-const SECRETS = { 'fumibako-redis': [...[...SERVICES, 'operator', 'keda'].map((s) => `redis-${s}.password`), 'redis-keda.username'], 'fumibako-spool-key': ['spool.key'],
+const SECRETS = { 'fumibako-redis': [...[...SERVICES, 'operator', 'keda'].map((s) => `redis-${s}.password`), 'redis-keda.username'], 'fumibako-spool-key': ['spool.key'], 'fumibako-vault-key': ['vault.key'],
   'fumibako-rewrite-key': ['rewrite.key'], 'fumibako-ingest-token': ['ingest.token'], 'fumibako-box': ['box.json'],
   'fumibako-bucket': ['credentials'], 'fumibako-redis-users': ['users.acl'], 'fumibako-portal-tls': ['tls.crt', 'tls.key'] };
-const USES = { ingest: ['spool-key', 'ingest-token'], render: ['spool-key', 'rewrite-key'], upload: ['spool-key', 'box'],
-  rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box'], watch: ['box'], portal: ['rewrite-key'] }; // SECURITY.md
+const USES = { ingest: ['spool-key', 'ingest-token'], render: ['spool-key', 'rewrite-key'], upload: ['spool-key', 'box', 'vault-key'],
+  rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box', 'vault-key'], watch: ['box'], portal: ['rewrite-key', 'vault-key', 'ingest-token'] }; // SECURITY.md
 const QUANTITY = /^\d+(\.\d+)?(m|Ki|Mi|Gi)?$/;
 const STREAM = /^fb:\{s(\d+)\}:(render|upload|rewrite|revoke)(:bulk)?$/;
 const TRIGGER_KEYS = ['address', 'stream', 'streamLength', 'databaseIndex', 'enableTLS'];

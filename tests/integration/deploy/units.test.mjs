@@ -54,10 +54,14 @@ for (const s of SERVICES) {
     for (const [key, value] of Object.entries(want)) assert.deepEqual(Service[key], [value], key);
     // What the service's own limits (common/confine.c) have for it.
     const hidden = (Service.InaccessiblePaths ?? []).join(' ');
-    const mayRead = { box: ['upload', 'revoke', 'watch'], spool: ['ingest', 'render', 'upload', 'rewrite', 'revoke'] };
+    const mayRead = { box: ['upload', 'revoke', 'watch'], spool: ['ingest', 'render', 'upload', 'rewrite', 'revoke'],
+      vault: ['upload', 'revoke', 'portal'] };
     assert.equal(!hidden.includes('/etc/fumibako/box.json'), mayRead.box.includes(s), 'the storage\'s credentials');
     assert.equal(!hidden.includes('/etc/fumibako/spool.key'), mayRead.spool.includes(s), 'the spool\'s keys');
-    assert.equal(Service.StateDirectory === undefined, s === 'portal', 'portal writes nothing');
+    assert.equal(!hidden.includes('/etc/fumibako/vault.key'), mayRead.vault.includes(s), 'the vault\'s keys');
+    assert.equal(!hidden.includes('/var/lib/fumibako/vault'), mayRead.vault.includes(s), 'the vault');
+    assert.deepEqual(Service.ReadOnlyPaths, s === 'portal' ? ['-/var/lib/fumibako/vault'] : undefined, 'portal reads the vault');
+    assert.ok(Service.StateDirectory, 'the policy\'s copy, at least');
     if (s !== 'render') assert.match(Service.SystemCallFilter[0], /^@system-service$/);
     else assert.ok(!/cgroup|ipc|uts/.test(Service.RestrictNamespaces[0]), 'name spaces that Chromium does not use');
   });
