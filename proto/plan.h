@@ -79,7 +79,7 @@ struct fb_plan {
         *kept_html_object; /* attachments-only rules: the body in UTF-8, LF lines; the HTML
                               has the marker FB_PLAN_MARK where the link goes */
     int64_t date_ms;
-    char *painter;        /* "text", "chromium": which engine painted the body and */
+    char *painter;        /* "text", "native", "chromium": which engine painted the body and */
     char *painter_reason; /* why */
 };
 

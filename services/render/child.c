@@ -11,9 +11,12 @@
 #include "services/render/decide.h"
 #include "services/render/headers.h"
 #include "services/render/html_prepare.h"
+#include "services/render/native.h"
 #include "services/render/text_paint.h"
 
-#define MAX_PREPARED (32U << 20)
+#define MAX_PREPARED   (32U << 20)
+#define NATIVE_AUTO_MS 3000 /* of processor time: what takes longer, Chromium may try */
+#define NATIVE_MS      15000
 
 struct job {
     struct child_talk talk;
@@ -131,19 +134,61 @@ static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored
     return s;
 }
 
+/* What becomes of HTML, and why: "auto" takes native where the document lies inside its subset. */
+static enum fb_status paint_native(struct job *j, const struct render_html_document *document,
+                                   struct render_rpc_stored *stored, struct fb_error *err)
+{
+    bool is_auto = strcmp(j->talk.start.engine, "native") != 0;
+    struct fb_buf pdf;
+    struct fb_error why = {0};
+    int limit_ms = is_auto ? NATIVE_AUTO_MS : NATIVE_MS;
+    struct render_native *native =
+        render_native_new(&j->mail.letter, document->tree, j->talk.start.paper, is_auto, limit_ms);
+    const char *outside = render_native_outside(native);
+    fb_buf_init(&pdf, FB_MAX_OBJECT);
+    enum fb_status s = FB_DENIED;
+    if (!is_auto || outside == NULL) {
+        s = render_native_paint(native, &pdf, &why);
+        outside = render_native_outside(native);
+    }
+    replace(&j->plan.painter, "native");
+    replace(&j->plan.painter_reason, is_auto ? "inside the subset" : "configured");
+    if (s == FB_OK) {
+        s = child_put(&j->talk, "body.pdf", fb_slice_buf(&pdf), stored, err);
+    } else if (is_auto) { /* a limit, or outside: Chromium paints it */
+        replace(&j->plan.painter_reason, outside != NULL ? outside : "native gave up");
+        s = FB_DENIED;
+    } else {
+        s = fb_error_set(err, s, "%s", why.text);
+    }
+    fb_buf_deinit(&pdf);
+    render_native_free(&native);
+    return s;
+}
+
 static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored,
                                  struct fb_error *err)
 {
     struct fb_buf html;
+    struct render_html_document document;
     fb_buf_init(&html, MAX_PREPARED);
-    enum fb_status s = render_html_prepare(&j->mail.letter, &html, err);
-    if (s == FB_OK) {
+    enum fb_status s = render_html_prepare_document(&j->mail.letter, &html, &document, err);
+    bool is_chromium = strncmp(j->talk.start.engine, "chromium", 8) == 0;
+    if (s == FB_OK && !is_chromium) {
+        s = paint_native(j, &document, stored, err);
+    } else if (s == FB_OK) {
+        replace(&j->plan.painter_reason, strcmp(j->talk.start.engine, RENDER_ENGINE_SECOND) == 0
+                                             ? "second try"
+                                             : "configured");
+        s = FB_DENIED;
+    }
+    if (s == FB_DENIED) {
+        replace(&j->plan.painter, "chromium");
         s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images,
                         j->mail.letter.image_count, j->mail.letter.date_ms, stored, err);
     }
+    render_html_document_deinit(&document);
     fb_buf_deinit(&html);
-    replace(&j->plan.painter, "chromium");
-    replace(&j->plan.painter_reason, "html");
     return s;
 }
 

@@ -252,6 +252,18 @@ static enum fb_status dispatch(struct talk *t, uint32_t type, struct fb_slice in
 
 /* ---- the whole ---- */
 
+/* For the child: render.engine, or Chromium where a child that painted this mail itself may have died
+ * of it. */
+static const char *engine_of(const struct talk *t)
+{
+    const char *engine = t->service->config->render.engine;
+    struct render_chromium *chromium = NULL;
+    struct fb_error why = {0};
+    bool is_second = t->request->is_retry && strcmp(engine, "auto") == 0 &&
+                     render_engine_chromium(t->service->engine, &chromium, &why) == FB_OK;
+    return is_second ? RENDER_ENGINE_SECOND : engine;
+}
+
 static enum fb_status send_start(struct talk *t, struct fb_error *err)
 {
     const struct render_request *q = t->request;
@@ -262,10 +274,12 @@ static enum fb_status send_start(struct talk *t, struct fb_error *err)
     if (s == FB_OK) {
         s = render_rpc_put_u64(&b, (uint64_t)q->first_ms);
     }
-    const struct fb_slice texts[] = {
-        fb_slice_str(fb_spool_msg_id(q->msg)), fb_slice_str(c->render.paper),
-        fb_slice_str(c->render.engine),        fb_slice_str(q->policy_version),
-        fb_spool_msg_envelope(q->msg),         q->policy_document};
+    const struct fb_slice texts[] = {fb_slice_str(fb_spool_msg_id(q->msg)),
+                                     fb_slice_str(c->render.paper),
+                                     fb_slice_str(engine_of(t)),
+                                     fb_slice_str(q->policy_version),
+                                     fb_spool_msg_envelope(q->msg),
+                                     q->policy_document};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && s == FB_OK; i++) {
         s = render_rpc_put_bytes(&b, texts[i]);
     }

@@ -28,6 +28,7 @@ struct render_request {
     const char *policy_version;
     struct fb_redis *redis; /* to verify X-Fumibako-Id */
     int64_t first_ms;
+    bool is_retry; /* of a mail whose child may have died in "native": auto means Chromium then */
     bool is_unpaintable; /* set when nothing here can paint the body: trying again does not help */
 };
 

@@ -33,7 +33,9 @@ static void start(struct render_engine *e)
     e->why = (struct fb_error){0};
     e->next_try_ms = fb_mono_ms() + RETRY_MS;
     if (render_chromium_new(&chromium, &e->chromium, &e->why) != FB_OK) {
-        fb_log(FB_ERROR, "Chromium cannot be used, HTML mail will be held: %s", e->why.text);
+        fb_log(FB_ERROR,
+               "Chromium cannot be used, HTML mail will be held where native does not paint it: %s",
+               e->why.text);
     }
     fb_metric_set("fumibako_chromium_usable", NULL, e->chromium != NULL ? 1 : 0);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The painter of HTML bodies as the configuration asks for it: today a pool of Chromium.
- * render.engine "auto" takes what suits a mail, "chromium" takes Chromium for all HTML; as long as
- * there is no other painter of HTML, they are the same.  Plain text is always painted by
- * text_paint.c.
+ * The pool of Chromium for the HTML that nobody else paints.  render.engine "auto": what lies outside
+ * of native's subset (native.h); "chromium": all of it; "native": none.  Plain text is always painted
+ * by text_paint.c, in the child as native is.
  *
  * Where Chromium cannot start the service goes on: plain text is painted, HTML is held with the
  * reason.  Starting is tried again from time to time, so that a Chromium that was only slow, or is

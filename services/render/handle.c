@@ -10,6 +10,7 @@
 #include "common/metrics.h"
 #include "common/service.h"
 #include "proto/limits.h"
+#include "services/render/native.h"
 
 #define MAX_POLICY (4U << 20)
 
@@ -84,7 +85,8 @@ static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg,
                                          .policy_document = fb_slice_buf(&document),
                                          .policy_version = version,
                                          .redis = redis,
-                                         .first_ms = claim->job.first_ms};
+                                         .first_ms = claim->job.first_ms,
+                                         .is_retry = claim->job.attempt > 0};
         s = render_converse(&w->service, &request, plan_r, err);
         *is_unpaintable_r = request.is_unpaintable;
         if (s == FB_OK) {
@@ -115,12 +117,38 @@ static void hand_over(const struct render_worker *w, struct fb_redis *redis,
     fb_ledger_planned(redis, out->ops, plan, w->service.config->rewrite.key);
 }
 
+/* One of a list: the word came from the child. */
+static const char *known(const char *word, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(word, list[i]) == 0) {
+            return list[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *reason_of(const struct fb_plan *plan)
+{
+    static const char *const reasons[] = {"plain text", "inside the subset", "configured",
+                                          "native gave up", "second try"};
+    const char *found = known(plan->painter_reason, reasons, sizeof reasons / sizeof reasons[0]);
+    size_t count = 0;
+    const struct render_native_feature *features = render_native_features(&count);
+    for (size_t i = 0; i < count && found == NULL; i++) {
+        found = strcmp(plan->painter_reason, features[i].name) == 0 ? features[i].name : NULL;
+    }
+    return found != NULL ? found : "other";
+}
+
 static void count_painter(const struct fb_plan *plan)
 {
+    static const char *const painters[] = {"text", "native", "chromium"};
     if (plan->painter != NULL && plan->painter[0] != '\0') {
-        char label[64];
-        (void)snprintf(label, sizeof label, "engine=\"%s\"",
-                       strcmp(plan->painter, "text") == 0 ? "text" : "chromium");
+        char label[128];
+        const char *painter = known(plan->painter, painters, 3);
+        (void)snprintf(label, sizeof label, "engine=\"%s\",why=\"%s\"",
+                       painter != NULL ? painter : "other", reason_of(plan));
         fb_metric_add("fumibako_painted_total", label, 1);
         fb_log_fields(FB_INFO, "painted", "engine", plan->painter, "why", plan->painter_reason,
                       NULL);

@@ -70,20 +70,24 @@ static bool is_whole_body(const GumboNode *body)
 
 /* <body> holds the header block and #fb-mail, that holds .fb-html, that .fb-body, and nothing else.
  */
-static bool is_contained(struct fb_slice document)
+static bool is_contained(const GumboOutput *document)
 {
-    GumboOptions options;
-    GumboOutput *o = parse(document, &options);
-    bool is_whole = false;
-    const GumboVector *children = &o->root->v.element.children;
+    const GumboVector *children = &document->root->v.element.children;
     for (unsigned i = 0; i < children->length; i++) {
         const GumboNode *n = children->data[i];
         if (n->type == GUMBO_NODE_ELEMENT && n->v.element.tag == GUMBO_TAG_BODY) {
-            is_whole = is_whole_body(n);
+            return is_whole_body(n);
         }
     }
-    gumbo_destroy_output(&options, o);
-    return is_whole;
+    return false;
+}
+
+void render_html_document_deinit(struct render_html_document *d)
+{
+    if (d->tree != NULL) {
+        gumbo_destroy_output(&d->options, d->tree);
+    }
+    *d = (struct render_html_document){0};
 }
 
 /* A mail that is laid out wider than the page is made smaller; the header block is not.  (What this
@@ -129,34 +133,52 @@ static enum fb_status write_document(struct render_html *h, const GumboNode *roo
     return s;
 }
 
-enum fb_status render_html_prepare(const struct render_letter *letter, struct fb_buf *html_r,
-                                   struct fb_error *err)
+/* Writes it and reads it again; FB_NOT_FOUND when the mail does not lie in its container. */
+static enum fb_status write_and_prove(struct render_html *h, const GumboNode *root,
+                                      struct fb_buf *html_r, struct render_html_document *d,
+                                      struct fb_error *err)
+{
+    size_t mark = html_r->len;
+    enum fb_status s = write_document(h, root, html_r, err);
+    if (s == FB_OK) {
+        d->tree = parse(fb_slice_sub(fb_slice_buf(html_r), mark, SIZE_MAX), &d->options);
+        if (!is_contained(d->tree)) {
+            render_html_document_deinit(d);
+            s = FB_NOT_FOUND;
+        }
+    }
+    if (s != FB_OK) {
+        html_r->len = mark;
+    }
+    return s;
+}
+
+enum fb_status render_html_prepare_document(const struct render_letter *letter,
+                                            struct fb_buf *html_r,
+                                            struct render_html_document *document_r,
+                                            struct fb_error *err)
 {
     struct render_html h = {.letter = letter,
                             .is_image_counted = fb_xcalloc(letter->image_count + 1, sizeof(bool))};
     struct fb_buf trimmed;
     GumboOptions options;
     GumboOutput *parsed = NULL;
-    size_t mark = html_r->len;
+    *document_r = (struct render_html_document){0};
     fb_buf_init(&trimmed, RENDER_HTML_MAX * 2U);
     fb_buf_init(&h.css, html_r->max);
     fb_buf_init(&h.body, html_r->max);
     enum fb_status s = render_html_trim(fb_slice_buf(&letter->body), &trimmed, err);
     if (s == FB_OK) {
         parsed = parse(fb_slice_of(fb_buf_str(&trimmed), trimmed.len), &options);
-        s = write_document(&h, parsed->root, html_r, err);
+        s = write_and_prove(&h, parsed->root, html_r, document_r, err);
     }
-    if (s == FB_OK && !is_contained(fb_slice_sub(fb_slice_buf(html_r), mark, SIZE_MAX))) {
-        html_r->len = mark;
+    if (s == FB_NOT_FOUND) {
         h.is_plain = true;
-        s = write_document(&h, parsed->root, html_r, err);
-        if (s == FB_OK && !is_contained(fb_slice_sub(fb_slice_buf(html_r), mark, SIZE_MAX))) {
-            s = fb_error_set(err, FB_INVALID,
-                             "the HTML body cannot be separated from the letter's head");
-        }
+        s = write_and_prove(&h, parsed->root, html_r, document_r, err);
     }
-    if (s != FB_OK) {
-        html_r->len = mark;
+    if (s == FB_NOT_FOUND) {
+        s = fb_error_set(err, FB_INVALID,
+                         "the HTML body cannot be separated from the letter's head");
     }
     if (parsed != NULL) {
         gumbo_destroy_output(&options, parsed);
@@ -165,5 +187,14 @@ enum fb_status render_html_prepare(const struct render_letter *letter, struct fb
     fb_buf_deinit(&h.css);
     fb_buf_deinit(&trimmed);
     free(h.is_image_counted);
+    return s;
+}
+
+enum fb_status render_html_prepare(const struct render_letter *letter, struct fb_buf *html_r,
+                                   struct fb_error *err)
+{
+    struct render_html_document document;
+    enum fb_status s = render_html_prepare_document(letter, html_r, &document, err);
+    render_html_document_deinit(&document);
     return s;
 }

@@ -15,6 +15,8 @@
 #ifndef FB_RENDER_HTML_PREPARE_H
 #define FB_RENDER_HTML_PREPARE_H
 
+#include <gumbo.h>
+
 #include "services/render/letter.h"
 
 #define RENDER_HTML_MAX                                                                            \
@@ -31,5 +33,17 @@
  * words; FB_NO_SPACE. */
 FB_MUST_USE enum fb_status render_html_prepare(const struct render_letter *letter,
                                                struct fb_buf *html_r, struct fb_error *err);
+
+/* The finished document as it was read again for the proof; what it points to lies in html_r. */
+struct render_html_document {
+    GumboOptions options;
+    GumboOutput *tree;
+};
+/* As render_html_prepare, and hands out the tree; the caller deinits it. */
+FB_MUST_USE enum fb_status render_html_prepare_document(const struct render_letter *letter,
+                                                        struct fb_buf *html_r,
+                                                        struct render_html_document *document_r,
+                                                        struct fb_error *err);
+void render_html_document_deinit(struct render_html_document *d);
 
 #endif

@@ -24,6 +24,9 @@
 #define RENDER_RPC_MAX  (1U << 20) /* payload of one frame, PLAN and START apart */
 #define RENDER_RPC_READ (256U << 10)
 
+/* START names render.engine, or this: Chromium, since "native" was tried before. */
+#define RENDER_ENGINE_SECOND "chromium, second"
+
 enum render_rpc_type {
     RENDER_RPC_START = 1,
     RENDER_RPC_READ_RANGE,

@@ -40,8 +40,9 @@ files_of() { # target
   fuzz_job) printf '%s\n' proto/{envelope,job,pack,parcel,plan}.c ;;
   fuzz_mime) printf '%s\n' $r/mime*.c $r/html_text.c ;;
   fuzz_multipart) printf '%s\n' common/mime_write.c services/portal/{multipart,reply_compose}.c ;;
+  fuzz_native) printf '%s\n' $r/native*.c ;;
   fuzz_notice) printf '%s\n' common/mime_write.c services/rewrite/{code_text,letter_result,letter_text,notice_text,words}.c ;;
-  fuzz_paint) printf '%s\n' $r/{flowed,html_text,links,rtf,text_paint}.c ;;
+  fuzz_paint) printf '%s\n' $r/{flowed,html_text,links,page,rtf,text_paint}.c ;;
   fuzz_policy) printf '%s\n' common/policy/*.c | grep -v service_source ;;
   fuzz_reading) printf '%s\n' common/http_range.c services/portal/{painter_wire,read_name,read_ticket}.c ;;
   fuzz_redis) printf '%s\n' common/redis.c common/redis_{cluster,link,sentinel,url}.c ;;

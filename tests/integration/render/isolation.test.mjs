@@ -75,7 +75,7 @@ test('a child that is killed each time: held after one retry, with a reason', as
 });
 
 test('Chromium runs as another user, in its own sandbox, without a network', NEEDS_CHROMIUM, async (t) => {
-  const w = await RenderWorld.create(t);
+  const w = await RenderWorld.create(t, { render: { engine: 'chromium' } });
   await w.letter(html('<p>warm</p>'));
   const all = browser(w);
   assert.ok(all.length >= 3, JSON.stringify(all));
@@ -99,7 +99,7 @@ for (const [what, pick] of [
   ['renderer', (w) => browser(w).find((p) => fs.readFileSync(`/proc/${p.pid}/cmdline`, 'latin1').includes('--type=renderer'))],
 ]) {
   test(`kill -9 of Chromium's ${what}, idle and at work: at most one retry, others unharmed, no process left`, NEEDS_CHROMIUM, async (t) => {
-    const w = await RenderWorld.create(t, { render: { concurrency: 2 } });
+    const w = await RenderWorld.create(t, { render: { engine: 'chromium', concurrency: 2 } });
     await w.letter(html('<p>warm</p>'));
     const before = browser(w).map((p) => p.pid);
     process.kill(pick(w).pid, 'SIGKILL'); // idle
@@ -126,7 +126,7 @@ for (const [what, pick] of [
 }
 
 test('kill -9 of render itself leaves no process, and the next one finishes the message', async (t) => {
-  const w = await RenderWorld.create(t);
+  const w = await RenderWorld.create(t, { render: { engine: 'chromium' } });
   const id = await w.send(slowText());
   await waitFor(() => child(w), { what: 'the child', interval: 2 });
   const all = descendants(w.render.pid).map((p) => p.pid);
@@ -151,7 +151,7 @@ test('the process that makes children is killed: nothing is held, the service en
 });
 
 test('a page that takes too long is ended with its browser, and held after one retry', NEEDS_CHROMIUM, async (t) => {
-  const w = await RenderWorld.create(t, { render: { timeout: '2s' } });
+  const w = await RenderWorld.create(t, { render: { engine: 'chromium', timeout: '2s' } });
   const start = Date.now();
   const id = await w.send(html(`<table>${`<tr>${'<td>cell'.repeat(10)}</tr>`.repeat(6000)}</table>`));
   const seen = new Set();
@@ -170,7 +170,7 @@ test('nothing is fetched, whatever the mail asks for', NEEDS_CHROMIUM, async (t)
   await new Promise((resolve) => server.listen(0, '0.0.0.0', resolve));
   t.after(() => server.close());
   const u = (n) => `http://127.0.0.1:${server.address().port}/${n}`;
-  const w = await RenderWorld.create(t);
+  const w = await RenderWorld.create(t, { render: { engine: 'chromium' } });
   const secret = path.join(w.world.dir, 'secret.txt');
   fs.writeFileSync(secret, 'SECRETFILE');
   fs.chmodSync(secret, 0o644);
@@ -196,20 +196,21 @@ p::after{content:url(${u(11)})} p{border-image:url(${u(12)}) 1;mask:url(${u(13)}
   assert.deepEqual(seen, []);
 });
 
-test('without Chromium: HTML is held and says why and what to do, plain text goes on, the service is ready', async (t) => {
+test('without Chromium: HTML that only it paints is held and says why and what to do, all else goes on', async (t) => {
   const w = await RenderWorld.create(t, { render: { chromium: '/nonexistent/chromium' } });
-  const { dead } = await w.outcome(await w.send(html('<p>x</p>')));
+  const { dead } = await w.outcome(await w.send(html('<p style="float:left">x</p>')));
   assert.match(dead.reason, /HTML body needs Chromium.*\/nonexistent\/chromium/);
   assert.match((await w.letter(plain('goes on'))).text, /goes on/);
+  assert.equal((await w.letter(html('<p>so does this</p>'))).plan.painter, 'native');
   assert.equal((await request(`http://127.0.0.1:${w.render.metricsPort}/readyz`)).status, 200);
-  assert.ok(w.render.log.some((l) => l.level === 'error' && /HTML mail will be held/.test(l.text)));
+  assert.ok(w.render.log.some((l) => l.level === 'error' && /HTML mail will be held where native/.test(l.text)));
 });
 
 test('a Chromium that is installed later is found without a restart', NEEDS_CHROMIUM, async (t) => {
   const place = path.join(fs.mkdtempSync('/tmp/fumibako-test-'), 'chromium');
   t.after(() => fs.rmSync(path.dirname(place), { recursive: true, force: true }));
   fs.chmodSync(path.dirname(place), 0o755);
-  const w = await RenderWorld.create(t, { render: { chromium: place } });
+  const w = await RenderWorld.create(t, { render: { engine: 'chromium', chromium: place } });
   assert.match((await w.outcome(await w.send(html('<p>x</p>')))).dead.reason, /needs Chromium/);
   assert.equal(await w.render.metric('fumibako_chromium_usable'), 0);
   fs.writeFileSync(place, `#!/bin/sh\nexec ${CHROMIUM} "$@"\n`, { mode: 0o755 });
@@ -224,13 +225,13 @@ test('a user for Chromium that does not exist is said; no message is touched as 
   assert.match(w.message, /render\.chromium_user: no such user/);
 });
 
-test('render.engine: native is refused with the choices there are', (t) => {
+test('render.engine that does not exist is refused with the choices there are', (t) => {
   const file = path.join(fs.mkdtempSync('/tmp/fumibako-test-'), 'c.yaml');
   t.after(() => fs.rmSync(path.dirname(file), { recursive: true }));
-  fs.writeFileSync(file, 'render: {engine: native}\n');
+  fs.writeFileSync(file, 'render: {engine: webkit}\n');
   const r = spawnSync(path.join(binDir(), 'fumibako-render'), ['--check', '--config', file], { encoding: 'utf8' });
   assert.equal(r.status, 78);
-  assert.match(r.stderr, /render\.engine: "native" is not one of auto\|chromium/);
+  assert.match(r.stderr, /render\.engine: "webkit" is not one of auto\|native\|chromium/);
 });
 
 test('crlf and bare messages: no letter is logged', async (t) => {

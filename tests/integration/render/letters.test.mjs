@@ -127,7 +127,9 @@ test('header block on top, attachment list with sizes, embedded subset fonts, se
   for (const [type, body, painter] of [
     ['text/plain', 'See https://example.com/a?b=1 and mail info@example.com now.', 'text'],
     ['text/html', '<p>See <a href="https://example.com/a?b=1">https://example.com/a</a> and <a href="mailto:info@example.com">mail</a>'
-      + ' <a href="javascript:alert(1)">now</a>.</p>', 'chromium']]) {
+      + ' <a href="javascript:alert(1)">now</a>.</p>', 'native'],
+    ['text/html', '<p style="float:none;opacity:.99">See <a href="https://example.com/a?b=1">https://example.com/a</a> and'
+      + ' <a href="mailto:info@example.com">mail</a> <a href="javascript:alert(1)">now</a>.</p>', 'chromium']]) {
     const l = await w.letter(multipart('mixed', head, [bytes(`Content-Type: ${type}; charset=utf-8\r\n\r\n${body}\r\n`), attachment]));
     assert.equal(l.plan.painter, painter);
     has(l.text, 'Quarterly report', 'From Taro <taro@example.jp>', 'To A <a@example.com>, B <b@example.com>', 'Cc c@example.com',
