@@ -50,10 +50,12 @@ static void draw_mark(cairo_t *cr, const char *mark, double width, double height
     cairo_save(cr);
     cairo_translate(cr, width / 2, height / 2);
     cairo_rotate(cr, SLANT);
-    int row = 0;
-    for (double y = -reach / 2; y < reach / 2; y += step_y, row++) {
-        for (double x = -reach / 2 - (row % 2) * step_x / 2; x < reach / 2; x += step_x) {
-            cairo_move_to(cr, x, y);
+    int rows = (int)ceil(reach / step_y);
+    int columns = (int)ceil(reach / step_x) + 1;
+    for (int row = 0; row < rows; row++) {
+        for (int column = 0; column < columns; column++) {
+            double indent = (row % 2) * step_x / 2;
+            cairo_move_to(cr, column * step_x - indent - reach / 2, row * step_y - reach / 2);
             pango_cairo_layout_path(cr, layout);
             cairo_set_source_rgba(cr, 1, 1, 1, 0.35);
             cairo_set_line_width(cr, size / 10);
@@ -239,7 +241,8 @@ static enum fb_status paint(const struct painter_request *r, struct fb_slice fil
                             struct picture *p, struct fb_buf *png)
 {
     enum fb_status s = FB_TOO_BIG;
-    for (double shrink = 1; shrink > 0.2 && s == FB_TOO_BIG; shrink /= 2) {
+    double shrink = 1;
+    for (int tries = 0; tries < 3 && s == FB_TOO_BIG; tries++) {
         fb_buf_clear(png);
         s = r->kind == PAINTER_PDF ? paint_pdf(file, r->page, mark, shrink, p)
                                    : paint_image(file, r->page, mark, shrink, p);
@@ -250,6 +253,7 @@ static enum fb_status paint(const struct painter_request *r, struct fb_slice fil
             cairo_surface_destroy(p->surface);
             p->surface = NULL;
         }
+        shrink /= 2;
     }
     return s;
 }

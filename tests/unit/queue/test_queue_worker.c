@@ -68,6 +68,10 @@ static void handle(void *ctx, void *thread, struct fb_redis *redis, const struct
 {
     (void)ctx;
     (void)thread;
+    redisReply *reply = NULL;
+    if (fb_redis_call(redis, &reply, NULL, "INCR", "fb:{s0}:begun", NULL) == FB_OK) {
+        freeReplyObject(reply);
+    }
     pause_ms(plan.work_ms);
     plan.handle(redis, claim, out);
 }
@@ -228,6 +232,8 @@ static void a_drain_finishes_what_runs_and_leaves_the_rest(void **state)
         .w = {.stage = FB_STAGE_RENDER, .threads = 2}, .work_ms = 700, .handle = pipeline};
     pid_t pid = start(p);
     wait_until(stats(FB_STAGE_RENDER).inflight == 2);
+    wait_until(redis_fixture_int(&q.redis, "GET", "fb:{s0}:begun", NULL) >=
+               1); /* what was taken and not begun is handed back */
     int64_t started = fb_mono_ms();
     assert_int_equal(stop(pid), 0);
     assert_in_range(fb_mono_ms() - started, 0, 5000);
