@@ -382,7 +382,7 @@ test('no policy: secured mail waits, untouched mail goes', async (t) => {
   await waitFor(async () => (await stage.delayed()) === 1, { what: 'a delayed job', timeout: 30000 });
   assert.equal((await stage.ledger(held))['d:rewrite:0'], undefined);
   assert.equal(stage.relay.mails.length, 1);
-  assert.match(stage.service.output, /fumibako policy apply/);
+  await waitFor(() => /fumibako policy apply/.test(stage.service.output), { what: 'the line in the log' });
 });
 
 test('a relay that is down: the mail waits, the log says which relay and why', async (t) => {
@@ -390,7 +390,8 @@ test('a relay that is down: the mail waits, the log says which relay and why', a
   await stage.relay.stop();
   const id = await stage.seed(untouched());
   await waitFor(async () => (await stage.delayed()) === 1, { what: 'a delayed job', timeout: 30000 });
-  assert.match(stage.service.output, new RegExp(`relay 127.0.0.1 port ${stage.world.ports.relay}: connect: Connection refused`));
+  const why = new RegExp(`relay 127.0.0.1 port ${stage.world.ports.relay}: connect: Connection refused`);
+  await waitFor(() => why.test(stage.service.output), { what: 'the line in the log' }); // written behind Redis' answer
   const again = await Relay.start({}, stage.world.ports.relay);
   t.after(() => again.stop());
   await stage.hurry();
