@@ -140,21 +140,29 @@ void fb_fs_names_free(struct fb_fs_names *names)
     *names = (struct fb_fs_names){0};
 }
 
+/* A directory stream of its own: dir_fd's position is shared by threads.  NULL: FB_IO is in err. */
+static DIR *list_dir(int dir_fd, struct fb_error *err)
+{
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        (void)fb_error_errno(err, FB_IO, errno, "list directory");
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return dir;
+}
+
 enum fb_status fb_fs_names_read(int dir_fd, const char *suffix, struct fb_fs_names *names_r,
                                 struct fb_error *err)
 {
     struct fb_fs_names names = {0};
     size_t cap = 0;
     enum fb_status status = FB_OK;
-    /* A directory stream of its own: dir_fd's position is shared by threads. */
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = list_dir(dir_fd, err);
     if (dir == NULL) {
-        int e = errno;
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return fb_error_errno(err, FB_IO, e, "list directory");
+        return FB_IO;
     }
     size_t end = strlen(suffix);
     for (;;) {
@@ -203,17 +211,26 @@ void fb_fs_fan(const char *id, char fan_r[3])
     fan_r[2] = '\0';
 }
 
+enum fb_status fb_fs_parcel_place(const char *parcel_id, char place_r[FB_FS_PLACE],
+                                  struct fb_error *err)
+{
+    char msg_id[FB_ID_SIZE];
+    char fan[3];
+    uint32_t branch = 0;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
+        return fb_error_set(err, FB_INVALID, "not a parcel id");
+    }
+    fb_fs_fan(msg_id, fan);
+    (void)snprintf(place_r, FB_FS_PLACE, "%s/%s", fan, parcel_id);
+    return FB_OK;
+}
+
 static enum fb_status unlink_all(int dir_fd, struct fb_error *err)
 {
     enum fb_status status = FB_OK;
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = list_dir(dir_fd, err);
     if (dir == NULL) {
-        int e = errno;
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return fb_error_errno(err, FB_IO, e, "list directory");
+        return FB_IO;
     }
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {

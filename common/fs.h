@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/id.h"
 #include "common/status.h"
 
 #define FB_FS_NAME_SIZE 96 /* of a file that these functions make */
@@ -42,6 +43,10 @@ FB_MUST_USE enum fb_status fb_fs_names_read(int dir_fd, const char *suffix,
 void fb_fs_names_free(struct fb_fs_names *names);
 /* The directory's two characters for an id: the last two of the ULID, which are random. */
 void fb_fs_fan(const char *id, char fan_r[3]);
+/* "<fan>/<parcel id>": where a parcel lies, by the fan of its message.  FB_INVALID: not a parcel id. */
+#define FB_FS_PLACE (FB_PARCEL_ID_SIZE + 4)
+FB_MUST_USE enum fb_status fb_fs_parcel_place(const char *parcel_id, char place_r[FB_FS_PLACE],
+                                              struct fb_error *err);
 /* Removes a directory and the files in it; FB_OK when there is none. */
 FB_MUST_USE enum fb_status fb_fs_dir_remove(int at_fd, const char *name, struct fb_error *err);
 

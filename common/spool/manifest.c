@@ -82,15 +82,12 @@ static enum fb_status write_manifest(const struct fb_spool *spool, const char *p
 static enum fb_status remote_key(const char *parcel_id, char key[FB_S3_KEY_SIZE],
                                  struct fb_error *err)
 {
-    char msg_id[FB_ID_SIZE];
-    char fan[3];
-    uint32_t branch = 0;
-    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
-        return fb_error_set(err, FB_INVALID, "not a parcel id");
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
+    if (s == FB_OK) {
+        (void)snprintf(key, FB_S3_KEY_SIZE, "manifests/%s", place);
     }
-    fb_fs_fan(msg_id, fan);
-    (void)snprintf(key, FB_S3_KEY_SIZE, "manifests/%s/%s", fan, parcel_id);
-    return FB_OK;
+    return s;
 }
 
 static enum fb_status remote_put(const struct fb_spool *spool, const char *parcel_id,

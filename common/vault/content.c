@@ -141,8 +141,9 @@ enum fb_status fb_vault_file_open(struct fb_vault *v, const char *parcel_id, con
                                   struct fb_error *err)
 {
     uint8_t key[FB_KEY_SIZE];
-    char place[FB_VAULT_PLACE];
-    if (!fb_vault_file_id_is_valid(file_id) || fb_vault_place(parcel_id, place, NULL) != FB_OK) {
+    char place[FB_FS_PLACE];
+    if (!fb_vault_file_id_is_valid(file_id) ||
+        fb_fs_parcel_place(parcel_id, place, NULL) != FB_OK) {
         return fb_error_set(err, FB_NOT_FOUND, "there is no such file in the vault");
     }
     enum fb_status s = fb_vault_key_get(v, parcel_id, key, err);
@@ -265,8 +266,8 @@ enum fb_status fb_vault_put(struct fb_vault *v, const char *parcel_id, const cha
                             void *ctx, struct fb_error *err)
 {
     uint8_t key[FB_KEY_SIZE];
-    char place[FB_VAULT_PLACE];
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
     if (s == FB_OK && !fb_vault_file_id_is_valid(file_id)) {
         s = fb_error_set(err, FB_INVALID, "not a file id");
     }

@@ -139,17 +139,24 @@ static void file_vault_close(struct fb_vault *v)
 
 /* ---- a parcel's folder ---- */
 
-enum fb_status fb_vault_file_dir(const struct fb_vault *v, const char *parcel_id, int *fd_r,
-                                 struct fb_error *err)
+/* The folder of all parcels whose ids end alike, and the parcel's name in it. */
+static enum fb_status open_fan(const struct fb_vault *v, const char *parcel_id, bool is_made,
+                               int *fan_fd_r, struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
-    int fan_fd = -1;
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
     if (s != FB_OK) {
         return s;
     }
     place[2] = '\0';
-    s = fb_fs_dir_open(v->parcels_fd, place, false, &fan_fd, err);
+    return fb_fs_dir_open(v->parcels_fd, place, is_made, fan_fd_r, err);
+}
+
+enum fb_status fb_vault_file_dir(const struct fb_vault *v, const char *parcel_id, int *fd_r,
+                                 struct fb_error *err)
+{
+    int fan_fd = -1;
+    enum fb_status s = open_fan(v, parcel_id, false, &fan_fd, err);
     if (s == FB_OK) {
         s = fb_fs_dir_open(fan_fd, parcel_id, false, fd_r, err);
         (void)close(fan_fd);
@@ -163,13 +170,8 @@ enum fb_status fb_vault_file_dir(const struct fb_vault *v, const char *parcel_id
 static enum fb_status make_parcel_dir(const struct fb_vault *v, const char *parcel_id, int *fd_r,
                                       struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
     int fan_fd = -1;
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
-    place[2] = '\0';
-    if (s == FB_OK) {
-        s = fb_fs_dir_open(v->parcels_fd, place, true, &fan_fd, err);
-    }
+    enum fb_status s = open_fan(v, parcel_id, true, &fan_fd, err);
     if (s == FB_OK) {
         s = fb_fs_dir_open(fan_fd, parcel_id, true, fd_r, err);
         if (s == FB_OK) {
@@ -530,15 +532,10 @@ static enum fb_status file_key_destroy(struct fb_vault *v, const char *parcel_id
 static enum fb_status file_remove_all(struct fb_vault *v, const char *parcel_id,
                                       struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
     int fan_fd = -1;
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
-    place[2] = '\0';
-    if (s == FB_OK) {
-        s = fb_fs_dir_open(v->parcels_fd, place, false, &fan_fd, err);
-        if (s == FB_NOT_FOUND) {
-            return FB_OK;
-        }
+    enum fb_status s = open_fan(v, parcel_id, false, &fan_fd, err);
+    if (s == FB_NOT_FOUND) {
+        return FB_OK;
     }
     if (s == FB_OK) {
         s = fb_fs_dir_remove(fan_fd, parcel_id, err);

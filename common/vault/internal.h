@@ -113,9 +113,6 @@ struct fb_vault {
 };
 
 /* "<two characters>/<parcel id>": the folder of a parcel, below parcels/. */
-#define FB_VAULT_PLACE (FB_PARCEL_ID_SIZE + 4)
-FB_MUST_USE enum fb_status fb_vault_place(const char *parcel_id, char place_r[FB_VAULT_PLACE],
-                                          struct fb_error *err);
 bool fb_vault_file_id_is_valid(const char *text);
 
 /* ---- key.c ---- */

@@ -31,9 +31,9 @@ enum fb_status fb_vault_load(struct fb_vault *v, const char *parcel_id,
                              struct fb_vault_parcel *parcel_r, struct fb_error *err)
 {
     uint8_t key[FB_KEY_SIZE];
-    char place[FB_VAULT_PLACE];
+    char place[FB_FS_PLACE];
     struct fb_vault_mark mark;
-    if (fb_vault_place(parcel_id, place, NULL) != FB_OK) {
+    if (fb_fs_parcel_place(parcel_id, place, NULL) != FB_OK) {
         return fb_error_set(err, FB_NOT_FOUND, "there is no such parcel in the vault");
     }
     enum fb_status s = fb_vault_key_get(v, parcel_id, key, err);
@@ -138,8 +138,8 @@ static void remove_leftovers(struct fb_vault *v, const char *parcel_id)
 enum fb_status fb_vault_create(struct fb_vault *v, struct fb_vault_parcel *parcel, bool *is_new_r,
                                struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
-    enum fb_status s = fb_vault_place(parcel->parcel_id, place, err);
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel->parcel_id, place, err);
     bool is_new = false;
     bool is_done = false;
     for (int attempt = 0; attempt < ATTEMPTS && s == FB_OK && !is_done; attempt++) {
@@ -173,8 +173,8 @@ enum fb_status fb_vault_create(struct fb_vault *v, struct fb_vault_parcel *parce
 
 enum fb_status fb_vault_purge(struct fb_vault *v, const char *parcel_id, struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
     if (s == FB_OK) {
         s = v->backend->key_destroy(v, parcel_id, err);
     }

@@ -20,8 +20,8 @@
 static enum fb_status make_key(const char *parcel_id, const char *name, char key[FB_S3_KEY_SIZE],
                                struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
     if (s == FB_OK) {
         int n = snprintf(key, FB_S3_KEY_SIZE, PARCELS "%s/%s", place, name);
         FB_ASSERT(n > 0 && n < FB_S3_KEY_SIZE);

@@ -23,20 +23,6 @@ void fb_vault_file_id(const char *parcel_id, uint32_t number, char id_r[FB_VAULT
     fb_hex(digest, (FB_VAULT_FILE_ID - 1) / 2, id_r);
 }
 
-enum fb_status fb_vault_place(const char *parcel_id, char place_r[FB_VAULT_PLACE],
-                              struct fb_error *err)
-{
-    char msg_id[FB_ID_SIZE];
-    char fan[3];
-    uint32_t branch = 0;
-    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
-        return fb_error_set(err, FB_INVALID, "not a parcel id");
-    }
-    fb_fs_fan(msg_id, fan);
-    (void)snprintf(place_r, FB_VAULT_PLACE, "%s/%s", fan, parcel_id);
-    return FB_OK;
-}
-
 /* ---- vault.roots ---- */
 
 /* Without the slashes at its end. */

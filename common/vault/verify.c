@@ -265,8 +265,8 @@ enum fb_status fb_vault_verify(struct fb_vault *vault, const char *parcel_id,
                                const struct fb_vault_verify *how, struct fb_vault_verified *sum,
                                struct fb_error *err)
 {
-    char place[FB_VAULT_PLACE];
-    enum fb_status s = fb_vault_place(parcel_id, place, err);
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
     if (s != FB_OK) {
         return s;
     }

@@ -204,10 +204,22 @@ static void say_check(struct reader *r, const struct fb_door_check *c, const cha
     }
 }
 
+bool door_take_code(struct reader *r, char code_r[DOOR_CODE_DIGITS + 1])
+{
+    char typed[SECRET_FIELD];
+    bool is_code = reader_field(r, "code", typed, sizeof typed) && door_code_read(typed, code_r);
+    fb_wipe(typed, sizeof typed);
+    if (!is_code) {
+        door_page(r,
+                  &(const struct door_said){.alert = DOOR_NOT_A_CODE, .status = 400, .at = "code"});
+    }
+    return is_code;
+}
+
 void door_enter(struct reader *r)
 {
     const struct fb_door_grant grant = {.parcel_id = r->parcel_id, .recipient = r->recipient};
-    char typed[SECRET_FIELD], code[DOOR_CODE_DIGITS + 1], browser[FB_DOOR_HASH], hash[FB_DOOR_HASH];
+    char code[DOOR_CODE_DIGITS + 1], browser[FB_DOOR_HASH], hash[FB_DOOR_HASH];
     struct fb_door_check check = {.to = ""};
     struct fb_error err = {0};
     int64_t wait_ms = 0;
@@ -215,9 +227,7 @@ void door_enter(struct reader *r)
         reader_see(r, "");
         return;
     }
-    if (!reader_field(r, "code", typed, sizeof typed) || !door_code_read(typed, code)) {
-        door_page(r,
-                  &(const struct door_said){.alert = DOOR_NOT_A_CODE, .status = 400, .at = "code"});
+    if (!door_take_code(r, code)) {
         return;
     }
     door_browser(r, browser);
@@ -226,7 +236,6 @@ void door_enter(struct reader *r)
     if (s == FB_OK && wait_ms == 0) {
         s = fb_door_code_enter(r->redis, &grant, browser, hash, fb_now_ms(), &check, &err);
     }
-    fb_wipe(typed, sizeof typed);
     fb_wipe(code, sizeof code);
     if (s != FB_OK) {
         page_unavailable(r->visit, &err);

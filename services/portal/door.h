@@ -138,6 +138,11 @@ void door_app_form(struct reader *r, struct html *h, const struct door_said *sai
                    bool offers_trust);
 /* The recovery codes, once; then the way on. */
 void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY]);
+/* Parts of forms: the field of a code (by mail, or of the app); "do not ask again", where the definition has it; the
+ * button that ends the form. */
+void door_code_field(struct html *h, const struct door_said *said, bool is_app);
+void door_trust_field(struct html *h, const struct reader *r, bool is_offered);
+void door_button(struct html *h, const char *ja, const char *en);
 /* What went wrong, in words, with the focus. */
 void door_alert_box(struct html *h, const struct door_said *said);
 /* The square of an address for an app, as SVG. */
@@ -153,6 +158,8 @@ void door_enrol(struct reader *r);
 void door_recovery(struct reader *r);
 void door_password(struct reader *r);
 void door_leave(struct reader *r);
+/* The form's code.  False: it has none, and a page says so. */
+bool door_take_code(struct reader *r, char code_r[DOOR_CODE_DIGITS + 1]);
 /* 429 in words, with Retry-After. */
 void door_too_many(struct reader *r, int64_t wait_ms);
 /* What a failing status of admit says. */

@@ -77,7 +77,7 @@ static enum fb_status check_app(struct reader *r, const char *owner, const char 
 
 void door_totp(struct reader *r)
 {
-    char typed[TYPED], code[DOOR_CODE_DIGITS + 1], owner[FB_DOOR_HASH];
+    char code[DOOR_CODE_DIGITS + 1], owner[FB_DOOR_HASH];
     struct fb_error err = {0};
     unsigned left = 0;
     const char *address = app_owner(r);
@@ -85,9 +85,7 @@ void door_totp(struct reader *r)
         reader_see(r, "");
         return;
     }
-    if (!reader_field(r, "code", typed, sizeof typed) || !door_code_read(typed, code)) {
-        door_page(r,
-                  &(const struct door_said){.alert = DOOR_NOT_A_CODE, .status = 400, .at = "code"});
+    if (!door_take_code(r, code)) {
         return;
     }
     fb_door_owner(address, owner);
@@ -154,7 +152,7 @@ static void enrolled(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVER
 
 void door_enrol(struct reader *r)
 {
-    char typed[TYPED], code[DOOR_CODE_DIGITS + 1], owner[FB_DOOR_HASH];
+    char code[DOOR_CODE_DIGITS + 1], owner[FB_DOOR_HASH];
     char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY];
     uint8_t secret[DOOR_TOTP_SECRET];
     struct fb_error err = {0};
@@ -163,9 +161,7 @@ void door_enrol(struct reader *r)
         reader_see(r, "");
         return;
     }
-    if (!reader_field(r, "code", typed, sizeof typed) || !door_code_read(typed, code)) {
-        door_page(r,
-                  &(const struct door_said){.alert = DOOR_NOT_A_CODE, .status = 400, .at = "code"});
+    if (!door_take_code(r, code)) {
         return;
     }
     fb_door_owner(r->session.address, owner);

@@ -72,40 +72,6 @@ static bool make_uri(const struct reader *r, const char *secret, char out_r[URI_
     return n > 0 && n < URI_SIZE;
 }
 
-static void add_code(struct html *h, const struct door_said *said)
-{
-    bool is_wrong = said->at != NULL && strcmp(said->at, "code") == 0;
-    html_raw(h, "<p class=\"field\"><label for=\"code\">");
-    html_say(h, "アプリに表示された 6 桁のコード", "The 6 digits that the app shows");
-    html_printf(
-        h,
-        "</label><input id=\"code\" name=\"code\" class=\"code\" type=\"text\" "
-        "inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"20\" required%s></p>",
-        is_wrong ? " aria-invalid=\"true\" aria-describedby=\"alert\"" : "");
-}
-
-static void add_trust(struct reader *r, struct html *h, bool offers_trust)
-{
-    if (!offers_trust || r->parcel.trusted_days <= 0) {
-        return;
-    }
-    html_raw(h, "<p class=\"field\"><label class=\"check\"><input type=\"checkbox\" name=\"trust\" "
-                "value=\"1\"><span>");
-    html_printf(h,
-                h->is_ja
-                    ? "この端末では %lld 日間、確認を省略する (共用の端末では選ばないでください)"
-                    : "Do not ask again on this device for %lld days (not on a shared one)",
-                (long long)r->parcel.trusted_days);
-    html_raw(h, "</span></label></p>");
-}
-
-static void add_main(struct html *h, const char *ja, const char *en)
-{
-    html_raw(h, "<p class=\"actions\"><button class=\"main\">");
-    html_say(h, ja, en);
-    html_raw(h, "</button></p></form>\n");
-}
-
 void door_app_form(struct reader *r, struct html *h, const struct door_said *said,
                    bool offers_trust)
 {
@@ -116,9 +82,9 @@ void door_app_form(struct reader *r, struct html *h, const struct door_said *sai
         "<p>Please open your authenticator app and enter the code that it shows for this "
         "sender.</p>");
     reader_form_begin(r, h, "totp", "");
-    add_code(h, said);
-    add_trust(r, h, offers_trust);
-    add_main(h, "確認する", "Go on");
+    door_code_field(h, said, true);
+    door_trust_field(h, r, offers_trust);
+    door_button(h, "確認する", "Go on");
     html_raw(h, is_wrong ? "<details class=\"more\" open><summary>"
                          : "<details class=\"more\"><summary>");
     html_say(h, "アプリを使えない場合", "You cannot use the app?");
@@ -140,7 +106,7 @@ void door_app_form(struct reader *r, struct html *h, const struct door_said *sai
                 "value=\"1\"><span>");
     html_say(h, "アプリをなくしたので、新しく登録し直す", "The app is lost: set up a new one");
     html_raw(h, "</span></label></p>");
-    add_main(h, "確認する", "Go on");
+    door_button(h, "確認する", "Go on");
     html_raw(h, "</details>\n");
 }
 
@@ -195,9 +161,9 @@ void door_enrol_form(struct reader *r, struct html *h, const struct door_said *s
              "digits).</p>");
     add_secret(h, text);
     reader_form_begin(r, h, "enrol", "");
-    add_code(h, said);
-    add_trust(r, h, offers_trust);
-    add_main(h, "登録する", "Set it up");
+    door_code_field(h, said, true);
+    door_trust_field(h, r, offers_trust);
+    door_button(h, "登録する", "Set it up");
     fb_wipe(secret, sizeof secret);
     fb_wipe(text, strlen(text));
     fb_wipe(uri, sizeof uri);

@@ -129,7 +129,7 @@ void door_alert_box(struct html *h, const struct door_said *said)
     html_raw(h, "</p></div>\n");
 }
 
-static void add_trust(struct html *h, const struct reader *r, bool is_offered)
+void door_trust_field(struct html *h, const struct reader *r, bool is_offered)
 {
     if (!is_offered || r->parcel.trusted_days <= 0) {
         return;
@@ -144,7 +144,7 @@ static void add_trust(struct html *h, const struct reader *r, bool is_offered)
     html_raw(h, "</span></label></p>");
 }
 
-static void add_code_field(struct html *h, const struct door_said *said, bool is_app)
+void door_code_field(struct html *h, const struct door_said *said, bool is_app)
 {
     bool is_wrong = said->at != NULL && strcmp(said->at, "code") == 0;
     html_raw(h, "<p class=\"field\"><label for=\"code\">");
@@ -157,12 +157,12 @@ static void add_code_field(struct html *h, const struct door_said *said, bool is
         h,
         "</label><input id=\"code\" name=\"code\" class=\"code\" type=\"text\" "
         "inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"20\" required%s></p>",
-        is_wrong                       ? " aria-invalid=\"true\" aria-describedby=\"alert\""
-        : said->alert == DOOR_NO_ALERT ? " autofocus"
-                                       : "");
+        is_wrong ? " aria-invalid=\"true\" aria-describedby=\"alert\""
+        : !is_app && said->alert == DOOR_NO_ALERT ? " autofocus"
+                                                  : "");
 }
 
-static void add_button(struct html *h, const char *ja, const char *en)
+void door_button(struct html *h, const char *ja, const char *en)
 {
     html_raw(h, "<p class=\"actions\"><button class=\"main\">");
     html_say(h, ja, en);
@@ -176,7 +176,7 @@ static void add_open(struct reader *r, struct html *h)
     html_say(h, "<p>あなた宛ての保護されたメールがあります。ボタンを押すと表示します。</p>",
              "<p>There is a protected mail for you. Press the button to read it.</p>");
     reader_form_begin(r, h, "open", "");
-    add_button(h, "メールを開く", "Open the mail");
+    door_button(h, "メールを開く", "Open the mail");
 }
 
 /* The form for colleagues who read a shared mailbox. */
@@ -206,7 +206,7 @@ static void add_members(struct reader *r, struct html *h, const struct door_view
         "A code is sent only to addresses of the same organisation as the recipient's. If none "
         "arrives, please check the address.");
     html_raw(h, "</p>");
-    add_button(h, "このアドレスへコードを送信", "Send a code to this address");
+    door_button(h, "このアドレスへコードを送信", "Send a code to this address");
     html_raw(h, "</details>\n");
 }
 
@@ -228,7 +228,7 @@ static void add_ask(struct reader *r, struct html *h, const struct door_view *d)
         html_say(h, "</p>", ".</p>");
     }
     reader_form_begin(r, h, "code", "");
-    add_button(h, "確認コードを送信", "Send the code");
+    door_button(h, "確認コードを送信", "Send the code");
     add_members(r, h, d);
 }
 
@@ -265,10 +265,10 @@ static void add_enter(struct reader *r, struct html *h, const struct door_view *
     html_time(h, d->code.until_ms);
     html_say(h, "</p>\n", ".</p>\n");
     reader_form_begin(r, h, "enter", "");
-    add_code_field(h, &d->said, false);
+    door_code_field(h, &d->said, false);
     /* Where an app is asked for, that is what a device is trusted for. */
-    add_trust(h, r, !d->is_member && door_required(r) == READER_PROOF_CODE);
-    add_button(h, "メールを開く", "Open the mail");
+    door_trust_field(h, r, !d->is_member && door_required(r) == READER_PROOF_CODE);
+    door_button(h, "メールを開く", "Open the mail");
     add_again(r, h, d);
 }
 
@@ -287,7 +287,7 @@ static void add_password(struct reader *r, struct html *h, const struct door_vie
                 "</label><input id=\"password\" name=\"password\" type=\"password\" "
                 "autocomplete=\"off\" maxlength=\"128\" required%s></p>",
                 is_wrong ? " aria-invalid=\"true\" aria-describedby=\"alert\"" : "");
-    add_button(h, "メールを開く", "Open the mail");
+    door_button(h, "メールを開く", "Open the mail");
 }
 
 /* Out of a session that is half way in. */

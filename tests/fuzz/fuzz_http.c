@@ -28,6 +28,7 @@
 #include "common/netlist.h"
 #include "services/ingest/accept.h"
 #include "services/ingest/http.h"
+#include "tests/support/free_port.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -349,17 +350,6 @@ static void talk(uint16_t port, size_t wanted)
     }
     FB_ASSERT(len < 5 || memcmp(answer, "HTTP/", 5) == 0);
     (void)close(fd);
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof any;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    FB_ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0 &&
-              getsockname(fd, (struct sockaddr *)&any, &len) == 0);
-    (void)close(fd);
-    return ntohs(any.sin_port);
 }
 
 static struct fb_http_server *pages;

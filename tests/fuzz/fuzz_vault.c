@@ -32,7 +32,7 @@ static void try_state(struct fb_slice bytes)
     fb_buf_init(&once, FB_MAX_MANIFEST);
     fb_buf_init(&twice, FB_MAX_MANIFEST);
     FB_ASSERT(first.revision > 0 &&
-              fb_vault_place(first.parcel_id, (char[FB_VAULT_PLACE]){0}, &err) == FB_OK);
+              fb_fs_parcel_place(first.parcel_id, (char[FB_FS_PLACE]){0}, &err) == FB_OK);
     for (uint32_t i = 0; i < first.file_count; i++) {
         FB_ASSERT(fb_vault_file_id_is_valid(first.files[i].id));
     }

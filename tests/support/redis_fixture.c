@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/redis_fixture.h"
+#include "tests/support/free_port.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -29,19 +30,6 @@ static _Noreturn void give_up(const char *why)
 {
     (void)fprintf(stderr, "redis fixture: %s\n", why);
     abort();
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &len) != 0) {
-        give_up("no free port");
-    }
-    (void)close(fd);
-    return ntohs(a.sin_port);
 }
 
 static void spawn(struct redis_fixture *f)

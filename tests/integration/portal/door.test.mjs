@@ -289,8 +289,9 @@ test('a colleague proves an address of the same domain; whether it may read is n
   const stranger = await door.reader(elsewhere.links[0]).open();
   await stranger.submit('code', { address: 'hanako@other.example.org' });
   assert.equal(stranger.answer.status, 303);
-  assert.equal(stranger.text.replace('other.example.org', 'D').replace(/good until.*?\./, ''),
-    member.replace('Partner.example.com', 'D').replace('H•••', 'h•••').replace(/good until.*?\./, ''));
+  const timeless = (text) => text.replace(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, 'T'); // a minute may begin in between
+  assert.equal(timeless(stranger.text).replace('other.example.org', 'D'),
+    timeless(member).replace('Partner.example.com', 'D').replace('H•••', 'h•••'));
   assert.equal(await door.letters(), before + 1, 'nothing is sent');
   assert.equal(await door.code(elsewhere), null);
   await stranger.submit('enter', { code: '123456' });

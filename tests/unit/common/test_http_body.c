@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/http_server.h"
+#include "tests/support/free_port.h"
 
 #define SMALL      1024U
 #define LARGE      (256U << 10)
@@ -38,17 +39,6 @@ static void handle(void *ctx, const struct fb_http_request *r, struct fb_http_an
     (void)ctx;
     a->status = r->is_busy ? 503 : r->is_too_big ? 413 : 200;
     assert_int_equal(fb_buf_printf(&a->body, "[%zu]", r->body.len), FB_OK);
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof any;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0 &&
-                getsockname(fd, (struct sockaddr *)&any, &len) == 0);
-    (void)close(fd);
-    return ntohs(any.sin_port);
 }
 
 static int start(void **state)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/http_server.h"
+#include "tests/support/free_port.h"
 
 #define SIZE    (3U << 20)
 #define WAIT_MS 10000
@@ -87,17 +88,6 @@ static void handle(void *ctx, const struct fb_http_request *r, struct fb_http_an
         .is_ranged = !is_chunked,
         .may_block = is_chunked || strcmp(r->path, "/blocking") == 0};
     a->status = 200;
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof any;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0 &&
-                getsockname(fd, (struct sockaddr *)&any, &len) == 0);
-    (void)close(fd);
-    return ntohs(any.sin_port);
 }
 
 static int start(void **state)
