@@ -443,6 +443,12 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
             "letters, without a path or a slash at its end",
             c->portal.public_url);
     }
+    if (c->tracing.otlp_url != NULL && !is_origin(c->tracing.otlp_url)) {
+        return fb_error_set(err, FB_CONFIG,
+                            "tracing.otlp_url: \"%s\" is not a URL as http://127.0.0.1:4318, in "
+                            "small letters, without a path or a slash at its end",
+                            c->tracing.otlp_url);
+    }
     if (strcmp(c->policy.source, "redis") != 0 && strncmp(c->policy.source, "file:", 5) != 0) {
         return fb_error_set(err, FB_CONFIG, "policy.source: \"%s\" is neither redis nor file:PATH",
                             c->policy.source);

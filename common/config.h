@@ -107,6 +107,11 @@ struct fb_config {
         char *level, *format;
     } log;
     struct {
+        char *otlp_url; /* http(s)://host[:port] of a collector; NULL = no spans */
+        char *token;    /* bearer token for it */
+        int64_t sample; /* percent of the messages */
+    } tracing;
+    struct {
         int64_t ledger_ms, dead_ms;
     } retention;
     struct {

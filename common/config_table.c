@@ -160,6 +160,13 @@ const struct fb_config_row fb_config_rows[] = {
      "least level logged"},
     {"log", "format", FB_CT_CHOICE, AT(log, format), "json", 0, 0, "json|text",
      "JSON lines, or text for people"},
+    {"tracing", "otlp_url", FB_CT_STRING, AT(tracing, otlp_url), NULL, 0, 0, NULL,
+     "OpenTelemetry collector that takes spans by OTLP/HTTP, as http://127.0.0.1:4318; empty = "
+     "off"},
+    {"tracing", "token", FB_CT_SECRET, AT(tracing, token), NULL, 0, 0, NULL,
+     "bearer token for it, where it asks for one"},
+    {"tracing", "sample", FB_CT_PERCENT, AT(tracing, sample), "100%", 0, 100, NULL,
+     "how many of the messages have a trace"},
     {"retention", "ledger", FB_CT_DURATION, AT(retention, ledger_ms), "400d", DAY, 4000 * DAY, NULL,
      "how long the ledger remembers a message after its end"},
     {"retention", "dead", FB_CT_DURATION, AT(retention, dead_ms), "30d", 1000, 4000 * DAY, NULL,

@@ -264,6 +264,19 @@ static void add_listeners(const struct fb_config *c, unsigned uses, uint16_t met
     }
 }
 
+/* url is an origin: fb_config_load. */
+static void add_origin(struct fb_confine_rules *r, const char *url)
+{
+    char host[256];
+    uint16_t port = 0;
+    const char *address = strstr(url, "://");
+    if (address == NULL || !fb_host_port(address + 3, host, sizeof host, &port)) {
+        port = strncmp(url, "https:", 6) == 0 ? HTTPS_PORT : HTTP_PORT;
+    }
+    FB_ASSERT(r->connect_count < FB_CONFINE_PORTS);
+    r->connects[r->connect_count++] = port;
+}
+
 /* Where replies are handed in. */
 static void add_ingest(const struct fb_config *c, struct fb_confine_rules *r)
 {
@@ -279,12 +292,7 @@ static void add_ingest(const struct fb_config *c, struct fb_confine_rules *r)
         }
         return;
     }
-    const char *address = strstr(url, "://"); /* it is an origin: fb_config_load */
-    if (address != NULL && fb_host_port(address + 3, host, sizeof host, &port)) {
-        r->connects[r->connect_count++] = port;
-    } else {
-        r->connects[r->connect_count++] = strncmp(url, "https:", 6) == 0 ? HTTPS_PORT : HTTP_PORT;
-    }
+    add_origin(r, url);
 }
 
 /* Known at the start: one Redis and the relay.  Sentinels and clusters name others later, storages
@@ -305,6 +313,9 @@ static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confin
     r->connects[r->connect_count++] = redis.hosts[0].port;
     r->connects[r->connect_count++] = DNS_PORT; /* answers too long for UDP */
     fb_redis_url_deinit(&redis);
+    if (c->tracing.otlp_url != NULL) {
+        add_origin(r, c->tracing.otlp_url);
+    }
     if ((uses & FB_USES_INGEST) != 0) {
         add_ingest(c, r);
     }
@@ -382,10 +393,11 @@ enum fb_status fb_confine(const struct fb_config *config, const struct fb_confin
 
 void fb_confine_secrets(const struct fb_config *config, unsigned uses)
 {
-    const char *kept[8];
+    const char *kept[9];
     size_t n = 0;
     kept[n++] = "redis.password";
     kept[n++] = "redis.sentinel_password";
+    kept[n++] = "tracing.token";
     if ((uses & ((unsigned)FB_USES_SMTP_SERVER | (unsigned)FB_USES_INGEST)) != 0) {
         kept[n++] = "ingest.token";
     }

@@ -23,7 +23,7 @@ static _Thread_local struct {
     char msg_id[FB_ID_SIZE];
     char parcel_id[FB_PARCEL_ID_SIZE];
     char stage[16];
-    char trace[FB_TRACE_SIZE];
+    char trace_id[33], span_id[17]; /* of W3C's traceparent */
     uint32_t attempt;
     bool has_attempt;
 } context;
@@ -59,7 +59,9 @@ void fb_log_context(const char *msg_id, const char *parcel_id, const char *stage
     keep(context.msg_id, sizeof context.msg_id, msg_id);
     keep(context.parcel_id, sizeof context.parcel_id, parcel_id);
     keep(context.stage, sizeof context.stage, stage);
-    keep(context.trace, sizeof context.trace, trace);
+    bool has_trace = trace != NULL && fb_trace_is_valid(trace);
+    (void)snprintf(context.trace_id, sizeof context.trace_id, "%.32s", has_trace ? trace + 3 : "");
+    (void)snprintf(context.span_id, sizeof context.span_id, "%.16s", has_trace ? trace + 36 : "");
     context.attempt = attempt;
     context.has_attempt = true;
 }
@@ -163,7 +165,8 @@ static void add_head(struct fb_buf *b, enum fb_level level, const char *text)
     add_field(b, "msg_id", context.msg_id);
     add_field(b, "parcel_id", context.parcel_id);
     add_field(b, "stage", context.stage);
-    add_field(b, "trace_id", context.trace);
+    add_field(b, "trace_id", context.trace_id);
+    add_field(b, "span_id", context.span_id);
     if (context.has_attempt) {
         char attempt[16];
         (void)snprintf(attempt, sizeof attempt, "%u", context.attempt);

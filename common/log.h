@@ -18,7 +18,8 @@ enum fb_level { FB_DEBUG, FB_INFO, FB_WARN, FB_ERROR, FB_FATAL };
 void fb_log_init(const char *service, enum fb_level level, bool is_json);
 bool fb_log_level_parse(const char *name, enum fb_level *level_r);
 
-/* Ids that each line of this thread carries until they are cleared; NULL leaves a field out. */
+/* Ids that each line of this thread carries until they are cleared; NULL leaves a field out.  trace: a
+ * traceparent, which the line carries as trace_id and span_id. */
 void fb_log_context(const char *msg_id, const char *parcel_id, const char *stage, const char *trace,
                     uint32_t attempt);
 void fb_log_context_clear(void);

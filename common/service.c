@@ -13,6 +13,7 @@
 #include "common/confine.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/tracing.h"
 
 static atomic_bool is_stopping;
 static int stop_fd = -1;
@@ -144,6 +145,9 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
         s = confine(service, config, &err);
     }
     if (s == FB_OK) {
+        s = fb_tracing_start(service->name, config, &err);
+    }
+    if (s == FB_OK) {
         s = service->init(config, &ctx, &err);
     }
     if (s == FB_OK) {
@@ -164,6 +168,7 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
     if (ctx != NULL) {
         service->deinit(ctx);
     }
+    fb_tracing_stop();
     return code;
 }
 

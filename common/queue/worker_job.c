@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/queue/worker_internal.h"
+#include "common/tracing.h"
 
 #define CONFIG_DELAY_MS 60000 /* a wrong setting is not mended within seconds */
 #define END_FIRST_MS    50
@@ -284,13 +285,42 @@ static void report(const struct job_run *j, const char *label, int64_t started_m
                   "again_in_ms", again, "reason", reason, NULL);
 }
 
-void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim)
+/* The jobs that follow, and a further try, lie below this one's span. */
+static void begin_span(const struct fb_claim *taken, struct fb_claim *claim, struct fb_span *span)
+{
+    *claim = *taken;
+    fb_span_begin(span, taken->job.trace);
+    if (fb_span_is_on(span)) {
+        memcpy(claim->job.trace, span->trace, sizeof claim->job.trace);
+        fb_span_enter(span);
+    }
+}
+
+static void end_span(const struct job_run *j, const char *parcel_id, const char *label,
+                     const struct fb_span *span)
+{
+    char attempt[16];
+    bool is_bad =
+        strcmp(label, "held") == 0 || strcmp(label, "lost") == 0 || strcmp(label, "retry") == 0;
+    (void)snprintf(attempt, sizeof(attempt), "%" PRIu32, j->claim->job.attempt);
+    fb_span_enter(NULL);
+    fb_span_end(span, stage_of(j), FB_SPAN_CONSUMER, is_bad ? label : NULL, "fumibako.msg_id",
+                j->claim->job.msg_id, "fumibako.parcel_id", parcel_id, "fumibako.outcome", label,
+                "fumibako.attempt", attempt, "messaging.system", "redis",
+                "messaging.destination.name", stage_of(j), NULL);
+}
+
+void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *taken)
 {
     const struct fb_worker_config *w = t->worker->w;
+    struct fb_claim own;
+    struct fb_span span;
+    const struct fb_claim *claim = &own;
     struct job_run j = {.t = t, .claim = claim};
     struct fb_error err = {.status = FB_OK};
     int64_t started = fb_mono_ms();
     char parcel_id[FB_PARCEL_ID_SIZE] = "";
+    begin_span(taken, &own, &span);
     if (claim->stage != FB_STAGE_RENDER) {
         fb_parcel_id_make(claim->job.msg_id, claim->job.branch, parcel_id);
     }
@@ -320,6 +350,7 @@ void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim)
         }
     }
     report(&j, label_of(&j, s), started, &err);
+    end_span(&j, parcel_id, label_of(&j, s), &span);
     if (s == FB_OK && j.out.kind == FB_OUTCOME_RELEASE && j.out.delay_ms <= 0) {
         fb_worker_sleep(t->worker, RELEASE_REST_MS, false); /* or it would be read again at once */
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "accept.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/tracing.h"
 #include "proto/limits.h"
 
 struct acceptor {
@@ -29,6 +31,7 @@ struct acceptance {
     accept_done_fn *done;
     void *ctx;
     int64_t begun_us;
+    struct fb_span span;
 };
 
 static int64_t now_us(void)
@@ -39,6 +42,18 @@ static int64_t now_us(void)
 }
 
 /* ---- the committer's side ---- */
+
+static void end_span(const struct acceptance *m, enum fb_status status)
+{
+    const struct pending *p = m->pending;
+    char size[24];
+    char recipients[24];
+    (void)snprintf(size, sizeof size, "%" PRIu64, p->size);
+    (void)snprintf(recipients, sizeof recipients, "%zu", p->envelope.recipient_count);
+    fb_span_end(&m->span, "accept", FB_SPAN_SERVER, status == FB_OK ? NULL : fb_status_name(status),
+                "fumibako.msg_id", p->msg_id, "fumibako.size", size, "fumibako.recipients",
+                recipients, "network.protocol.name", p->envelope.protocol, NULL);
+}
 
 static void on_committed(void *ctx, enum fb_status status, const char *ref)
 {
@@ -54,6 +69,7 @@ static void on_committed(void *ctx, enum fb_status status, const char *ref)
         fb_log_fields(FB_ERROR, "message could not be stored", "msg_id", p->msg_id, "status",
                       fb_status_name(status), NULL);
     }
+    end_span(m, status);
     m->done(m->ctx, status, p->msg_id);
     if (status == FB_OK) {
         enqueuer_add(a->enqueuer,
@@ -196,7 +212,10 @@ void accept_commit(struct acceptance **m_ptr, struct fb_envelope *envelope, acce
     p->envelope = *envelope;
     *envelope = (struct fb_envelope){0};
     p->envelope.received_ms = fb_now_ms();
-    fb_trace_new(p->envelope.trace);
+    char parent[FB_TRACE_SIZE];
+    memcpy(parent, p->envelope.trace, sizeof parent);
+    fb_tracing_context(parent, p->envelope.trace);
+    fb_span_begin_root(&m->span, p->envelope.trace, parent);
     p->size = fb_spool_in_size(m->in);
     fb_buf_init(&bytes, FB_MAX_ENVELOPE);
     enum fb_status s = fb_envelope_encode(&p->envelope, &bytes);

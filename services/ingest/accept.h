@@ -48,7 +48,8 @@ FB_MUST_USE enum fb_status accept_open(struct acceptor *a, struct acceptance **m
                                        struct fb_error *err);
 FB_MUST_USE enum fb_status accept_add(struct acceptance *m, const void *ptr, size_t len);
 void accept_abort(struct acceptance **m);
-/* Takes *m and what the envelope owns; fills received_ms and trace. */
+/* Takes *m and what the envelope owns; fills received_ms and trace.  A trace that is there already is
+ * that of whoever hands the message in, and is gone on with. */
 void accept_commit(struct acceptance **m, struct fb_envelope *envelope, accept_done_fn *done,
                    void *ctx);
 

@@ -223,6 +223,10 @@ static void read_envelope(struct request *r)
         refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "no_memory", "Out of memory; try again later.");
         return;
     }
+    const char *trace = header(r, "traceparent"); /* whose trace this mail is part of */
+    if (fb_trace_is_valid(trace)) {
+        memcpy(r->envelope.trace, trace, sizeof r->envelope.trace);
+    }
     (void)MHD_get_connection_values(r->connection, MHD_HEADER_KIND, on_header, r);
     if (r->status == 0 && r->envelope.recipient_count == 0) {
         refuse(r, MHD_HTTP_BAD_REQUEST, "no_recipient", "The X-Rcpt-To header is missing.");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/tracing.h"
 #include "proto/limits.h"
 #include "services/render/print.h"
 #include "services/render/rpc.h"
@@ -169,11 +170,14 @@ static enum fb_status on_print(struct talk *t, struct fb_slice in, struct fb_err
     struct render_chromium *chromium = NULL;
     const struct fb_config *config = t->service->config;
     int64_t before = fb_mono_ms();
+    struct fb_span span;
+    fb_span_begin(&span, NULL);
     enum fb_status s = render_engine_chromium(t->service->engine, &chromium, &why);
     if (s == FB_OK) {
         s = render_print_run(&t->print, chromium, config->render.paper, (int64_t)date_ms,
                              (int)config->render.timeout_ms, &pdf, &why);
     }
+    fb_span_end(&span, "print", FB_SPAN_INTERNAL, s == FB_OK ? NULL : fb_status_name(s), NULL);
     t->request->is_unpaintable = s == FB_CONFIG;
     t->deadline_ms +=
         fb_mono_ms() - before; /* Chromium has a limit of its own, waiting for it included */

@@ -10,6 +10,7 @@
 #include "common/ledger/recall_again.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/tracing.h"
 #include "services/rewrite/relay_watch.h"
 
 #define JOURNAL_TRIES    5
@@ -182,6 +183,14 @@ static void count_send(const struct smtp_recipient *recipients, size_t count)
     }
 }
 
+static void end_span(const struct fb_span *span, const struct smtp_mail *mail, enum fb_status s)
+{
+    char recipients[24];
+    (void)snprintf(recipients, sizeof recipients, "%zu", mail->recipient_count);
+    fb_span_end(span, "relay", FB_SPAN_CLIENT, s == FB_OK ? NULL : fb_status_name(s),
+                "fumibako.recipients", recipients, "network.protocol.name", "smtp", NULL);
+}
+
 static enum fb_status hand_over(struct delivery *d, struct content *content, struct smtp_mail *mail,
                                 bool *is_unknown_r, struct fb_error *err)
 {
@@ -189,7 +198,10 @@ static enum fb_status hand_over(struct delivery *d, struct content *content, str
                                           .read = content_read,
                                           .size = content_size(content),
                                           .has_8bit = content->has_8bit};
+    struct fb_span span;
+    fb_span_begin(&span, NULL);
     enum fb_status s = smtp_client_send(d->client, mail, is_unknown_r, err);
+    end_span(&span, mail, s);
     relay_watch(s, err);
     if (s == FB_OK) {
         count_send(mail->recipients, mail->recipient_count);

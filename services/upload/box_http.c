@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/service.h"
+#include "common/tracing.h"
 #include "services/upload/away.h"
 #include "services/upload/box_internal.h"
 
@@ -212,6 +213,16 @@ static void count(const struct storage_session *s, const struct box_request *q, 
     fb_metric_add("fumibako_storage_requests_total", labels, 1);
 }
 
+static void end_span(const struct fb_span *span, const struct storage_session *s,
+                     const struct box_request *q, CURLcode rc, long status)
+{
+    char code[24];
+    (void)snprintf(code, sizeof code, "%ld", status);
+    const char *problem = rc != CURLE_OK ? "network" : status >= 400 ? code : NULL;
+    fb_span_end(span, q->call, FB_SPAN_CLIENT, problem, "fumibako.storage", s->storage->name,
+                "http.response.status_code", rc == CURLE_OK ? code : NULL, NULL);
+}
+
 static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                        curl_off_t up)
 {
@@ -243,7 +254,9 @@ static CURLcode perform(struct storage_session *s, const struct box_request *q, 
     struct incoming in = {.reply = r};
     struct curl_slist *headers = make_headers(q, token);
     struct box_watching watching;
+    struct fb_span span;
     CURL *curl = s->curl;
+    fb_span_begin(&span, NULL);
     fb_buf_init(&in.body, BOX_MAX_REPLY);
     bool ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_URL, q->url) == CURLE_OK &&
               set_limits(curl, q) && set_body(curl, q, json) &&
@@ -263,6 +276,7 @@ static CURLcode perform(struct storage_session *s, const struct box_request *q, 
         read_reply(&in.body, r);
     }
     count(s, q, rc, r->status);
+    end_span(&span, s, q, rc, r->status);
     if (rc == CURLE_OK && r->status >= 400) {
         fb_log(FB_DEBUG, "Box %s: HTTP %ld %s: %s", q->call, r->status, r->code, r->message);
     }

@@ -85,8 +85,8 @@ static void a_line_has_time_level_service_text_and_ids(void **state)
     assert_string_equal(text_of(o, "msg_id"), "01J8ZQ4W8N7Y2V3K5M6P9R0STX");
     assert_string_equal(text_of(o, "parcel_id"), "01J8ZQ4W8N7Y2V3K5M6P9R0STX-3");
     assert_string_equal(text_of(o, "stage"), "upload");
-    assert_string_equal(text_of(o, "trace_id"),
-                        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    assert_string_equal(text_of(o, "trace_id"), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_string_equal(text_of(o, "span_id"), "00f067aa0ba902b7");
     assert_string_equal(text_of(o, "attempt"), "2");
     assert_string_equal(text_of(o, "storage"), "box");
     assert_string_equal(text_of(o, "call"), "folders");
