@@ -342,6 +342,43 @@ static void report_now(struct fb_redis *r, struct fb_ops *ops, const struct fb_j
     fb_ledger_due_add(r, ops, FB_DUE_REPORT, id, fb_now_ms());
 }
 
+void fb_ledger_recall_record(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                             const bool *is_recalled, size_t count)
+{
+    char key[FB_KEY_SIZE];
+    char due[2 * FB_ID_SIZE];
+    json_t *list = json_array();
+    for (size_t i = 0; is_recalled != NULL && i < count; i++) {
+        if (is_recalled[i]) {
+            (void)json_array_append_new(list, json_integer((json_int_t)i));
+        }
+    }
+    json_t *o = json_pack("{s:I, s:s, s:s, s:s, s:b, s:b, s:o}", "at", (json_int_t)fb_now_ms(),
+                          "actor", "", "source", "journal", "reason", "", "all",
+                          (int)(is_recalled == NULL), "content", 0, "rcpts", list);
+    char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+    FB_ASSERT(text != NULL);
+    recall_key(r, msg_id, key);
+    fb_ops_add(ops, "HSET", key, msg_id, text, NULL);
+    fb_ops_add(ops, "EXPIRE", key, FB_LEDGER_LOST_TTL, "NX", NULL);
+    fb_ledger_recall_told(r, ops, msg_id, msg_id, "interim");
+    (void)snprintf(due, sizeof due, "%s/%s", msg_id, msg_id);
+    fb_ledger_due_add(r, ops, FB_DUE_REPORT, due, fb_now_ms() + REPORT_MS);
+    free(text);
+    json_decref(o);
+}
+
+void fb_ledger_recall_job_begun(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job)
+{
+    char key[FB_KEY_SIZE];
+    char mark[32];
+    char field[80];
+    mark_name(job, mark);
+    recall_key(r, job->msg_id, key);
+    (void)snprintf(field, sizeof(field), "j:%s:%s", job->recall_id, mark);
+    fb_ops_add(ops, "HSET", key, field, "1", NULL);
+}
+
 void fb_ledger_recall_job_done(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job)
 {
     char key[FB_KEY_SIZE];

@@ -63,6 +63,12 @@ FB_MUST_USE enum fb_status fb_ledger_recalls(struct fb_redis *r, const char *msg
                                              struct fb_error *err);
 void fb_recalls_free(struct fb_recall *list, size_t count);
 
+/* Where Redis forgot a recall and the sent journal did not (recall_again.h): a record of it, under the
+ * message's id, of these of count recipients (NULL: of all); its first letter counts as sent. */
+void fb_ledger_recall_record(struct fb_redis *r, struct fb_ops *ops, const char *msg_id,
+                             const bool *is_recalled, size_t count);
+/* With a job of that recall: it has not ended. */
+void fb_ledger_recall_job_begun(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job);
 /* revoke, with the end of a job that carries a recall_id (others: nothing): the job has ended, and
  * the recall's report is due now. */
 void fb_ledger_recall_job_done(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job);

@@ -4,6 +4,10 @@
  * comes out of it again, and goes into the message's hash before any stage can look.  A parcel that
  * was made before the loss may still be open to them (the loss may have taken the revoke job, too):
  * so each parcel of the plan gets a revoke job again.
+ *
+ * Who asked, and why, is forgotten; that its sender waits for the final word is not: the recall gets a
+ * record again, under the message's own id, as one whose first letter is out (revoke answers a recall
+ * within seconds).  The same loss found twice makes the same record.
  */
 #include "common/ledger/recall_again.h"
 
@@ -13,6 +17,7 @@
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/recall.h"
 #include "common/spool/records.h"
 #include "proto/limits.h"
 #include "proto/plan.h"
@@ -24,6 +29,7 @@ struct again {
     struct fb_spool_msg *msg;
     const struct fb_envelope *envelope;
     bool *is_recalled; /* by recipient */
+    bool has_record;   /* the recall gets one: Redis has none that covers it */
     struct fb_ops *ops;
 };
 
@@ -59,6 +65,10 @@ static void add_revoke(const struct again *a, uint32_t branch, const uint32_t *r
     (void)snprintf(job->trace, sizeof job->trace, "%s", a->envelope->trace);
     memcpy(job->recipients, recipients, count * sizeof *recipients);
     job->recipient_count = count;
+    if (a->has_record) {
+        (void)snprintf(job->recall_id, sizeof job->recall_id, "%s", job->msg_id);
+        fb_ledger_recall_job_begun(a->redis, a->ops, job);
+    }
     fb_ops_add_job(a->redis, a->ops, job);
     free(job);
 }
@@ -99,6 +109,34 @@ static void revoke_parcels(const struct again *a)
         }
     }
     fb_plan_deinit(&plan);
+}
+
+/* ---- its record ---- */
+
+static enum fb_status add_record(struct again *a, bool is_whole, struct fb_error *err)
+{
+    const char *msg_id = fb_spool_msg_id(a->msg);
+    size_t count = a->envelope->recipient_count;
+    struct fb_recall *known = NULL;
+    size_t known_count = 0;
+    enum fb_status s = fb_ledger_recalls(a->redis, msg_id, &known, &known_count, err);
+    bool *is_covered = fb_xcalloc(count + 1, sizeof *is_covered);
+    bool is_whole_covered = false;
+    for (size_t k = 0; k < known_count; k++) {
+        is_whole_covered = is_whole_covered || known[k].is_all;
+        for (size_t i = 0; i < known[k].count; i++) {
+            is_covered[known[k].recipients[i]] = known[k].recipients[i] < count;
+        }
+    }
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        a->has_record = a->has_record || (a->is_recalled[i] && !is_covered[i] && !is_whole_covered);
+    }
+    if (a->has_record) {
+        fb_ledger_recall_record(a->redis, a->ops, msg_id, is_whole ? NULL : a->is_recalled, count);
+    }
+    free(is_covered);
+    fb_recalls_free(known, known_count);
+    return s;
 }
 
 /* Takes out of the list whom Redis has as recalled, and who has the notice. */
@@ -152,6 +190,9 @@ enum fb_status fb_recall_again(struct fb_spool *spool, struct fb_redis *redis,
     }
     for (uint32_t i = 0; i < count && s == FB_OK; i++) {
         left += a.is_recalled[i];
+    }
+    if (s == FB_OK && left > 0) {
+        s = add_record(&a, left == count, err);
     }
     if (s == FB_OK && left > 0) {
         mark_recalled(&a, all == count);

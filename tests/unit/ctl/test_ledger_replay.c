@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ledger/due.h"
+#include "common/ledger/recall.h"
 #include "common/ledger/replay.h"
 #include "common/ledger/sweep.h"
 #include "proto/plan.h"
@@ -228,6 +230,46 @@ static void parcels_that_may_be_open_are_closed_again(void **state)
     assert_int_equal(claims[1].job.recipient_count, 0); /* the whole branch */
 }
 
+/* Redis forgot the recall, and with it that its sender waits for the final word. */
+static void the_sender_of_a_forgotten_recall_is_told_the_end(void **state)
+{
+    (void)state;
+    char id[FB_ID_SIZE], ref[FB_REF_SIZE], key[80];
+    static const uint32_t gone[] = {1, 2, 3};
+    struct fb_recall *list = NULL;
+    size_t count = 0;
+    put(id, ref);
+    put_plan(id, ref);
+    remember_recall(id, gone, 3);
+    for (int loss = 0; loss < 2; loss++) { /* the second one finds the same record */
+        (void)snprintf(key, sizeof key, "fb:{s0}:m:%s", id);
+        assert_int_equal(redis_fixture_int(&q.redis, "DEL", key, NULL), loss);
+        assert_int_equal(replay().enqueued, 1);
+        assert_status(FB_OK, fb_ledger_recalls(q.r, id, &list, &count, &q.err));
+        assert_int_equal(count, 1);
+        assert_false(list[0].is_all);
+        assert_int_equal(list[0].count, 3);
+        assert_int_equal(list[0].jobs_left, 2);
+        assert_string_equal(list[0].told, "interim"); /* so that only the final letter follows */
+        fb_recalls_free(list, count);
+    }
+    uint64_t due = 0;
+    assert_status(FB_OK, fb_ledger_due_count(q.r, fb_now_ms() + 60000, &due, &q.err));
+    assert_int_equal(due, 1);
+    struct fb_claim claims[4];
+    assert_int_equal(take_all(FB_STAGE_REVOKE, "a", claims, 4), 4);
+    for (size_t i = 0; i < 2; i++) { /* of the first loss; the others are no part of a report */
+        struct fb_ops *ops = fb_ops_new();
+        assert_string_equal(claims[i].job.recall_id, id);
+        fb_ledger_recall_job_done(q.r, ops, &claims[i].job);
+        assert_status(FB_OK, fb_queue_advance(q.r, "a", &claims[i], NULL, 0, ops, &q.err));
+        fb_ops_free(&ops);
+    }
+    assert_status(FB_OK, fb_ledger_recalls(q.r, id, &list, &count, &q.err));
+    assert_int_equal(list[0].jobs_left, 0);
+    fb_recalls_free(list, count);
+}
+
 static void what_has_ended_is_erased_when_nobody_else_does(void **state)
 {
     (void)state;
@@ -329,6 +371,7 @@ int main(void)
         TEST(who_was_recalled_is_recalled_again),
         TEST(a_recall_of_another_process_is_seen_by_the_next_replay),
         TEST(parcels_that_may_be_open_are_closed_again),
+        TEST(the_sender_of_a_forgotten_recall_is_told_the_end),
         TEST(what_has_ended_is_erased_when_nobody_else_does),
         TEST(a_message_that_cannot_be_read_stops_nobody),
         TEST(a_message_that_is_put_back_is_recalled_again_first),
