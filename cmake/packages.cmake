@@ -2,7 +2,7 @@
 # What is installed, and the Debian packages: cmake --install, cpack.  Two packages: fumibako, and fumibako-render with
 # what it alone needs (Chromium, fonts), so that machines that do not paint stay small.
 include(GNUInstallDirs)
-set(FB_GATEWAY ingest upload rewrite revoke watch portal)
+set(FB_GATEWAY ingest upload rewrite revoke watch portal fetch)
 set(FB_UNIT_DIR lib/systemd/system) # below /usr: where Debian 12 and 13 both look
 
 # ---- manual pages, packed as Debian has them ----
@@ -82,7 +82,7 @@ set(CPACK_DEBIAN_RENDER_DESCRIPTION "reads mail for Fumibako and paints its body
 It evaluates the policy for each recipient and paints the body of a mail, text
 with Pango and HTML with Chromium, each mail in a sandbox of its own.")
 set(CPACK_DEBIAN_RENDER_PACKAGE_DEPENDS "fumibako (= ${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), chromium-headless-shell, fonts-morisawa-bizud-gothic, fonts-morisawa-bizud-mincho, fonts-liberation")
-set(CPACK_DEBIAN_RENDER_PACKAGE_RECOMMENDS "fonts-noto-core, fonts-noto-color-emoji, fonts-crosextra-carlito, fonts-crosextra-caladea, fonts-droid-fallback, fonts-nanum")
+set(CPACK_DEBIAN_RENDER_PACKAGE_RECOMMENDS "fonts-noto-core, fonts-noto-color-emoji, fonts-crosextra-carlito, fonts-crosextra-caladea, fonts-droid-fallback, fonts-nanum, fonts-ipamj-mincho, fonts-dejavu-core")
 
 # Scripts of the packages.
 function(fb_scripts component package)

@@ -436,6 +436,20 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
                             "small letters, without a path or a slash at its end",
                             c->portal.ingest_url);
     }
+    if (c->render.remote_images != NULL && !is_origin(c->render.remote_images)) {
+        return fb_error_set(err, FB_CONFIG,
+                            "render.remote_images: \"%s\" is not a URL as http://127.0.0.1:8025, "
+                            "in small letters, without a path or a slash at its end",
+                            c->render.remote_images);
+    }
+    if (c->fetch.token != NULL && strlen(c->fetch.token) < 32) {
+        return fb_error_set(err, FB_CONFIG, "fetch.token: shorter than 32 characters");
+    }
+    if (c->render.remote_images != NULL && c->fetch.token == NULL) {
+        return fb_error_set(err, FB_CONFIG,
+                            "render.remote_images: the fetcher asks for a token; set "
+                            "fetch.token_file, or leave render.remote_images empty");
+    }
     if (c->portal.public_url != NULL && !is_origin(c->portal.public_url)) {
         return fb_error_set(
             err, FB_CONFIG,

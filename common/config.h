@@ -55,10 +55,18 @@ struct fb_config {
     struct {
         int64_t concurrency, timeout_ms, memory;
         char *paper, *engine;
+        char *tagged, *pdfa; /* "true", "false" */
         char *chromium;      /* program, NULL = looked up */
         char *chromium_user; /* whom it runs as when render is root */
         int64_t recycle;
+        char *remote_images; /* http(s)://host[:port] of fetch; NULL = none are fetched */
     } render;
+    struct {
+        char *listen;                      /* host:port */
+        char *token;                       /* bearer token, known to render as well */
+        struct fb_string_list allow, deny; /* CIDR networks besides, and without, the public ones */
+        int64_t concurrency, keep_ms;
+    } fetch;
     struct {
         int64_t concurrency;
     } upload;

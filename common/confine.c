@@ -262,19 +262,22 @@ static void add_listeners(const struct fb_config *c, unsigned uses, uint16_t met
     if ((uses & FB_USES_WEBHOOK) != 0) {
         add_listener(r, c->watch.listen);
     }
+    if ((uses & FB_USES_WEB) != 0) {
+        add_listener(r, c->fetch.listen);
+    }
 }
 
-/* url is an origin: fb_config_load. */
-static void add_origin(struct fb_confine_rules *r, const char *url)
+/* The port of an origin, as fb_config_load let it through. */
+static void add_origin(const char *url, struct fb_confine_rules *r)
 {
     char host[256];
     uint16_t port = 0;
     const char *address = strstr(url, "://");
-    if (address == NULL || !fb_host_port(address + 3, host, sizeof host, &port)) {
-        port = strncmp(url, "https:", 6) == 0 ? HTTPS_PORT : HTTP_PORT;
+    if (address != NULL && fb_host_port(address + 3, host, sizeof host, &port)) {
+        r->connects[r->connect_count++] = port;
+    } else {
+        r->connects[r->connect_count++] = strncmp(url, "https:", 6) == 0 ? HTTPS_PORT : HTTP_PORT;
     }
-    FB_ASSERT(r->connect_count < FB_CONFINE_PORTS);
-    r->connects[r->connect_count++] = port;
 }
 
 /* Where replies are handed in. */
@@ -282,17 +285,24 @@ static void add_ingest(const struct fb_config *c, struct fb_confine_rules *r)
 {
     char host[256];
     uint16_t port = 0;
-    const char *url = c->portal.ingest_url;
     if (c->ingest.token == NULL || c->portal.reply_max == 0) {
         return;
     }
-    if (url == NULL) {
-        if (c->ingest.http != NULL && fb_host_port(c->ingest.http, host, sizeof host, &port)) {
-            r->connects[r->connect_count++] = port;
-        }
-        return;
+    if (c->portal.ingest_url != NULL) {
+        add_origin(c->portal.ingest_url, r);
+    } else if (c->ingest.http != NULL && fb_host_port(c->ingest.http, host, sizeof host, &port)) {
+        r->connects[r->connect_count++] = port;
     }
-    add_origin(r, url);
+}
+
+/* The web, and nothing else; a network of fetch.allow may have its pictures on any port. */
+static void add_web(const struct fb_config *c, struct fb_confine_rules *r)
+{
+    static const uint16_t ports[] = {HTTP_PORT, HTTPS_PORT, DNS_PORT};
+    r->has_connect_rules = c->fetch.allow.count == 0;
+    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++) {
+        r->connects[r->connect_count++] = ports[i];
+    }
 }
 
 /* Known at the start: one Redis and the relay.  Sentinels and clusters name others later, storages
@@ -304,6 +314,10 @@ static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confin
     char host[256];
     uint16_t port = 0;
     bool has_bucket = (uses & FB_USES_VAULT_READ) != 0 && has_aws_environment();
+    if ((uses & FB_USES_WEB) != 0) {
+        add_web(c, r);
+        return;
+    }
     if ((uses & FB_USES_STORAGES) != 0 || has_bucket ||
         ((uses & FB_USES_SPOOL) != 0 && is_remote(c)) ||
         fb_redis_url_parse(c->redis.url, &redis, &err) != FB_OK) {
@@ -314,10 +328,13 @@ static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confin
     r->connects[r->connect_count++] = DNS_PORT; /* answers too long for UDP */
     fb_redis_url_deinit(&redis);
     if (c->tracing.otlp_url != NULL) {
-        add_origin(r, c->tracing.otlp_url);
+        add_origin(c->tracing.otlp_url, r);
     }
     if ((uses & FB_USES_INGEST) != 0) {
         add_ingest(c, r);
+    }
+    if ((uses & FB_USES_FETCHER) != 0 && c->render.remote_images != NULL) {
+        add_origin(c->render.remote_images, r);
     }
     if ((uses & FB_USES_RELAY) != 0) {
         const char *address = strstr(c->rewrite.relay, "://");
@@ -395,9 +412,14 @@ void fb_confine_secrets(const struct fb_config *config, unsigned uses)
 {
     const char *kept[9];
     size_t n = 0;
-    kept[n++] = "redis.password";
-    kept[n++] = "redis.sentinel_password";
+    if ((uses & FB_USES_WEB) == 0) {
+        kept[n++] = "redis.password";
+        kept[n++] = "redis.sentinel_password";
+    }
     kept[n++] = "tracing.token";
+    if ((uses & ((unsigned)FB_USES_WEB | (unsigned)FB_USES_FETCHER)) != 0) {
+        kept[n++] = "fetch.token";
+    }
     if ((uses & ((unsigned)FB_USES_SMTP_SERVER | (unsigned)FB_USES_INGEST)) != 0) {
         kept[n++] = "ingest.token";
     }

@@ -28,7 +28,9 @@ enum fb_uses {
     FB_USES_BROWSER = 512, /* runs Chromium: programs, name spaces, mounts; so no rules for files */
     FB_USES_VAULT = 1024,  /* vault.roots, to write */
     FB_USES_VAULT_READ = 2048, /* vault.roots, to read only; vaults in buckets */
-    FB_USES_INGEST = 4096      /* hands replies in: connects to ingest, with its token */
+    FB_USES_INGEST = 4096,     /* hands replies in: connects to ingest, with its token */
+    FB_USES_FETCHER = 8192,    /* asks fetch for images, with its token */
+    FB_USES_WEB = 16384        /* fetch itself: its listener, the web's ports; no Redis */
 };
 
 #define FB_CONFINE_PATHS 128

@@ -122,7 +122,7 @@ static void parse_when(struct fb_pol_reader *r, const struct fb_pol_scope *rule_
 static void parse_secure(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                          struct fb_policy_rule *rule)
 {
-    static const char *const keys[] = {"body", "attachments", NULL};
+    static const char *const keys[] = {"body", "attachments", "images", "remote_images", NULL};
     struct fb_pol_scope secure;
     rule->secures_body = true;
     rule->secures_attachments = true;
@@ -132,11 +132,17 @@ static void parse_secure(struct fb_pol_reader *r, const struct fb_pol_scope *sco
     fb_pol_check_keys(r, &secure, keys);
     fb_pol_bool(r, &secure, "body", &rule->secures_body);
     fb_pol_bool(r, &secure, "attachments", &rule->secures_attachments);
+    fb_pol_bool(r, &secure, "images", &rule->shows_images);
+    fb_pol_bool(r, &secure, "remote_images", &rule->fetches_images);
     if (!rule->secures_body && !rule->secures_attachments) {
         fb_pol_error(r, secure.map->line,
                      "%s: body and attachments are both false, so nothing would be secured; use "
                      "action: pass",
                      secure.path);
+    }
+    if ((rule->fetches_images || rule->shows_images) && !rule->secures_body) {
+        fb_pol_error(r, secure.map->line, "%s: %s is for the body, which this rule does not secure",
+                     secure.path, rule->fetches_images ? "remote_images" : "images");
     }
 }
 

@@ -93,6 +93,8 @@ struct fb_policy_rule {
     int64_t size_over;                                     /* -1 not asked */
     enum fb_action action;
     bool secures_body, secures_attachments;
+    bool shows_images;   /* attached images, after the body */
+    bool fetches_images; /* remote images of the body, while it is painted */
     const struct fb_policy_storage *storage;
     const struct fb_policy_storage
         *without_account; /* NULL = invite; else the vault storage to fall back to */

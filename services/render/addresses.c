@@ -226,9 +226,9 @@ char *render_addresses_dup_text(const struct render_addresses *list)
     fb_buf_init(&out, 8U * FB_MAX_HEADER_BYTES);
     for (size_t i = 0; i < list->count && status == FB_OK; i++) {
         const struct render_address *a = &list->items[i];
-        const char *comma = i > 0 ? ", " : "";
-        status = a->name[0] != '\0' ? fb_buf_printf(&out, "%s%s <%s>", comma, a->name, a->address)
-                                    : fb_buf_printf(&out, "%s%s", comma, a->address);
+        const char *end = i > 0 ? "\n" : "";
+        status = a->name[0] != '\0' ? fb_buf_printf(&out, "%s%s <%s>", end, a->name, a->address)
+                                    : fb_buf_printf(&out, "%s%s", end, a->address);
     }
     if (status == FB_OK) {
         copy = fb_slice_dup_str(fb_slice_buf(&out));

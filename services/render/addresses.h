@@ -24,7 +24,7 @@ struct render_addresses {
 FB_MUST_USE enum fb_status render_addresses_add(struct fb_slice raw, size_t max,
                                                 struct render_addresses *list);
 void render_addresses_deinit(struct render_addresses *list);
-/* "name <address>, ..." as a heap string; NULL for an empty list or without memory. */
+/* "name <address>", one a line, as a heap string; NULL for an empty list or without memory. */
 char *render_addresses_dup_text(const struct render_addresses *list);
 
 #endif

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "proto/limits.h"
+#include "services/render/child_body.h"
+#include "services/render/child_remote.h"
+#include "services/render/child_section.h"
 #include "services/render/child_signature.h"
 #include "services/render/child_talk.h"
 #include "services/render/decide.h"
@@ -24,12 +27,14 @@ struct job {
     struct fb_policy *policy;
     struct render_mail mail;
     struct fb_plan plan;
+    const char *note; /* about the body PDF */
 };
 
 void render_child_warm(void)
 {
     render_mime_init();
     render_text_warm();
+    child_body_warm();
 }
 
 static enum fb_status read_message(struct job *j, struct fb_error *err)
@@ -120,21 +125,35 @@ static void replace(char **at, const char *text)
 }
 
 static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored,
-                                 struct fb_error *err)
+                                 struct render_glyphs *glyphs, struct fb_error *err)
 {
     struct fb_buf pdf;
     fb_buf_init(&pdf, FB_MAX_OBJECT);
     enum fb_status s = render_text_paint(&j->mail.letter, j->talk.start.paper, &pdf, err);
     if (s == FB_OK) {
-        s = child_put(&j->talk, "body.pdf", fb_slice_buf(&pdf), stored, err);
+        s = child_store_body(&j->talk, &j->mail.letter, fb_slice_buf(&pdf), &j->note, stored, err);
     }
     fb_buf_deinit(&pdf);
+    render_glyphs_look_letter(glyphs, &j->mail.letter);
     replace(&j->plan.painter, "text");
     replace(&j->plan.painter_reason, "plain text");
     return s;
 }
 
 /* What becomes of HTML, and why: "auto" takes native where the document lies inside its subset. */
+/* Cairo's tags have faults: better without than not at all. */
+static enum fb_status paint_untagged(struct job *j, const struct render_html_document *document,
+                                     struct render_native **native, struct fb_buf *pdf,
+                                     struct fb_error *why)
+{
+    *why = (struct fb_error){0};
+    j->mail.letter.is_tagged = false;
+    render_native_free(native);
+    *native =
+        render_native_new(&j->mail.letter, document->tree, j->talk.start.paper, false, NATIVE_MS);
+    return render_native_paint(*native, pdf, why);
+}
+
 static enum fb_status paint_native(struct job *j, const struct render_html_document *document,
                                    struct render_rpc_stored *stored, struct fb_error *err)
 {
@@ -151,10 +170,13 @@ static enum fb_status paint_native(struct job *j, const struct render_html_docum
         s = render_native_paint(native, &pdf, &why);
         outside = render_native_outside(native);
     }
+    if (s == FB_BUG && !is_auto && j->mail.letter.is_tagged) {
+        s = paint_untagged(j, document, &native, &pdf, &why);
+    }
     replace(&j->plan.painter, "native");
     replace(&j->plan.painter_reason, is_auto ? "inside the subset" : "configured");
     if (s == FB_OK) {
-        s = child_put(&j->talk, "body.pdf", fb_slice_buf(&pdf), stored, err);
+        s = child_store_body(&j->talk, &j->mail.letter, fb_slice_buf(&pdf), &j->note, stored, err);
     } else if (is_auto) { /* a limit, or outside: Chromium paints it */
         replace(&j->plan.painter_reason, outside != NULL ? outside : "native gave up");
         s = FB_DENIED;
@@ -167,13 +189,16 @@ static enum fb_status paint_native(struct job *j, const struct render_html_docum
 }
 
 static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored,
-                                 struct fb_error *err)
+                                 struct render_glyphs *glyphs, struct fb_error *err)
 {
     struct fb_buf html;
     struct render_html_document document;
     fb_buf_init(&html, MAX_PREPARED);
     enum fb_status s = render_html_prepare_document(&j->mail.letter, &html, &document, err);
     bool is_chromium = strncmp(j->talk.start.engine, "chromium", 8) == 0;
+    if (s == FB_OK) {
+        render_glyphs_look_tree(glyphs, document.tree->document);
+    }
     if (s == FB_OK && !is_chromium) {
         s = paint_native(j, &document, stored, err);
     } else if (s == FB_OK) {
@@ -184,8 +209,7 @@ static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored
     }
     if (s == FB_DENIED) {
         replace(&j->plan.painter, "chromium");
-        s = child_print(&j->talk, fb_slice_buf(&html), j->mail.letter.images,
-                        j->mail.letter.image_count, j->mail.letter.date_ms, stored, err);
+        s = child_print_body(&j->talk, &j->mail.letter, fb_slice_buf(&html), &j->note, stored, err);
     }
     render_html_document_deinit(&document);
     fb_buf_deinit(&html);
@@ -198,8 +222,22 @@ static enum fb_status paint(struct job *j, uint32_t *part_r, struct fb_error *er
     if (j->mail.letter.date_ms == 0) {
         j->mail.letter.date_ms = j->talk.start.first_ms; /* equal on a second try, unlike "now" */
     }
-    enum fb_status s =
-        j->mail.letter.is_html ? paint_html(j, &stored, err) : paint_text(j, &stored, err);
+    struct render_glyphs glyphs = {0};
+    j->mail.letter.is_tagged = j->talk.start.is_tagged;
+    if (j->mail.letter.is_html && child_may_fetch(j->policy, &j->plan)) {
+        child_fetch_images(&j->talk, &j->mail.letter);
+    }
+    enum fb_status s = child_read_sections(&j->talk, j->policy, &j->plan, &j->mail, err);
+    if (s == FB_OK) {
+        s = j->mail.letter.is_html ? paint_html(j, &stored, &glyphs, err)
+                                   : paint_text(j, &stored, &glyphs, err);
+    }
+    child_tell_missing(&j->talk, &glyphs);
+    if (s == FB_OK && j->note != NULL) {
+        char why[160];
+        (void)snprintf(why, sizeof why, "%.60s; %.90s", j->plan.painter_reason, j->note);
+        replace(&j->plan.painter_reason, why);
+    }
     if (s == FB_OK) {
         struct fb_part *part = &j->plan.parts[j->plan.part_count];
         part->name = fb_xstrdup(j->mail.letter.is_japanese ? "本文.pdf" : "message.pdf");

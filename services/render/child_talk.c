@@ -35,10 +35,9 @@ static struct fb_slice hear(struct child_talk *t, enum render_rpc_type type)
     return fb_slice_buf(&t->in);
 }
 
-static enum fb_status hear_stored(struct child_talk *t, enum render_rpc_type type,
-                                  struct render_rpc_stored *stored_r, struct fb_error *err)
+static enum fb_status take_stored(struct fb_slice in, struct render_rpc_stored *stored_r,
+                                  struct fb_error *err)
 {
-    struct fb_slice in = hear(t, type);
     if (in.len != sizeof *stored_r) {
         _exit(1);
     }
@@ -48,6 +47,12 @@ static enum fb_status hear_stored(struct child_talk *t, enum render_rpc_type typ
         return fb_error_set(err, (enum fb_status)stored_r->status, "%s", stored_r->text);
     }
     return FB_OK;
+}
+
+static enum fb_status hear_stored(struct child_talk *t, enum render_rpc_type type,
+                                  struct render_rpc_stored *stored_r, struct fb_error *err)
+{
+    return take_stored(hear(t, type), stored_r, err);
 }
 
 static bool take_text(struct fb_slice *s, char **text_r)
@@ -70,7 +75,9 @@ enum fb_status child_receive_start(struct child_talk *t, struct fb_error *err)
     }
     struct fb_slice in = fb_slice_buf(&start->bytes);
     uint64_t first = 0;
+    uint64_t bits = 0;
     if (!render_rpc_take_u64(&in, &start->size) || !render_rpc_take_u64(&in, &first) ||
+        !render_rpc_take_u64(&in, &bits) || !render_rpc_take_u64(&in, &start->mail_max) ||
         !take_text(&in, &start->msg_id) || !take_text(&in, &start->paper) ||
         !take_text(&in, &start->engine) || !take_text(&in, &start->policy_version) ||
         !render_rpc_take_bytes(&in, &start->envelope) ||
@@ -78,6 +85,8 @@ enum fb_status child_receive_start(struct child_talk *t, struct fb_error *err)
         return fb_error_set(err, FB_BUG, "the parent's first word cannot be read");
     }
     start->first_ms = (int64_t)first;
+    start->is_tagged = (bits & RENDER_RPC_TAGGED) != 0;
+    start->is_archive = (bits & RENDER_RPC_ARCHIVE) != 0;
     return FB_OK;
 }
 
@@ -182,6 +191,31 @@ enum fb_status child_put(struct child_talk *t, const char *name, struct fb_slice
     return s;
 }
 
+void child_fetch(struct child_talk *t, const char *const *urls, struct fb_buf *bytes, size_t count)
+{
+    struct fb_buf b;
+    enum fb_status s = FB_OK;
+    fb_buf_init(&b, RENDER_RPC_MAX);
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        s = render_rpc_put_bytes(&b, fb_slice_str(urls[i]));
+    }
+    if (s == FB_OK) {
+        ask(t, RENDER_RPC_FETCH, fb_slice_buf(&b), (struct fb_slice){0});
+    }
+    while (s == FB_OK) {
+        struct fb_slice in = hear(t, RENDER_RPC_FETCH);
+        uint64_t index = 0;
+        if (in.len == 0) {
+            break;
+        }
+        if (!render_rpc_take_u64(&in, &index) || index >= count ||
+            fb_buf_add_slice(&bytes[index], in) != FB_OK) {
+            _exit(1);
+        }
+    }
+    fb_buf_deinit(&b);
+}
+
 static void send_pieces(struct child_talk *t, enum render_print_kind kind, struct fb_slice bytes)
 {
     const uint8_t head = (uint8_t)kind;
@@ -192,19 +226,53 @@ static void send_pieces(struct child_talk *t, enum render_print_kind kind, struc
     }
 }
 
-enum fb_status child_print(struct child_talk *t, struct fb_slice html,
-                           const struct render_image *images, size_t image_count, int64_t date_ms,
-                           struct render_rpc_stored *stored_r, struct fb_error *err)
+static void ask_print(struct child_talk *t, struct fb_slice html, const struct render_image *images,
+                      size_t image_count, int64_t date_ms, bool comes_back)
 {
-    const uint64_t date = (uint64_t)date_ms;
+    const uint64_t numbers[2] = {(uint64_t)date_ms, comes_back ? 1 : 0};
     send_pieces(t, RENDER_PRINT_HTML, html);
     for (size_t i = 0; i < image_count; i++) {
         const uint8_t head = RENDER_PRINT_IMAGE;
         ask(t, RENDER_RPC_PRINT_PART, fb_slice_of(&head, 1), fb_slice_str(images[i].type));
         send_pieces(t, RENDER_PRINT_IMAGE_DATA, fb_slice_buf(&images[i].bytes));
     }
-    ask(t, RENDER_RPC_PRINT, fb_slice_of(&date, sizeof date), (struct fb_slice){0});
+    ask(t, RENDER_RPC_PRINT, fb_slice_of(numbers, sizeof numbers), (struct fb_slice){0});
+}
+
+enum fb_status child_print(struct child_talk *t, struct fb_slice html,
+                           const struct render_image *images, size_t image_count, int64_t date_ms,
+                           struct render_rpc_stored *stored_r, struct fb_error *err)
+{
+    ask_print(t, html, images, image_count, date_ms, false);
     return hear_stored(t, RENDER_RPC_PRINT, stored_r, err);
+}
+
+enum fb_status child_print_back(struct child_talk *t, struct fb_slice html,
+                                const struct render_image *images, size_t image_count,
+                                int64_t date_ms, struct fb_buf *pdf_r, struct fb_error *err)
+{
+    ask_print(t, html, images, image_count, date_ms, true);
+    for (;;) {
+        struct render_rpc_frame frame = {0};
+        struct render_rpc_stored stored;
+        if (render_rpc_receive(t->fd, -1, RENDER_RPC_MAX, &frame, &t->in) != FB_OK) {
+            _exit(1);
+        }
+        if (frame.type == RENDER_RPC_PRINT) {
+            return take_stored(fb_slice_buf(&t->in), &stored, err);
+        }
+        if (frame.type != RENDER_RPC_PRINTED ||
+            fb_buf_add_slice(pdf_r, fb_slice_buf(&t->in)) != FB_OK) {
+            _exit(1);
+        }
+    }
+}
+
+void child_tell_missing(struct child_talk *t, const struct render_glyphs *g)
+{
+    if (g->missing > 0) {
+        ask(t, RENDER_RPC_GLYPHS, fb_slice_of(g, sizeof *g), (struct fb_slice){0});
+    }
 }
 
 void child_done(struct child_talk *t, struct fb_slice plan)

@@ -32,6 +32,7 @@ struct render_chromium_config {
     int64_t memory_bytes; /* unshared memory of a whole browser; above it, it is killed */
     int recycle_after;    /* prints until a browser is replaced (a page leaves traces); 0: never */
     const char *user;     /* whom a browser runs as when we are root */
+    bool is_tagged;       /* structure and outline in the PDF */
     int timeout_ms;       /* of the self-test and of starting a browser */
     struct fb_slice fonts_conf; /* text of a Fontconfig file, lent as long as the pool lives; empty:
                                    the system's */

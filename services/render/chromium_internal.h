@@ -153,6 +153,7 @@ struct render_chromium_job {
     const struct render_image *images;
     size_t image_count;
     double width_in, height_in;
+    bool is_tagged;
 };
 
 struct render_chromium_page {
@@ -192,5 +193,8 @@ FB_MUST_USE enum fb_status render_chromium_fit(struct render_chromium_page *page
 bool render_chromium_pdf_paper(const char *name, double *width_in_r, double *height_in_r);
 /* Writes date_ms over the dates of a PDF, in place. */
 void render_chromium_pdf_date(uint8_t *pdf, size_t len, int64_t date_ms);
+/* Counts the names of structure elements from one, in place: Chromium numbers them on and on, so that equal
+ * mails would differ. */
+void render_chromium_pdf_ids(uint8_t *pdf, size_t len);
 
 #endif

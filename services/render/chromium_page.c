@@ -301,8 +301,9 @@ static enum fb_status print_pdf(struct render_chromium_page *page, struct fb_buf
     json_t *params = json_pack("{s:b,s:b,s:f,s:f,s:i,s:i,s:i,s:i,s:b,s:b,s:s}", "printBackground",
                                1, "preferCSSPageSize", 1, "paperWidth", page->job->width_in,
                                "paperHeight", page->job->height_in, "marginTop", 0, "marginBottom",
-                               0, "marginLeft", 0, "marginRight", 0, "generateTaggedPDF", 0,
-                               "generateDocumentOutline", 0, "transferMode", "ReturnAsStream");
+                               0, "marginLeft", 0, "marginRight", 0, "generateTaggedPDF",
+                               page->job->is_tagged, "generateDocumentOutline",
+                               page->job->is_tagged, "transferMode", "ReturnAsStream");
     json_t *result = NULL;
     char stream[64] = "";
     enum fb_status s = render_cdp_call(&page->cdp, "Page.printToPDF", params, &result, err);

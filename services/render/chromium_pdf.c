@@ -5,11 +5,13 @@
 #include "services/render/chromium_internal.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define MM_PER_INCH 25.4
+#define ID_DIGITS   8
 #define DATE_LEN    14                /* YYYYMMDDHHmmSS */
 #define ZONE        "+00'00'"         /* a date ends with it; UTC, as the browser is told */
 #define LAST_MS     253402300799000LL /* the year 9999 ends */
@@ -47,6 +49,45 @@ static bool is_date(const uint8_t *p, size_t len)
         }
     }
     return memcmp(p + DATE_LEN, ZONE, sizeof ZONE - 1) == 0;
+}
+
+/* "(node00001234)": ISO 32000-1, 14.7.2, /ID.  Their order stays, by which the file's tree of names is
+ * sorted. */
+static size_t next_id(const uint8_t *pdf, size_t len, size_t at, unsigned long *number_r)
+{
+    static const char key[] = "(node";
+    enum { KEY = sizeof key - 1, ALL = KEY + ID_DIGITS + 1 };
+    while (at + ALL <= len) {
+        size_t found = fb_slice_find(fb_slice_of(pdf + at, len - at), fb_slice_str(key));
+        if (found == SIZE_MAX || at + found + ALL > len) {
+            return SIZE_MAX;
+        }
+        at += found + KEY;
+        unsigned long n = 0;
+        size_t i = 0;
+        for (; i < ID_DIGITS && isdigit(pdf[at + i]) != 0; i++) {
+            n = n * 10 + (unsigned long)(pdf[at + i] - '0');
+        }
+        if (i == ID_DIGITS && pdf[at + i] == ')') {
+            *number_r = n;
+            return at;
+        }
+    }
+    return SIZE_MAX;
+}
+
+void render_chromium_pdf_ids(uint8_t *pdf, size_t len)
+{
+    unsigned long least = ULONG_MAX;
+    unsigned long n = 0;
+    for (size_t at = 0; (at = next_id(pdf, len, at, &n)) != SIZE_MAX;) {
+        least = n < least ? n : least;
+    }
+    for (size_t at = 0; (at = next_id(pdf, len, at, &n)) != SIZE_MAX;) {
+        char text[ID_DIGITS + 1];
+        (void)snprintf(text, sizeof text, "%0*lu", ID_DIGITS, (n - least + 1) % 100000000UL);
+        memcpy(pdf + at, text, ID_DIGITS);
+    }
 }
 
 void render_chromium_pdf_date(uint8_t *pdf, size_t len, int64_t date_ms)

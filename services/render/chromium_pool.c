@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TAGGED_MAX       8000 /* tags, opening and closing ones */
 #define MAX_INSTANCES    64
 #define MAX_TEST_PDF     (4U << 20)
 #define START_TIMEOUT_MS 30000
@@ -28,6 +29,7 @@ struct render_chromium {
     pthread_cond_t freed;
     struct render_chromium_launch launch;
     int recycle_after;
+    bool is_tagged;
     int start_timeout_ms;
     size_t count;
     struct instance *instances;
@@ -152,12 +154,26 @@ static void release(struct render_chromium *c, struct instance *i)
     (void)pthread_mutex_unlock(&c->lock);
 }
 
+/* Chromium's time for the structure grows with the square of the words beside one another: for 20,000 of
+ * them a minute, without it two seconds. */
+static bool may_be_tagged(struct fb_slice html)
+{
+    size_t tags = 0;
+    for (size_t i = 0; i < html.len && tags <= TAGGED_MAX; i++) {
+        tags += html.ptr[i] == '<' ? 1 : 0;
+    }
+    return tags <= TAGGED_MAX;
+}
+
 enum fb_status render_chromium_print(struct render_chromium *c, struct fb_slice html,
                                      const struct render_image *images, size_t image_count,
                                      const char *paper, int64_t date_ms, int timeout_ms,
                                      struct fb_buf *pdf_r, struct fb_error *err)
 {
-    struct render_chromium_job job = {.html = html, .images = images, .image_count = image_count};
+    struct render_chromium_job job = {.html = html,
+                                      .images = images,
+                                      .image_count = image_count,
+                                      .is_tagged = c->is_tagged && may_be_tagged(html)};
     if (!render_chromium_pdf_paper(paper, &job.width_in, &job.height_in)) {
         return fb_error_set(err, FB_CONFIG, "unknown paper: %.32s", paper);
     }
@@ -170,6 +186,7 @@ enum fb_status render_chromium_print(struct render_chromium *c, struct fb_slice 
     release(c, i);
     if (s == FB_OK) {
         render_chromium_pdf_date(pdf_r->ptr + before, pdf_r->len - before, date_ms);
+        render_chromium_pdf_ids(pdf_r->ptr + before, pdf_r->len - before);
     }
     return s;
 }
@@ -251,6 +268,7 @@ enum fb_status render_chromium_new(const struct render_chromium_config *config,
     c->count = (size_t)(count < MAX_INSTANCES ? count : MAX_INSTANCES);
     c->instances = fb_xcalloc(c->count, sizeof *c->instances);
     c->recycle_after = config->recycle_after;
+    c->is_tagged = config->is_tagged;
     c->start_timeout_ms = config->timeout_ms > 0 ? config->timeout_ms : START_TIMEOUT_MS;
     c->launch.memory_bytes = config->memory_bytes;
     c->launch.no_namespaces = config->no_namespaces;

@@ -11,7 +11,9 @@
 #include "common/log.h"
 #include "common/tracing.h"
 #include "proto/limits.h"
+#include "services/render/pdf_archive.h"
 #include "services/render/print.h"
+#include "services/render/remote.h"
 #include "services/render/rpc.h"
 #include "services/render/store.h"
 #include "services/render/verify.h"
@@ -19,6 +21,7 @@
 #define POLL_MS        100         /* how often time and memory are looked at */
 #define BYTES_PER_MS   (20U << 10) /* time grows with size: 20 MB a second on a busy core */
 #define ANSWER_WAIT_MS 10000
+#define MAIL_SHARE     16 /* of the memory, for a mail that goes into its PDF, see pdf_archive.h */
 
 struct talk {
     const struct render_service *service;
@@ -31,6 +34,7 @@ struct talk {
     struct render_print print;
     struct fb_plan *plan_r;
     bool is_done;
+    bool has_fetched;
 };
 
 static int64_t resident_bytes(int pid)
@@ -157,10 +161,46 @@ static enum fb_status on_verify(struct talk *t, struct fb_slice in, struct fb_er
     return answer(t, RENDER_RPC_VERIFY, fb_slice_of(&is_ours, sizeof is_ours), err);
 }
 
+/* Once: fifty questions and their time are all that a child has, whoever it works for by then. */
+static enum fb_status on_fetch(struct talk *t, struct fb_slice in, struct fb_error *err)
+{
+    if (t->has_fetched) {
+        return fb_error_set(err, FB_CRASHED, "the child asked for remote images twice");
+    }
+    t->has_fetched = true;
+    int64_t before = fb_mono_ms();
+    const struct fb_config *config = t->request->may_fetch ? t->service->config : NULL;
+    enum fb_status s = render_remote_answer(config, t->child.fd, in, ANSWER_WAIT_MS, err);
+    t->deadline_ms += fb_mono_ms() - before; /* it has a limit of its own */
+    return s;
+}
+
+static enum fb_status give_back(struct talk *t, struct fb_slice pdf, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    while (pdf.len > 0 && s == FB_OK) {
+        struct fb_slice piece = fb_slice_sub(pdf, 0, RENDER_RPC_MAX);
+        s = answer(t, RENDER_RPC_PRINTED, piece, err);
+        pdf = fb_slice_sub(pdf, piece.len, SIZE_MAX);
+    }
+    return s;
+}
+
+static enum fb_status keep(struct talk *t, struct fb_slice pdf, struct render_rpc_stored *stored,
+                           struct fb_error *why)
+{
+    enum fb_status s = render_store_begin(&t->store, t->request->msg, "body.pdf", why);
+    if (s == FB_OK) {
+        s = render_store_add(&t->store, pdf, why);
+    }
+    return s == FB_OK ? render_store_commit(&t->store, stored, why) : s;
+}
+
 static enum fb_status on_print(struct talk *t, struct fb_slice in, struct fb_error *err)
 {
     uint64_t date_ms = 0;
-    if (!render_rpc_take_u64(&in, &date_ms)) {
+    uint64_t comes_back = 0;
+    if (!render_rpc_take_u64(&in, &date_ms) || !render_rpc_take_u64(&in, &comes_back)) {
         return fb_error_set(err, FB_CRASHED, "the child wants a page without a date");
     }
     struct render_rpc_stored stored = {0};
@@ -181,17 +221,32 @@ static enum fb_status on_print(struct talk *t, struct fb_slice in, struct fb_err
     t->request->is_unpaintable = s == FB_CONFIG;
     t->deadline_ms +=
         fb_mono_ms() - before; /* Chromium has a limit of its own, waiting for it included */
-    if (s == FB_OK) {
-        s = render_store_begin(&t->store, t->request->msg, "body.pdf", &why);
-    }
-    if (s == FB_OK) {
-        s = render_store_add(&t->store, fb_slice_buf(&pdf), &why);
-    }
-    if (s == FB_OK) {
-        s = render_store_commit(&t->store, &stored, &why);
+    enum fb_status given = FB_OK;
+    if (s == FB_OK && comes_back == 1) {
+        given = give_back(t, fb_slice_buf(&pdf), err);
+    } else if (s == FB_OK) {
+        s = keep(t, fb_slice_buf(&pdf), &stored, &why);
     }
     fb_buf_deinit(&pdf);
-    return answer_stored(t, RENDER_RPC_PRINT, s, &stored, &why, err);
+    return given != FB_OK ? given : answer_stored(t, RENDER_RPC_PRINT, s, &stored, &why, err);
+}
+
+static enum fb_status on_glyphs(struct talk *t, struct fb_slice in, struct fb_error *err)
+{
+    struct render_glyphs g = {0};
+    if (in.len == sizeof g) {
+        memcpy(&g, in.ptr, sizeof g);
+    }
+    bool is_sound = g.missing > 0 && g.missing <= FB_MAX_OBJECT && g.block_count > 0 &&
+                    g.block_count <= RENDER_GLYPH_BLOCKS;
+    for (uint32_t i = 0; is_sound && i < g.block_count; i++) {
+        is_sound = render_glyphs_block(g.blocks[i]) != NULL;
+    }
+    if (!is_sound) {
+        return fb_error_set(err, FB_CRASHED, "the child misses characters that are none");
+    }
+    t->request->glyphs = g;
+    return FB_OK;
 }
 
 static enum fb_status on_done(struct talk *t, struct fb_slice in, struct fb_error *err)
@@ -241,8 +296,12 @@ static enum fb_status dispatch(struct talk *t, uint32_t type, struct fb_slice in
         return on_commit(t, err);
     case RENDER_RPC_VERIFY:
         return on_verify(t, in, err);
+    case RENDER_RPC_FETCH:
+        return on_fetch(t, in, err);
     case RENDER_RPC_PRINT_PART:
         return render_print_add(&t->print, in, err);
+    case RENDER_RPC_GLYPHS:
+        return on_glyphs(t, in, err);
     case RENDER_RPC_PRINT:
         return on_print(t, in, err);
     case RENDER_RPC_DONE:
@@ -275,8 +334,16 @@ static enum fb_status send_start(struct talk *t, struct fb_error *err)
     fb_buf_init(&b, FB_MAX_ENVELOPE + (8U << 20));
     const struct fb_config *c = t->service->config;
     enum fb_status s = render_rpc_put_u64(&b, fb_spool_msg_size(q->msg));
-    if (s == FB_OK) {
-        s = render_rpc_put_u64(&b, (uint64_t)q->first_ms);
+    bool is_archive = strcmp(c->render.pdfa, "true") == 0;
+    uint64_t share = (uint64_t)c->render.memory / MAIL_SHARE;
+    const uint64_t numbers[] = {
+        (uint64_t)q->first_ms,
+        (strcmp(c->render.tagged, "true") == 0 ? RENDER_RPC_TAGGED : 0) |
+            (is_archive ? RENDER_RPC_ARCHIVE : 0),
+        share < RENDER_PDF_MAIL_MAX ? share : RENDER_PDF_MAIL_MAX,
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && s == FB_OK; i++) {
+        s = render_rpc_put_u64(&b, numbers[i]);
     }
     const struct fb_slice texts[] = {fb_slice_str(fb_spool_msg_id(q->msg)),
                                      fb_slice_str(c->render.paper),

@@ -14,6 +14,7 @@
 #include "proto/envelope.h"
 #include "proto/plan.h"
 #include "services/render/engine.h"
+#include "services/render/glyphs.h"
 
 struct render_service {
     const struct fb_config *config;
@@ -28,7 +29,9 @@ struct render_request {
     const char *policy_version;
     struct fb_redis *redis; /* to verify X-Fumibako-Id */
     int64_t first_ms;
-    bool is_retry; /* of a mail whose child may have died in "native": auto means Chromium then */
+    bool may_fetch; /* a rule of the policy wants remote images */
+    bool is_retry;  /* of a mail whose child may have died in "native": auto means Chromium then */
+    struct render_glyphs glyphs; /* set to what the child says is missing: checked numbers */
     bool is_unpaintable; /* set when nothing here can paint the body: trying again does not help */
 };
 

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
@@ -27,6 +28,7 @@ static void start(struct render_engine *e)
         .memory_bytes = c->render.memory * 2,
         .recycle_after = (int)c->render.recycle,
         .user = c->render.chromium_user,
+        .is_tagged = strcmp(c->render.tagged, "true") == 0,
         .timeout_ms = (int)c->render.timeout_ms,
         .fonts_conf = render_fonts_conf(),
     };

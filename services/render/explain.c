@@ -242,6 +242,9 @@ static enum fb_status send_start(const struct explain *x, struct fb_error *err)
     if (s == FB_OK) {
         s = render_rpc_put_u64(&b, (uint64_t)x->envelope.received_ms);
     }
+    for (int i = 0; i < 2 && s == FB_OK; i++) { /* nothing is painted */
+        s = render_rpc_put_u64(&b, 0);
+    }
     const struct fb_slice texts[] = {fb_slice_str(msg_id),
                                      FB_SLICE_LITERAL("A4"),
                                      FB_SLICE_LITERAL("auto"),

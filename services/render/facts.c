@@ -91,6 +91,8 @@ static void read_date(struct fb_slice head, struct render_mail *m)
             gint64 seconds = g_date_time_to_unix(date);
             /* 0001 to 9999 is what a date can show. */
             m->date_ms = seconds > 0 && seconds < 253402300800LL ? seconds * 1000 : 0;
+            m->has_zone = m->date_ms > 0;
+            m->zone_minutes = (int)(g_date_time_get_utc_offset(date) / G_TIME_SPAN_MINUTE);
             g_date_time_unref(date);
         }
         m->letter.date = text;

@@ -14,13 +14,22 @@
 
 #define MAX_POLICY (4U << 20)
 
+static bool wants_remote_images(const struct fb_policy *policy)
+{
+    bool wants = false;
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        wants = wants || policy->rules[i].fetches_images;
+    }
+    return wants;
+}
+
 /* The policy that a first try used is kept beside the message: a second one must come to the same
  * branches, or a recipient could get the mail twice, or in a parcel and in the clear, or not at all.
  * Durable as the plan: a crash that takes parcels brings the mail back here, under whatever policy
  * is in force by then. */
 static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool_msg *msg,
                                         struct fb_buf *document, char version[65],
-                                        struct fb_error *err)
+                                        bool *may_fetch_r, struct fb_error *err)
 {
     enum fb_status s = fb_spool_object_get(msg, "policy", MAX_POLICY, document, err);
     if (s == FB_OK) {
@@ -30,6 +39,7 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
         fb_policy_findings_deinit(&findings);
         if (s == FB_OK) {
             (void)snprintf(version, 65, "%s", stored->version);
+            *may_fetch_r = wants_remote_images(stored);
             fb_policy_unref(&stored);
             return FB_OK;
         }
@@ -43,6 +53,7 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
     fb_buf_init(document, MAX_POLICY);
     s = fb_buf_add(document, policy->document, policy->document_len);
     (void)snprintf(version, 65, "%s", policy->version);
+    *may_fetch_r = wants_remote_images(policy);
     fb_policy_unref(&policy);
     if (s == FB_OK) {
         s = fb_spool_object_put(msg, "policy", fb_slice_buf(document), true, err);
@@ -70,14 +81,16 @@ static enum fb_status save_plan(struct fb_spool_msg *msg, const struct fb_plan *
 
 static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg,
                              struct fb_redis *redis, const struct fb_claim *claim,
-                             struct fb_plan *plan_r, bool *is_unpaintable_r, struct fb_error *err)
+                             struct fb_plan *plan_r, struct render_glyphs *glyphs_r,
+                             bool *is_unpaintable_r, struct fb_error *err)
 {
     struct fb_envelope envelope = {0};
     struct fb_buf document = {0};
     char version[65] = "";
+    bool may_fetch = false;
     enum fb_status s = fb_envelope_decode(fb_spool_msg_envelope(msg), &envelope, err);
     if (s == FB_OK) {
-        s = policy_of_message(w, msg, &document, version, err);
+        s = policy_of_message(w, msg, &document, version, &may_fetch, err);
     }
     if (s == FB_OK) {
         struct render_request request = {.msg = msg,
@@ -86,9 +99,11 @@ static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg,
                                          .policy_version = version,
                                          .redis = redis,
                                          .first_ms = claim->job.first_ms,
+                                         .may_fetch = may_fetch,
                                          .is_retry = claim->job.attempt > 0};
         s = render_converse(&w->service, &request, plan_r, err);
         *is_unpaintable_r = request.is_unpaintable;
+        *glyphs_r = request.glyphs;
         if (s == FB_OK) {
             s = save_plan(msg, plan_r, err);
             if (s != FB_OK) {
@@ -132,11 +147,14 @@ static const char *reason_of(const struct fb_plan *plan)
 {
     static const char *const reasons[] = {"plain text", "inside the subset", "configured",
                                           "native gave up", "second try"};
-    const char *found = known(plan->painter_reason, reasons, sizeof reasons / sizeof reasons[0]);
+    char why[64]; /* what stands behind a semicolon is about the file, not the painter */
+    (void)snprintf(why, sizeof why, "%.*s", (int)strcspn(plan->painter_reason, ";"),
+                   plan->painter_reason);
+    const char *found = known(why, reasons, sizeof reasons / sizeof reasons[0]);
     size_t count = 0;
     const struct render_native_feature *features = render_native_features(&count);
     for (size_t i = 0; i < count && found == NULL; i++) {
-        found = strcmp(plan->painter_reason, features[i].name) == 0 ? features[i].name : NULL;
+        found = strcmp(why, features[i].name) == 0 ? features[i].name : NULL;
     }
     return found != NULL ? found : "other";
 }
@@ -155,6 +173,24 @@ static void count_painter(const struct fb_plan *plan)
     }
 }
 
+/* Readers see boxes there.  Never the characters themselves: they are the mail's. */
+static void count_missing(const struct render_glyphs *g)
+{
+    char blocks[320] = "";
+    char count[24];
+    size_t n = 0;
+    for (uint32_t i = 0; i < g->block_count && n < sizeof blocks; i++) {
+        n += (size_t)snprintf(blocks + n, sizeof blocks - n, "%s%s", i > 0 ? "; " : "",
+                              render_glyphs_block(g->blocks[i]));
+    }
+    fb_metric_add("fumibako_missing_glyphs_total", NULL, (double)g->missing);
+    if (g->missing > 0) {
+        (void)snprintf(count, sizeof count, "%llu", (unsigned long long)g->missing);
+        fb_log_fields(FB_WARN, "characters that no font has are boxes in the PDF", "count", count,
+                      "blocks", blocks, NULL);
+    }
+}
+
 void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct fb_claim *claim,
                    struct fb_outcome *out)
 {
@@ -163,6 +199,7 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     struct fb_spool_msg *msg = NULL;
     struct fb_plan plan = {0};
     struct fb_error err = {0};
+    struct render_glyphs glyphs = {0};
     bool is_unpaintable = false;
     fb_log_context(claim->job.msg_id, NULL, "render", claim->job.trace, claim->job.attempt);
     enum fb_status s = fb_spool_msg_open(w->spool, claim->job.spool_ref, &msg, &err);
@@ -171,10 +208,11 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         return;
     }
     if (s == FB_OK) {
-        s = render(w, msg, redis, claim, &plan, &is_unpaintable, &err);
+        s = render(w, msg, redis, claim, &plan, &glyphs, &is_unpaintable, &err);
     }
     if (s == FB_OK) {
         count_painter(&plan);
+        count_missing(&glyphs);
         hand_over(w, redis, claim, &plan, out);
         fb_plan_deinit(&plan);
     } else if (fb_zygote_is_dead(w->service.zygote)) {

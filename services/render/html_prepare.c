@@ -10,9 +10,8 @@
 
 #include "services/render/html_prepare_steps.h"
 
-#define WIDEST 1900 /* px: made smaller than a third, nobody could read it */
-
-static const char end_of_document[] = "</fb-body></fb-html></fb-mail></body></html>\n";
+static const char end_of_mail[] = "</fb-body></fb-html></fb-mail>\n";
+static const char end_of_document[] = "</body></html>\n";
 
 static GumboOutput *parse(struct fb_slice html, GumboOptions *options)
 {
@@ -45,32 +44,57 @@ static const GumboNode *only_element(const GumboVector *children, const char *at
                : NULL;
 }
 
+static bool has_id(const GumboNode *node, const char *id)
+{
+    const GumboAttribute *a = node->type == GUMBO_NODE_ELEMENT
+                                  ? gumbo_get_attribute(&node->v.element.attributes, "id")
+                                  : NULL;
+    return a != NULL && strcmp(a->value, id) == 0;
+}
+
+/* Sections and nothing else: what an attached message brings must not stand beside them. */
+static bool is_whole_more(const GumboNode *more)
+{
+    const GumboVector *children = &more->v.element.children;
+    for (unsigned i = 0; i < children->length; i++) {
+        const GumboNode *n = children->data[i];
+        const GumboAttribute *a = n->type == GUMBO_NODE_ELEMENT
+                                      ? gumbo_get_attribute(&n->v.element.attributes, "class")
+                                      : NULL;
+        bool is_style =
+            i == 0 && n->type == GUMBO_NODE_ELEMENT && n->v.element.tag == GUMBO_TAG_STYLE;
+        bool is_part = a != NULL && strncmp(a->value, "fb-part ", 8) == 0;
+        if (n->type != GUMBO_NODE_WHITESPACE && !is_style && !is_part) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_whole_body(const GumboNode *body)
 {
     const GumboVector *children = &body->v.element.children;
-    const GumboNode *mail = NULL;
-    int elements = 0;
+    const GumboNode *found[3] = {NULL, NULL, NULL};
+    unsigned elements = 0;
     for (unsigned i = 0; i < children->length; i++) {
         const GumboNode *n = children->data[i];
-        if (n->type == GUMBO_NODE_ELEMENT) {
-            elements++;
-            mail = n;
+        if (n->type == GUMBO_NODE_ELEMENT && elements < 3) {
+            found[elements++] = n;
         } else if (n->type != GUMBO_NODE_WHITESPACE) {
             return false;
         }
     }
-    const GumboAttribute *id =
-        mail != NULL ? gumbo_get_attribute(&mail->v.element.attributes, "id") : NULL;
-    if (elements != 2 || id == NULL || strcmp(id->value, "fb-mail") != 0) {
+    if (elements < 2 || !has_id(found[1], "fb-mail") ||
+        (elements == 3 && (!has_id(found[2], "fb-more") || !is_whole_more(found[2])))) {
         return false;
     }
-    const GumboNode *html = only_element(&mail->v.element.children, "class", "fb-html");
+    const GumboNode *html = only_element(&found[1]->v.element.children, "class", "fb-html");
     return html != NULL && only_element(&html->v.element.children, "class", "fb-body") != NULL;
 }
 
-/* <body> holds the header block and #fb-mail, that holds .fb-html, that .fb-body, and nothing else.
- */
-static bool is_contained(const GumboOutput *document)
+/* <body> holds the header block and #fb-mail, that holds .fb-html, that .fb-body, and nothing else
+ * but the sections in #fb-more. */
+bool render_html_is_contained(const GumboOutput *document)
 {
     const GumboVector *children = &document->root->v.element.children;
     for (unsigned i = 0; i < children->length; i++) {
@@ -97,7 +121,7 @@ static enum fb_status open_mail(const struct render_html *h, struct fb_buf *out)
     if (h->widest <= RENDER_HTML_PAGE_PX) {
         return fb_buf_add_str(out, "<fb-mail id=\"fb-mail\">");
     }
-    long width = h->widest < WIDEST ? h->widest : WIDEST;
+    long width = h->widest < RENDER_HTML_WIDEST ? h->widest : RENDER_HTML_WIDEST;
     return fb_buf_printf(out, "<fb-mail id=\"fb-mail\" style=\"zoom:%.3f;--fb-width:%ldpx\">",
                          (double)RENDER_HTML_PAGE_PX / (double)width, width);
 }
@@ -109,6 +133,8 @@ static enum fb_status assemble(struct render_html *h, struct fb_buf *out)
     s = s == FB_OK ? render_html_container(h, h->html_tag, "fb-html", out) : s;
     s = s == FB_OK ? render_html_container(h, h->body_tag, "fb-body", out) : s;
     s = s == FB_OK ? fb_buf_add_slice(out, fb_slice_buf(&h->body)) : s;
+    s = s == FB_OK ? fb_buf_add_str(out, end_of_mail) : s;
+    s = s == FB_OK ? render_html_sections(h, out) : s;
     return s == FB_OK ? fb_buf_add_str(out, end_of_document) : s;
 }
 
@@ -142,7 +168,7 @@ static enum fb_status write_and_prove(struct render_html *h, const GumboNode *ro
     enum fb_status s = write_document(h, root, html_r, err);
     if (s == FB_OK) {
         d->tree = parse(fb_slice_sub(fb_slice_buf(html_r), mark, SIZE_MAX), &d->options);
-        if (!is_contained(d->tree)) {
+        if (!render_html_is_contained(d->tree)) {
             render_html_document_deinit(d);
             s = FB_NOT_FOUND;
         }

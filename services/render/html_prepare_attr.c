@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attributes, links and images of a mail.  Links: http, https, mailto, tel (a javascript: URL would
- * live on in the PDF). Images: those the mail itself carries; a remote one becomes a box with its
- * text, so that nobody learns when the mail was read, and a bomb is found by its header before
- * anything decodes it. */
+ * Attributes and links of a mail.  Links: http, https, mailto, tel (a javascript: URL would live on in
+ * the PDF). */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "services/render/html_prepare_steps.h"
-#include "services/render/image_size.h"
 
-#define MAX_LENGTH 10000     /* width=, height=...: as for lengths in CSS */
-#define MAX_LINK   8192      /* longer than any browser's address line */
-#define MAX_PIXELS 120000000 /* all images of a letter: 480 MB when decoded */
-#define BOX_MAX    400       /* px, height of the box for an image that we do not show */
-#define TRACKER_PX 3
+#define MAX_LENGTH 10000 /* width=, height=...: as for lengths in CSS */
+#define MAX_LINK   8192  /* longer than any browser's address line */
 
 enum attribute { ATTR_TEXT, ATTR_WORD, ATTR_LENGTH, ATTR_COUNT, ATTR_COLOUR, ATTR_CLASS, ATTR_ID };
 
@@ -72,14 +66,13 @@ static enum fb_status put_attribute(struct fb_buf *out, const char *name, struct
     return s == FB_OK ? fb_buf_add_char(out, '"') : s;
 }
 
-static struct fb_slice attribute(const GumboNode *node, const char *name)
+struct fb_slice render_html_attribute(const GumboNode *node, const char *name)
 {
     const GumboAttribute *a = gumbo_get_attribute(&node->v.element.attributes, name);
     return fb_slice_trim(fb_slice_str(a != NULL ? a->value : NULL));
 }
 
-/* 0 without a number, and for a percentage. */
-static long pixels(struct fb_slice value)
+long render_html_pixels(struct fb_slice value)
 {
     long n = 0;
     size_t i = 0;
@@ -101,9 +94,9 @@ static bool is_value_sane(enum attribute kind, struct fb_slice v)
     }
     switch (kind) {
     case ATTR_LENGTH:
-        return v.len < 16 && pixels(v) <= MAX_LENGTH;
+        return v.len < 16 && render_html_pixels(v) <= MAX_LENGTH;
     case ATTR_COUNT:
-        return pixels(v) <= 1000; /* colspan=1000000000 */
+        return render_html_pixels(v) <= 1000; /* colspan=1000000000 */
     case ATTR_COLOUR:
     case ATTR_WORD:
         return v.len < 64;
@@ -218,8 +211,8 @@ static enum fb_status put_one(struct render_html *h, const GumboAttribute *a, bo
     return FB_OK;
 }
 
-static enum fb_status put_attributes(struct render_html *h, const GumboNode *node,
-                                     const char *extra, struct fb_buf *out)
+enum fb_status render_html_attributes_and(struct render_html *h, const GumboNode *node,
+                                          const char *extra, struct fb_buf *out)
 {
     const GumboVector *list = &node->v.element.attributes;
     enum fb_status s = FB_OK;
@@ -238,7 +231,7 @@ static enum fb_status put_attributes(struct render_html *h, const GumboNode *nod
 enum fb_status render_html_attributes(struct render_html *h, const GumboNode *node,
                                       struct fb_buf *out)
 {
-    return put_attributes(h, node, "", out);
+    return render_html_attributes_and(h, node, "", out);
 }
 
 enum fb_status render_html_container(struct render_html *h, const GumboNode *node,
@@ -248,9 +241,9 @@ enum fb_status render_html_container(struct render_html *h, const GumboNode *nod
     if (node == NULL) {
         return s == FB_OK ? fb_buf_add_str(out, "\">") : s;
     }
-    char extra[160] = "";
-    struct fb_slice back = attribute(node, "bgcolor");
-    struct fb_slice text = attribute(node, "text");
+    char extra[224] = "";
+    struct fb_slice back = render_html_attribute(node, "bgcolor");
+    struct fb_slice text = render_html_attribute(node, "text");
     if (back.len > 0 && is_value_sane(ATTR_COLOUR, back)) {
         (void)snprintf(extra, sizeof extra, "background-color:%.*s;", (int)back.len,
                        (const char *)back.ptr);
@@ -260,7 +253,9 @@ enum fb_status render_html_container(struct render_html *h, const GumboNode *nod
         (void)snprintf(extra + n, sizeof extra - n, "color:%.*s;", (int)text.len,
                        (const char *)text.ptr);
     }
-    s = s == FB_OK ? put_classes(out, attribute(node, "class")) : s;
+    size_t used = strlen(extra);
+    (void)snprintf(extra + used, sizeof extra - used, "%s", render_html_lost_background(node));
+    s = s == FB_OK ? put_classes(out, render_html_attribute(node, "class")) : s;
     s = s == FB_OK ? fb_buf_add_char(out, '"') : s;
     static const char *const kept[] = {"id", "dir", "lang", "style"};
     bool has_style = false;
@@ -294,180 +289,19 @@ static long style_width(struct fb_slice style)
     }
     struct fb_slice unit = fb_slice_sub(value, digits, 2);
     if (fb_slice_ieq_str(unit, "px")) {
-        return pixels(value);
+        return render_html_pixels(value);
     }
-    return fb_slice_ieq_str(unit, "pt") ? pixels(value) * 4 / 3 : 0;
+    return fb_slice_ieq_str(unit, "pt") ? render_html_pixels(value) * 4 / 3 : 0;
 }
 
 void render_html_note_width(struct render_html *h, const GumboNode *node)
 {
-    struct fb_slice style = attribute(node, "style");
-    long width = pixels(attribute(node, "width"));
+    struct fb_slice style = render_html_attribute(node, "style");
+    long width = render_html_pixels(render_html_attribute(node, "width"));
     long styled = style_width(style);
     if (fb_slice_find(style, FB_SLICE_LITERAL("max-width")) != SIZE_MAX) {
         width = 0;
     }
     width = styled > 0 ? styled : width;
     h->widest = width > h->widest ? width : h->widest;
-}
-
-/* ---- images ---- */
-
-static int hex_digit(uint8_t c)
-{
-    return isdigit(c) ? c - '0' : isxdigit(c) ? tolower(c) - 'a' + 10 : -1;
-}
-
-/* Content-IDs are compared without case and with %XX decoded (RFC 2392). */
-static bool is_same_cid(struct fb_slice url, const char *cid)
-{
-    size_t k = 0;
-    size_t n = strlen(cid);
-    for (size_t i = 0; i < url.len; i++, k++) {
-        int c = url.ptr[i];
-        if (c == '%' && i + 2 < url.len && hex_digit(url.ptr[i + 1]) >= 0 &&
-            hex_digit(url.ptr[i + 2]) >= 0) {
-            c = hex_digit(url.ptr[i + 1]) * 16 + hex_digit(url.ptr[i + 2]);
-            i += 2;
-        }
-        if (k >= n || tolower(c) != tolower((uint8_t)cid[k])) {
-            return false;
-        }
-    }
-    return k == n && n > 0;
-}
-
-static bool take_pixels(struct render_html *h, struct fb_slice bytes)
-{
-    uint32_t width = 0;
-    uint32_t height = 0;
-    if (!render_image_is_safe(bytes) || !render_image_size(bytes, &width, &height)) {
-        return false;
-    }
-    uint64_t n = (uint64_t)width * height;
-    if (h->pixels + n > MAX_PIXELS) {
-        return false;
-    }
-    h->pixels += n;
-    return true;
-}
-
-static int base64_digit(uint8_t c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != 0 ? strchr(digits, c) : NULL;
-    return at != NULL ? (int)(at - digits) : -1;
-}
-
-/* data:image/TYPE;base64,... with its bytes decoded to look at the size. */
-static enum fb_status put_data_url(struct render_html *h, struct fb_slice url, struct fb_buf *out)
-{
-    static const char *const types[] = {"data:image/png;base64,", "data:image/jpeg;base64,",
-                                        "data:image/jpg;base64,", "data:image/gif;base64,",
-                                        "data:image/webp;base64,"};
-    size_t at = 0;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        at = fb_slice_istarts(url, types[i]) ? strlen(types[i]) : at;
-    }
-    if (at == 0 || url.len > RENDER_HTML_DATA_URL) {
-        return FB_NOT_FOUND;
-    }
-    struct fb_buf bytes;
-    fb_buf_init(&bytes, url.len);
-    enum fb_status s = fb_buf_add_slice(out, fb_slice_sub(url, 0, at));
-    uint32_t bits = 0;
-    int count = 0;
-    for (size_t i = at; i < url.len && s == FB_OK; i++) {
-        int d = base64_digit(url.ptr[i]);
-        if (d < 0 && !isspace(url.ptr[i]) && url.ptr[i] != '=') {
-            s = FB_NOT_FOUND;
-        } else if (!isspace(url.ptr[i])) {
-            s = fb_buf_add_char(out, (char)url.ptr[i]);
-        }
-        if (d >= 0 && s == FB_OK) {
-            bits = bits << 6 | (uint32_t)d;
-            if (++count % 4 != 1) {
-                s = fb_buf_add_char(&bytes, (char)(bits >> (6 - 2 * ((count - 1) % 4)) & 0xFF));
-            }
-        }
-    }
-    if (s == FB_OK && !take_pixels(h, fb_slice_buf(&bytes))) {
-        s = FB_NOT_FOUND;
-    }
-    fb_buf_deinit(&bytes);
-    return s;
-}
-
-enum fb_status render_html_image_url(struct render_html *h, struct fb_slice url, struct fb_buf *out)
-{
-    const struct render_letter *l = h->letter;
-    url = fb_slice_trim(url);
-    if (fb_slice_istarts(url, "data:")) {
-        return put_data_url(h, url, out);
-    }
-    struct fb_slice cid = fb_slice_istarts(url, "cid:") ? fb_slice_sub(url, 4, SIZE_MAX) : url;
-    for (size_t i = 0; i < l->image_count && cid.len > 0; i++) {
-        if (l->images[i].cid == NULL || !is_same_cid(cid, l->images[i].cid)) {
-            continue;
-        }
-        if (!h->is_image_counted[i] && !take_pixels(h, fb_slice_buf(&l->images[i].bytes))) {
-            return FB_NOT_FOUND;
-        }
-        h->is_image_counted[i] = true;
-        return fb_buf_printf(out, "cid:%zu", i);
-    }
-    return FB_NOT_FOUND;
-}
-
-static bool is_tiny(struct fb_slice length)
-{
-    return length.len > 0 && isdigit(length.ptr[0]) &&
-           memchr(length.ptr, '%', length.len) == NULL && pixels(length) <= TRACKER_PX;
-}
-
-/* A box of the image's size with its text; nothing for what is there to count readers only. */
-static enum fb_status put_box(struct render_html *h, const GumboNode *node, struct fb_buf *out)
-{
-    long width = pixels(attribute(node, "width"));
-    long height = pixels(attribute(node, "height"));
-    struct fb_slice alt = attribute(node, "alt");
-    if (alt.len == 0 && (is_tiny(attribute(node, "width")) || is_tiny(attribute(node, "height")))) {
-        return FB_OK;
-    }
-    enum fb_status s = fb_buf_add_str(out, "<span class=\"fb-box\" style=\"");
-    if (s == FB_OK && width > TRACKER_PX) {
-        s = fb_buf_printf(out, "width:%ldpx;",
-                          width < RENDER_HTML_PAGE_PX ? width : RENDER_HTML_PAGE_PX);
-    }
-    if (s == FB_OK && height > TRACKER_PX) {
-        s = fb_buf_printf(out, "height:%ldpx;", height < BOX_MAX ? height : BOX_MAX);
-    }
-    s = s == FB_OK ? fb_buf_add_str(out, "\">") : s;
-    if (s == FB_OK && alt.len > 0) {
-        s = render_html_escape(out, alt);
-    } else if (s == FB_OK && (width == 0 || width >= 48)) {
-        s = fb_buf_add_str(out, h->letter->is_japanese ? "画像" : "Image");
-    }
-    return s == FB_OK ? fb_buf_add_str(out, "</span>") : s;
-}
-
-enum fb_status render_html_image(struct render_html *h, const GumboNode *node, struct fb_buf *out)
-{
-    size_t mark = out->len;
-    char extra[96] = "";
-    long width = pixels(attribute(node, "width"));
-    long height = pixels(attribute(node, "height"));
-    if (width > RENDER_HTML_PAGE_PX && height > 0) { /* made smaller by our style: in proportion */
-        (void)snprintf(extra, sizeof extra, "height:auto;aspect-ratio:%ld / %ld;", width, height);
-    }
-    enum fb_status s = fb_buf_add_str(out, "<img src=\"");
-    s = s == FB_OK ? render_html_image_url(h, attribute(node, "src"), out) : s;
-    s = s == FB_OK ? fb_buf_add_char(out, '"') : s;
-    s = s == FB_OK ? put_attributes(h, node, extra, out) : s;
-    s = s == FB_OK ? fb_buf_add_char(out, '>') : s;
-    if (s == FB_NOT_FOUND) {
-        out->len = mark;
-        return put_box(h, node, out);
-    }
-    return s;
 }

@@ -10,7 +10,7 @@
 #include "services/render/html_prepare_steps.h"
 
 #define MAX_LEVELS 6
-#define SCOPE      "#fb-mail "
+#define SCOPE      "#fb-mail " /* where h has none of its own */
 
 static bool is_ident(uint8_t c)
 {
@@ -46,12 +46,13 @@ static const char *own_name(struct fb_slice sel, size_t at, size_t end)
 }
 
 /* One selector of a list; FB_NOT_FOUND when it is none that we let through. */
-static enum fb_status put_selector(struct fb_slice sel, struct fb_buf *out)
+static enum fb_status put_selector(const struct render_html *h, struct fb_slice sel,
+                                   struct fb_buf *out)
 {
     if (sel.len == 0 || strchr(">+~|&", sel.ptr[0]) != NULL) {
         return FB_NOT_FOUND;
     }
-    enum fb_status s = fb_buf_add_str(out, SCOPE);
+    enum fb_status s = fb_buf_add_str(out, h->scope != NULL ? h->scope : SCOPE);
     for (size_t i = 0; i < sel.len && s == FB_OK;) {
         uint8_t c = sel.ptr[i];
         size_t end = i + 1;
@@ -90,12 +91,13 @@ static enum fb_status put_selector(struct fb_slice sel, struct fb_buf *out)
 
 /* The list, each part bound; nothing (FB_NOT_FOUND) when a part is not let through, as CSS itself
  * has it. */
-static enum fb_status put_selectors(struct fb_slice list, struct fb_buf *out)
+static enum fb_status put_selectors(const struct render_html *h, struct fb_slice list,
+                                    struct fb_buf *out)
 {
     enum fb_status s = FB_OK;
     for (size_t at = 0; s == FB_OK;) {
         size_t end = render_css_find(list, at, ",");
-        s = put_selector(fb_slice_trim(fb_slice_sub(list, at, end - at)), out);
+        s = put_selector(h, fb_slice_trim(fb_slice_sub(list, at, end - at)), out);
         if (end >= list.len) {
             break;
         }
@@ -109,7 +111,7 @@ static enum fb_status put_rule(struct render_html *h, struct fb_slice selectors,
                                struct fb_slice declarations, struct fb_buf *out)
 {
     size_t mark = out->len;
-    enum fb_status s = put_selectors(fb_slice_trim(selectors), out);
+    enum fb_status s = put_selectors(h, fb_slice_trim(selectors), out);
     s = s == FB_OK ? fb_buf_add_char(out, '{') : s;
     size_t begin = out->len;
     s = s == FB_OK ? render_css_declarations(h, declarations, out) : s;

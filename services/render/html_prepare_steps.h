@@ -9,7 +9,8 @@
 
 #include "services/render/html_prepare.h"
 
-#define RENDER_HTML_PAGE_PX 644 /* text width of A4 with our margins: see html_prepare_head.c */
+#define RENDER_HTML_WIDEST  1900 /* px: made smaller than a third, nobody could read it */
+#define RENDER_HTML_PAGE_PX 644  /* text width of A4 with our margins: see html_prepare_head.c */
 
 /* What one letter's preparation carries along. */
 struct render_html {
@@ -20,6 +21,8 @@ struct render_html {
     uint64_t pixels;        /* of the images taken so far */
     bool is_plain;          /* second attempt: only <div>, <span> and tables, see html_prepare.c */
     bool *is_image_counted; /* letter->image_count of them */
+    const char *scope;      /* in front of each selector; NULL: "#fb-mail " */
+    size_t image_base;      /* added to the numbers of images: those of an attached message */
     const GumboNode
         *html_tag; /* lent: whose classes and styles our containers take over; may be NULL */
     const GumboNode *body_tag;
@@ -38,9 +41,23 @@ void render_html_note_width(struct render_html *h, const GumboNode *node);
 FB_MUST_USE enum fb_status render_html_tree(struct render_html *h, const GumboNode *root,
                                             struct fb_error *err);
 
+/* An attribute's value without white space around it; empty when it is not there. */
+struct fb_slice render_html_attribute(const GumboNode *node, const char *name);
+/* The number that a length begins with; 0 without one, and for a percentage. */
+long render_html_pixels(struct fb_slice value);
 /* ` name="value"` for each attribute of the element that is let through, src excepted. */
 FB_MUST_USE enum fb_status render_html_attributes(struct render_html *h, const GumboNode *node,
                                                   struct fb_buf *out);
+/* The same, with declarations of ours behind those of the style attribute. */
+FB_MUST_USE enum fb_status render_html_attributes_and(struct render_html *h, const GumboNode *node,
+                                                      const char *extra, struct fb_buf *out);
+/* A declaration for an element whose background image is not shown, where light text stands on it: white on white
+ * nobody could read it.  "" for all others. */
+const char *render_html_lost_background(const GumboNode *node);
+/* The next node in the order of the document, within root; NULL behind the last. */
+const GumboNode *render_html_next(const GumboNode *n, const GumboNode *root);
+/* Whether an <img> is hidden, or as small as those that only count readers. */
+bool render_html_is_counter(const GumboNode *node);
 /* An <img>: the image itself when we have it and it is sane, else a box of its size with its text.
  */
 FB_MUST_USE enum fb_status render_html_image(struct render_html *h, const GumboNode *node,
@@ -53,6 +70,14 @@ FB_MUST_USE enum fb_status render_html_container(struct render_html *h, const Gu
  * white space; FB_NOT_FOUND when there is none.  Counts its pixels. */
 FB_MUST_USE enum fb_status render_html_image_url(struct render_html *h, struct fb_slice url,
                                                  struct fb_buf *out);
+
+/* Fonts whose letters are symbols. */
+enum render_symbols { RENDER_NO_SYMBOLS, RENDER_WINGDINGS, RENDER_SYMBOL };
+/* Whether the text of an element is in one of them; parent: that of the element around it. */
+enum render_symbols render_html_symbols(const GumboNode *node, enum render_symbols parent);
+/* The text with characters of Unicode instead of such letters. */
+FB_MUST_USE enum fb_status render_html_symbol_text(enum render_symbols font, struct fb_slice text,
+                                                   struct fb_buf *out);
 
 /* A style sheet, without what fetches or leaves the container. */
 FB_MUST_USE enum fb_status render_css_sheet(struct render_html *h, struct fb_slice css,
@@ -69,6 +94,11 @@ size_t render_css_find(struct fb_slice css, size_t at, const char *stops);
 /* Everything up to the mail's part of the document. */
 FB_MUST_USE enum fb_status render_html_head(const struct render_letter *letter,
                                             struct fb_slice mail_css, struct fb_buf *out);
+
+/* html_prepare_section.c: what follows the mail (section.h), with its style. */
+FB_MUST_USE enum fb_status render_html_sections(struct render_html *h, struct fb_buf *out);
+/* html_prepare.c: whether a document read again has its mail, and its sections, where they belong. */
+bool render_html_is_contained(const GumboOutput *document);
 
 /* Text or a quoted attribute value: & < > " are written as references, control characters left out.
  */

@@ -113,6 +113,7 @@ struct frame {
     unsigned next;
     const char *end_tag; /* NULL: nothing to close */
     bool is_table;
+    enum render_symbols symbols;
 };
 
 struct walk {
@@ -125,7 +126,7 @@ struct walk {
 
 /* Text; a long word gets places to break, so that a URL in a table does not make the whole letter
  * small. */
-static enum fb_status put_text(struct walk *w, struct fb_slice text)
+static enum fb_status put_words(struct walk *w, struct fb_slice text)
 {
     struct fb_buf *out = &w->h->body;
     enum fb_status s = FB_OK;
@@ -144,22 +145,51 @@ static enum fb_status put_text(struct walk *w, struct fb_slice text)
     return s == FB_OK ? render_html_escape(out, fb_slice_sub(text, from, SIZE_MAX)) : s;
 }
 
+static enum fb_status put_text(struct walk *w, struct fb_slice text)
+{
+    enum render_symbols symbols = w->frames[w->depth - 1].symbols;
+    if (symbols == RENDER_NO_SYMBOLS) {
+        return put_words(w, text);
+    }
+    struct fb_buf unicode;
+    fb_buf_init(&unicode, 4U * text.len + 1);
+    enum fb_status s = render_html_symbol_text(symbols, text, &unicode);
+    s = s == FB_OK ? put_words(w, fb_slice_buf(&unicode)) : s;
+    fb_buf_deinit(&unicode);
+    return s;
+}
+
+/* <style media="...">: as if it stood in an @media rule, of which render_css_sheet knows what to let through. */
+static enum fb_status add_media_style(struct render_html *h, struct fb_slice media,
+                                      struct fb_slice css)
+{
+    struct fb_buf sheet;
+    if (render_css_find(media, 0, "{};<@") < media.len) {
+        return FB_OK; /* no condition */
+    }
+    fb_buf_init(&sheet, media.len + css.len + 16);
+    enum fb_status s = fb_buf_add_str(&sheet, "@media ");
+    s = s == FB_OK ? fb_buf_add_slice(&sheet, media) : s;
+    s = s == FB_OK ? fb_buf_add_str(&sheet, "{") : s;
+    s = s == FB_OK ? fb_buf_add_slice(&sheet, css) : s;
+    s = s == FB_OK ? render_css_sheet(h, fb_slice_buf(&sheet), &h->css) : s;
+    fb_buf_deinit(&sheet);
+    return s;
+}
+
 static enum fb_status add_style(struct render_html *h, const GumboNode *node)
 {
     const GumboVector *children = &node->v.element.children;
+    struct fb_slice media = render_html_attribute(node, "media");
+    bool is_always =
+        media.len == 0 || fb_slice_ieq_str(media, "all") || fb_slice_ieq_str(media, "screen");
     enum fb_status s = FB_OK;
-    struct fb_slice media = fb_slice_str(NULL);
-    const GumboAttribute *a = gumbo_get_attribute(&node->v.element.attributes, "media");
-    media = fb_slice_str(a != NULL ? a->value : NULL);
-    if (media.len > 0 && !fb_slice_ieq_str(media, "all") &&
-        fb_slice_find(media, FB_SLICE_LITERAL("screen")) == SIZE_MAX) {
-        return FB_OK;
-    }
     for (unsigned i = 0; i < children->length && s == FB_OK; i++) {
         const GumboNode *child = children->data[i];
         if (child->type == GUMBO_NODE_TEXT || child->type == GUMBO_NODE_WHITESPACE ||
             child->type == GUMBO_NODE_CDATA) {
-            s = render_css_sheet(h, fb_slice_str(child->v.text.text), &h->css);
+            struct fb_slice css = fb_slice_str(child->v.text.text);
+            s = is_always ? render_css_sheet(h, css, &h->css) : add_media_style(h, media, css);
         }
     }
     return s;
@@ -167,7 +197,11 @@ static enum fb_status add_style(struct render_html *h, const GumboNode *node)
 
 static void push(struct walk *w, const GumboNode *node, const char *end_tag, bool is_table)
 {
-    w->frames[w->depth++] = (struct frame){.node = node, .end_tag = end_tag, .is_table = is_table};
+    enum render_symbols parent = w->depth > 0 ? w->frames[w->depth - 1].symbols : RENDER_NO_SYMBOLS;
+    w->frames[w->depth++] = (struct frame){.node = node,
+                                           .end_tag = end_tag,
+                                           .is_table = is_table,
+                                           .symbols = render_html_symbols(node, parent)};
     w->written += end_tag != NULL;
     w->tables += is_table;
 }
@@ -214,7 +248,8 @@ static enum fb_status open_element(struct walk *w, const GumboNode *node, struct
         render_html_note_width(w->h, node);
     }
     enum fb_status s = fb_buf_printf(out, "<%s", name);
-    s = s == FB_OK ? render_html_attributes(w->h, node, out) : s;
+    const char *extra = render_html_lost_background(node);
+    s = s == FB_OK ? render_html_attributes_and(w->h, node, extra, out) : s;
     s = s == FB_OK ? fb_buf_add_char(out, '>') : s;
     if (e->tag == GUMBO_TAG_PRE && s == FB_OK) {
         s = fb_buf_add_char(out, '\n'); /* the parser takes the first one away */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "services/render/section.h"
+
 void render_letter_deinit(struct render_letter *l)
 {
     free(l->from);
@@ -19,8 +21,10 @@ void render_letter_deinit(struct render_letter *l)
     for (size_t i = 0; i < l->image_count; i++) {
         free(l->images[i].cid);
         free(l->images[i].type);
+        free(l->images[i].url);
         fb_buf_deinit(&l->images[i].bytes);
     }
     free(l->images);
+    render_sections_free(l);
     *l = (struct render_letter){0};
 }

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     const struct fb_service service = {.name = "render",
                                        .metrics_port = METRICS_PORT,
                                        .uses = FB_USES_SPOOL | FB_USES_POLICY | FB_USES_BROWSER |
-                                               FB_USES_SIGNING_KEY,
+                                               FB_USES_SIGNING_KEY | FB_USES_FETCHER,
                                        .check = check,
                                        .init = init,
                                        .run = run,

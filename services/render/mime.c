@@ -17,6 +17,7 @@
 #include "services/render/mime_scan.h"
 #include "services/render/mime_source.h"
 #include "services/render/mime_walk.h"
+#include "services/render/section_steps.h"
 
 static void be_silent(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer data)
 {
@@ -77,6 +78,7 @@ void render_mime_init(void)
         g_mime_object_register_type("message", messages[i], GMIME_TYPE_PART);
     }
     render_charset_init();
+    render_sections_init();
     warm_up();
     is_done = true;
 }
@@ -133,6 +135,9 @@ enum fb_status render_mime_parse(const struct render_source *source, const struc
     if (status == FB_OK) {
         status = facts_finish(envelope, source->size, w.has_japanese_charset, mail_r, err);
     }
+    if (status == FB_OK) {
+        section_extras_collect(&w);
+    }
     walk_deinit(&w);
     mime_view_close(&view);
     if (status != FB_OK) {
@@ -144,6 +149,7 @@ enum fb_status render_mime_parse(const struct render_source *source, const struc
 void render_mail_deinit(struct render_mail *m)
 {
     facts_deinit(m);
+    section_extras_free(m);
     render_letter_deinit(&m->letter);
     for (uint32_t i = 0; i < m->part_count; i++) {
         free(m->parts[i].name);

@@ -47,6 +47,8 @@ struct render_sink {
 #define RENDER_OBJECT_KEPT_TEXT "body.text"
 #define RENDER_OBJECT_KEPT_HTML "body.html"
 
+struct render_extra; /* section.h */
+
 struct render_mail {
     struct render_letter letter;
     struct fb_part *parts; /* attachments and images of the body, in the mail's order */
@@ -60,6 +62,8 @@ struct render_mail {
     char *references;  /* References and In-Reply-To as one line; NULL when there are none */
     const char *language; /* "ja", "en", "both" */
     int64_t date_ms;      /* 0 when there is no date */
+    bool has_zone;        /* zone_minutes: the sender's clock, east of UTC */
+    int zone_minutes;
     struct fb_buf
         text; /* the body as plain text, UTF-8, LF: its text/plain, or made from the HTML */
     struct fb_buf other_text; /* of alternatives that are not shown, of HTML that has a text/plain,
@@ -79,6 +83,9 @@ struct render_mail {
     struct fb_policy_attachment_fact *attachment_facts;
     struct fb_policy_attachment_fact *nested; /* files inside of attached messages */
     size_t nested_count;
+    struct render_extra *extras; /* what sections of the PDF may be made of */
+    size_t extra_count;
+    struct fb_buf unpacked; /* the content of an opaque signed message, which some extras lie in */
 };
 
 /* Loads what must be loaded from files and silences the MIME library.  Idempotent. */

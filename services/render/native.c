@@ -10,9 +10,19 @@
 
 #include "services/render/html_prepare_steps.h"
 #include "services/render/native_internal.h"
+#include "services/render/page_section.h"
 
 #define BLOCK    (64U << 10)
 #define MIN_ZOOM 0.2 /* as chromium_fit.c */
+/* Of an attached message: */
+#define MAX_INNER   (16U << 20)
+#define INNER_MS    2000
+#define INNER_PAGES 60
+
+struct render_inner {
+    struct fb_buf html;
+    struct render_html_document document;
+};
 
 static int64_t cpu_ns(void)
 {
@@ -188,10 +198,52 @@ enum fb_status render_native_paint(struct render_native *n, struct fb_buf *pdf_r
         nd_note(n, ND_WIDE);
         s = n->is_audit_only ? fb_error_set(err, FB_DENIED, "%s", n->first_outside) : FB_OK;
     }
+    render_page_bookmark(&n->page, n->is_japanese ? "本文" : "Message", 0);
     s = s == FB_OK ? nd_pages(n, err) : s;
+    s = s == FB_OK ? render_page_sections(&n->page, n->letter, err) : s;
     s = render_page_close(&n->page, s, err);
     if (s != FB_OK) {
         pdf_r->len = mark;
     }
+    return s;
+}
+
+static void free_inner(void *native)
+{
+    struct render_native *n = native;
+    render_native_free(&n);
+}
+
+static void free_document(void *document)
+{
+    struct render_inner *d = document;
+    render_html_document_deinit(&d->document);
+    fb_buf_deinit(&d->html);
+    free(d);
+}
+
+enum fb_status render_native_continue(struct render_page *p, const struct render_letter *inner,
+                                      struct fb_error *err)
+{
+    struct render_inner *d = fb_xcalloc(1, sizeof *d);
+    fb_buf_init(&d->html, MAX_INNER);
+    render_page_defer(p, free_document, d);
+    if (render_html_prepare_document(inner, &d->html, &d->document, err) != FB_OK) {
+        return FB_DENIED;
+    }
+    const char *paper = p->width > 600 ? "Letter" : "A4";
+    struct render_native *n = render_native_new(inner, d->document.tree, paper, false, INNER_MS);
+    render_page_defer(p, free_inner, n); /* the page keeps what figures say until its end */
+    if (n->root == NULL || n->is_late) {
+        return fb_error_set(err, FB_DENIED, "too much HTML");
+    }
+    gboolean is_rounded = pango_context_get_round_glyph_positions(p->context);
+    n->page = *p;
+    n->max_pages = INNER_PAGES;
+    enum fb_status s = layout(n, err) == FB_OK ? nd_pages(n, err) : FB_DENIED;
+    enum fb_status written = p->write_status; /* Cairo writes by the first page struct */
+    *p = n->page;
+    p->write_status = written;
+    pango_context_set_round_glyph_positions(p->context, is_rounded);
     return s;
 }

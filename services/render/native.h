@@ -29,6 +29,7 @@
 #include <gumbo.h>
 
 #include "services/render/letter.h"
+#include "services/render/page.h"
 
 struct render_native;
 
@@ -46,6 +47,12 @@ const char *render_native_outside(const struct render_native *native);
  * outside, render_native_outside says why; FB_BUG when Cairo fails. */
 FB_MUST_USE enum fb_status render_native_paint(struct render_native *native, struct fb_buf *pdf_r,
                                                struct fb_error *err);
+/* Paints the HTML body of an attached message where p stands, and goes on from there.  The message must
+ * outlive p.  FB_DENIED, with nothing drawn: it takes more than its share of time, memory or pages;
+ * else as above. */
+FB_MUST_USE enum fb_status render_native_continue(struct render_page *p,
+                                                  const struct render_letter *inner,
+                                                  struct fb_error *err);
 /* ---- the classifier's data: native_feature.c ---- */
 
 struct render_native_feature {

@@ -158,6 +158,9 @@ static void text_line(struct render_native *n, const struct view *v, const struc
     set_rgba(n->page.cr, i->text->style->colour);
     show_line(n, v, l->line, i->x, i->y + l->baseline);
     double indent = i->line == 0 ? i->text->style->indent : 0;
+    if (n->page.uses_spans) { /* links come behind the words of their line */
+        render_page_span_end(&n->page);
+    }
     for (int r = 0; r < i->text->run_count; r++) {
         const struct nd_run *run = &i->text->runs[r];
         size_t end =
@@ -187,8 +190,10 @@ static void image(struct render_native *n, const struct view *v, const struct nd
         cairo_clip(n->page.cr);
     }
     border(n->page.cr, v, i, top, bottom);
+    render_page_figure_begin(&n->page, o->alt);
     nd_image_draw(n, o->image, v->left + x * v->scale, y * v->scale + v->shift, w * v->scale,
                   h * v->scale);
+    render_page_tag_end(&n->page, "Figure");
     cairo_restore(n->page.cr);
     if (o->href != NULL && !is_cut) {
         render_page_link_box(&n->page, v->left + i->x * v->scale, i->y * v->scale + v->shift,
@@ -215,6 +220,7 @@ static void placeholder(struct render_native *n, const struct view *v, const str
     cairo_stroke(cr);
     cairo_set_dash(cr, NULL, 0, 0);
     const struct nd_text *t = o->words;
+    render_page_tag_begin(&n->page, "Span");
     for (int k = 0; t != NULL && k < t->line_count; k++) {
         const struct nd_row_line *l = &t->lines[k];
         double left = i->x + (i->w - t->width) / 2 + l->x;
@@ -222,6 +228,7 @@ static void placeholder(struct render_native *n, const struct view *v, const str
         set_rgba(cr, o->style->colour);
         show_line(n, v, l->line, left, above + l->y + l->baseline);
     }
+    render_page_tag_end(&n->page, "Span");
     cairo_restore(cr);
     if (o->href != NULL) {
         render_page_link_box(&n->page, x, y, i->w * v->scale, i->h * v->scale, o->href);
@@ -250,9 +257,11 @@ void nd_draw_item(struct render_native *n, const struct nd_item *i, double scale
         placeholder(n, &v, i);
         break;
     case ITEM_MARKER:
+        render_page_tag_begin(&n->page, "Lbl");
         set_rgba(cr, i->colour);
         show_line(n, &v, pango_layout_get_line_readonly(i->box->marker_layout, 0), i->x,
                   i->y + i->h);
+        render_page_tag_end(&n->page, "Lbl");
         break;
     }
 }

@@ -3,6 +3,7 @@
  * The classifier's data: what "native" does not paint as Chromium does.  Each row names a mail of
  * tests/fixtures/html/outside that shows it; tests/integration/render/native.test.mjs holds both against
  * each other: a row without its mail, or a mail that is not sent to Chromium by its row, fails. */
+#include "services/render/glyphs.h"
 #include "services/render/native_internal.h"
 
 static const struct render_native_feature features[] = {
@@ -40,13 +41,12 @@ static const struct render_native_feature features[] = {
     [ND_SELECTOR] = {"selector", "a selector that native does not know", "selector.html"},
     [ND_MEDIA] = {"media", "a condition that native cannot decide", "media.html"},
     [ND_IMAGE_TYPE] = {"image-type", "pictures other than PNG and plain JPEG", "image-gif.html"},
-    [ND_SCRIPT] =
-        {"script",
-         "writing that is shaped (Arabic, Hebrew, Thai, Indic scripts), and rare characters",
-         "arabic.html"},
-    [ND_EMOJI] = {"emoji", "characters that are pictures", "emoji.html"},
-    [ND_CHINESE] = {"chinese", "Chinese characters in a mail that is not Japanese: other fonts",
-                    "chinese.html"},
+    [ND_SCRIPT] = {"script", "writing that is shaped (Arabic, Hebrew, Thai, Indic scripts)",
+                   "arabic.html"},
+    [ND_GLYPH] = {"glyph", "characters that no font has: native's boxes are no text",
+                  "private.html"},
+    [ND_EMOJI] = {"emoji", "digits that are pictures (1️⃣): native's are no text",
+                  "keycaps.html"},
     [ND_LONG_WORD] = {"long-word", "words of hundreds of letters", "long-word.html"},
     [ND_TABLE_DEPTH] = {"table-depth", "tables more than 4 deep", "tables-deep.html"},
     [ND_TABLE_SPAN] = {"table-span", "cells over more than 100 columns or rows, or into nothing",
@@ -81,13 +81,10 @@ void nd_audit_char(struct render_native *n, gunichar c)
         (c >= 0x0300 && c < 0x0370)) {
         nd_note(n, ND_SCRIPT);
     }
-    if ((c >= 0x1F000 && c < 0x20000) || (c >= 0x2600 && c < 0x2604) || c == 0xFE0F ||
-        c == 0x200D || c == 0x20E3 || (c >= 0xE000 && c <= 0xF8FF) || c >= 0xE0000) {
-        nd_note(n, ND_EMOJI); /* those of Japanese telephones lie in the private area */
+    if (render_glyphs_is_missing(c)) {
+        nd_note(n, ND_GLYPH);
     }
-    n->has_han = n->has_han || (c >= 0x3400 && c < 0xA000);
-    n->has_kana = n->has_kana || (c >= 0x3041 && c < 0x3100);
-    if (c >= 0x20000 && c < 0xE0000) {
-        nd_note(n, ND_SCRIPT); /* rare characters: few fonts have them */
+    if (c == 0x20E3) {
+        nd_note(n, ND_EMOJI);
     }
 }

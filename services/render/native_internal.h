@@ -50,8 +50,8 @@ enum nd_feature {
     ND_MEDIA,
     ND_IMAGE_TYPE,
     ND_SCRIPT,
+    ND_GLYPH,
     ND_EMOJI,
-    ND_CHINESE,
     ND_LONG_WORD,
     ND_TABLE_DEPTH,
     ND_TABLE_SPAN,
@@ -189,7 +189,7 @@ struct nd_object {
     struct nd_length width, height, max_width;
     int at; /* byte offset of its character */
     float w, h, rise;
-    const char *href;
+    const char *href, *alt;
 };
 
 struct nd_run { /* of a text, up to the next one */
@@ -237,6 +237,7 @@ struct nd_box {
     int colspan, rowspan, column, row; /* of a cell */
     uint8_t group;                     /* ND_HEAD_GROUP... of a BOX_GROUP */
     bool is_measured, is_top_known;
+    uint8_t data;   /* of a table: 1 it holds data, 2 it holds a layout together, 0 not looked at */
     float min, max; /* width that it needs at least, that it takes at most; margins included */
     float x, y, w, h;
     float border[4], padding[4], margin[4]; /* used */
@@ -270,6 +271,7 @@ struct nd_item {
     enum nd_item_kind kind;
     float x, y, w, h;
     const struct nd_box *box;
+    struct nd_box *owner; /* whose words or picture it is */
     const struct nd_text *text;
     const struct nd_object *object;
     int line;
@@ -292,7 +294,7 @@ struct render_native {
     double zoom;    /* of the mail, as prepared */
     float layout_px, image_px;
     int64_t deadline_ns;
-    bool is_late, is_audit_only, has_han, has_kana;
+    bool is_late, is_audit_only;
     uint64_t outside; /* bits of enum nd_feature */
     const char *first_outside;
     char *memory; /* of the arena's block at hand */
@@ -317,6 +319,12 @@ struct render_native {
     float *breaks; /* forced */
     size_t break_count, break_room;
     float widest;
+    struct nd_tags {
+        struct nd_box *owner;                  /* of what was drawn last */
+        struct nd_box *path[RENDER_TAG_DEPTH]; /* open elements, from the outermost */
+        int count;
+    } tags;
+    size_t max_pages; /* of an attached message; 0: no limit of its own */
 };
 
 /* Zeroed memory that lives as long as n; never NULL (memory itself is bounded by the sandbox). */
@@ -403,5 +411,15 @@ void nd_list(struct render_native *n);
 enum fb_status nd_pages(struct render_native *n, struct fb_error *err);
 void nd_draw_item(struct render_native *n, const struct nd_item *item, double scale, double left,
                   double shift, double clip_top, double clip_bottom);
+
+/* ---- native_tags.c: where letters are tagged; else nothing happens ---- */
+
+void nd_tags_begin(struct render_native *n);
+/* Before an item is drawn: bottom is where its page ends, in the mail's pixels; y where it stands on it, in
+ * points. */
+void nd_tags_item(struct render_native *n, const struct nd_item *item, float bottom, double y);
+/* What follows is ornament. */
+void nd_tags_rest(struct render_native *n);
+void nd_tags_end(struct render_native *n);
 
 #endif

@@ -62,9 +62,9 @@ static void list_decoration(struct render_native *n, const struct nd_box *b, flo
 
 /* ---- text ---- */
 
-static void list_objects(struct render_native *n, const struct nd_text *t, int line, float x,
-                         float y)
+static void list_objects(struct render_native *n, struct nd_box *owner, int line, float x, float y)
 {
+    const struct nd_text *t = owner->text;
     const struct nd_row_line *l = &t->lines[line];
     int start = pango_layout_line_get_start_index(l->line);
     int end = start + pango_layout_line_get_length(l->line);
@@ -82,12 +82,13 @@ static void list_objects(struct render_native *n, const struct nd_text *t, int l
         float oy = y + l->y + l->baseline - o->rise - below - o->h;
         struct nd_item *item = add(n, o->image != NULL ? ITEM_IMAGE : ITEM_BOX, ox, oy, o->w, o->h);
         item->object = o;
+        item->owner = owner;
         keep(n, oy, oy + o->h);
         note_right(n, ox + o->w);
     }
 }
 
-static void list_text(struct render_native *n, const struct nd_box *b, float x, float y)
+static void list_text(struct render_native *n, struct nd_box *b, float x, float y)
 {
     const struct nd_text *t = b->text;
     for (int i = 0; i < t->line_count; i++) {
@@ -98,9 +99,10 @@ static void list_text(struct render_native *n, const struct nd_box *b, float x, 
         struct nd_item *item = add(n, ITEM_LINE, x + l->x, y + l->y, w, l->height);
         item->text = t;
         item->line = i;
+        item->owner = b;
         keep(n, y + l->y, y + l->y + l->height);
         note_right(n, x + l->x + w);
-        list_objects(n, t, i, x, y);
+        list_objects(n, b, i, x, y);
     }
     if (t->line_count >= 2) { /* neither the first nor the last line stands alone */
         const struct nd_row_line *last = &t->lines[t->line_count - 2];
@@ -140,7 +142,7 @@ static void list_marker(struct render_native *n, struct nd_box *b, float x, floa
     float left = x + b->border[ND_LEFT] + b->padding[ND_LEFT];
     struct nd_item *item = add(n, ITEM_MARKER, left - (float)w / PANGO_SCALE - gap, y,
                                (float)w / PANGO_SCALE, baseline + 2);
-    item->box = b;
+    item->box = item->owner = b;
     item->colour = b->style->colour;
     item->h = baseline;
 }
@@ -264,7 +266,9 @@ static void list_children(struct render_native *n, struct nd_box *b, float ox, f
             list_table(n, c, ox, oy);
         } else if (c->kind == BOX_IMAGE) {
             list_decoration(n, c, ox + c->x, oy + c->y, c->w, c->h);
-            add(n, ITEM_IMAGE, ox + c->x, oy + c->y, c->w, c->h)->object = c->object;
+            struct nd_item *item = add(n, ITEM_IMAGE, ox + c->x, oy + c->y, c->w, c->h);
+            item->object = c->object;
+            item->owner = c;
             keep(n, oy + c->y, oy + c->y + c->h);
             note_right(n, ox + c->x + c->w);
         } else {

@@ -182,15 +182,19 @@ static void draw_page(struct render_native *n, const struct cut *c, const struct
 {
     double shift = top;
     if (c->head != NULL) {
+        bool is_tagged = n->page.is_tagged;
+        n->page.is_tagged = false; /* it was heard before */
         for (int i = c->head->first_item; i < c->head->end_item; i++) {
             nd_draw_item(n, &n->items[i], scale, ND_MARGIN_X, top - c->head->top * scale,
                          c->head->top, c->head->bottom);
         }
+        n->page.is_tagged = is_tagged;
         shift += (c->head->bottom - c->head->top) * scale;
     }
     for (int i = all->first[at]; i >= 0; i = all->links[i].next) {
-        nd_draw_item(n, &n->items[all->links[i].item], scale, ND_MARGIN_X, shift - c->from * scale,
-                     c->from, c->to);
+        const struct nd_item *item = &n->items[all->links[i].item];
+        nd_tags_item(n, item, c->to, item->y * scale + shift - c->from * scale);
+        nd_draw_item(n, item, scale, ND_MARGIN_X, shift - c->from * scale, c->from, c->to);
     }
 }
 
@@ -222,16 +226,30 @@ enum fb_status nd_pages(struct render_native *n, struct fb_error *err)
     }
     cut(n, &pages, end_of(n), (float)((room - p->y) / scale),
         (float)((room - RENDER_MARGIN_TOP) / scale));
+    if (n->max_pages > 0 && (pages.count > n->max_pages || nd_is_late(n))) {
+        return FB_DENIED; /* an attached message that is too long is shown as text */
+    }
+    n->deadline_ns =
+        n->max_pages > 0 ? INT64_MAX : n->deadline_ns; /* few pages: drawn to their end */
     chain(n, &pages, &chains);
     enum fb_status s = FB_OK;
+    nd_tags_begin(n);
+    double next = p->y; /* where sections go on */
     for (size_t i = 0; i < pages.count && s == FB_OK; i++) {
+        nd_tags_rest(n);
         s = i > 0 ? render_page_next(p, err) : FB_OK;
         if (s == FB_OK && nd_is_late(n)) {
             s = fb_error_set(err, FB_TOO_BIG, "the HTML body takes too long to be painted");
         }
         if (s == FB_OK) {
             draw_page(n, &pages.list[i], &chains, i, scale, i == 0 ? p->y : RENDER_MARGIN_TOP);
+            const struct cut *c = &pages.list[i];
+            double head = c->head != NULL ? c->head->bottom - c->head->top : 0;
+            double below = i == 0 ? p->y : RENDER_MARGIN_TOP;
+            next = below + (c->to - c->from + head) * scale;
         }
     }
+    nd_tags_end(n);
+    p->y = next;
     return s;
 }

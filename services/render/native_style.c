@@ -432,6 +432,21 @@ static void settle(const GumboNode *node, const struct nd_style *parent, struct 
     }
 }
 
+/* Our margins are in em: of the size that the element has in the end. */
+static void follow_font(const GumboNode *node, float before, struct nd_style *s)
+{
+    static const GumboTag tags[] = {
+        GUMBO_TAG_P,  GUMBO_TAG_H1, GUMBO_TAG_H2,  GUMBO_TAG_H3,         GUMBO_TAG_H4,
+        GUMBO_TAG_H5, GUMBO_TAG_H6, GUMBO_TAG_PRE, GUMBO_TAG_BLOCKQUOTE, GUMBO_TAG_FIGURE,
+        GUMBO_TAG_UL, GUMBO_TAG_OL, GUMBO_TAG_DIR, GUMBO_TAG_MENU,       GUMBO_TAG_DL};
+    for (size_t i = 0; before > 0 && i < sizeof tags / sizeof tags[0]; i++) {
+        if (node->v.element.tag == tags[i]) {
+            s->margin[ND_TOP].v *= s->font_px / before;
+            s->margin[ND_BOTTOM].v *= s->font_px / before;
+        }
+    }
+}
+
 struct nd_style *nd_style_of(struct render_native *n, const GumboNode *node,
                              const struct nd_style *parent)
 {
@@ -446,7 +461,11 @@ struct nd_style *nd_style_of(struct render_native *n, const GumboNode *node,
     match(n, node, &m);
     if (m.count > 0 || own.len > 0) {
         static const int passes[] = {ND_PASS_NORMAL, ND_PASS_IMPORTANT};
+        float before = s->font_px;
         for (int fonts = 1; fonts >= 0; fonts--) { /* first: em depends on them */
+            if (fonts == 0) {
+                follow_font(node, before, s);
+            }
             for (size_t i = 0; i < 2; i++) {
                 apply(n, &m, own, passes[i] | (fonts != 0 ? ND_PASS_FONTS : 0), parent, s);
             }

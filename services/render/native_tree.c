@@ -257,6 +257,7 @@ static void add_image(struct render_native *n, const struct place *at, const Gum
     }
     struct nd_object o = {.style = style,
                           .image = nd_image_of(n, nd_attribute(node, "src")),
+                          .alt = nd_copy(n, nd_attribute(node, "alt")),
                           .width = style->width,
                           .height = style->height,
                           .max_width = style->max_width};
@@ -301,7 +302,7 @@ static void add_placeholder(struct render_native *n, const struct place *at, con
     style->is_border_box = true;
     for (int i = 0; i < 4; i++) {
         style->padding[i] = (struct nd_length){i % 2 == 0 ? 3 : 8, ND_PX};
-        style->border[i] = (struct nd_border){1, 0xB6BCC8FF, ND_DASHED, false};
+        style->border[i] = (struct nd_border){1, 0xCDD1D9FF, ND_SOLID, false};
     }
     nd_declare(n, nd_attribute(node, "style"), ND_PASS_NORMAL, parent, style);
     struct nd_object o = {.style = style,
@@ -592,7 +593,4 @@ void nd_build(struct render_native *n, const GumboNode *mail)
     struct place at = {n->root, NULL};
     add_children(n, &at, mail, style);
     close_text(n);
-    if (n->has_han && !n->has_kana && !n->is_japanese) {
-        nd_note(n, ND_CHINESE);
-    }
 }

@@ -4,19 +4,15 @@
 #include <cairo-pdf.h>
 #include <pango/pangocairo.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "services/render/links.h"
+#include "services/render/pdf_patch.h"
 
-#define LABEL_WIDTH 64.0
-#define ROW_ROOM    20.0 /* what a label must find on its page */
-#define LEADING     0.32 /* of a line's height, below it */
-#define HEAD_JA     "BIZ UDPGothic, Liberation Sans 9.5"
-#define HEAD_EN     "Liberation Sans, BIZ UDPGothic 9.5"
-#define SMALL_FONT  "Liberation Sans, BIZ UDPGothic 8.5"
-#define TITLE_JA    "BIZ UDPGothic, Liberation Sans Bold 15"
-#define TITLE_EN    "Liberation Sans, BIZ UDPGothic Bold 15"
+#define LEADING    0.32 /* of a line's height, below it */
+#define SMALL_FONT "Liberation Sans, BIZ UDPGothic 8.5"
 
 const struct render_colour render_ink = {0.10, 0.11, 0.13};
 const struct render_colour render_grey = {0.42, 0.45, 0.50};
@@ -63,10 +59,26 @@ static void draw_page_number(struct render_page *p)
     g_object_unref(layout);
 }
 
+/* Cairo 1.16 forgets the tags that were begun on a page (and is in disorder from then on, up to a crash) when
+ * a picture, such as an emoji, is the first that is drawn there: a white dot comes first. */
+static void begin_page(struct render_page *p)
+{
+    if (p->is_tagged) {
+        cairo_set_source_rgb(p->cr, 1, 1, 1);
+        cairo_rectangle(p->cr, 0, 0, 0.1, 0.1);
+        cairo_fill(p->cr);
+    }
+}
+
 enum fb_status render_page_next(struct render_page *p, struct fb_error *err)
 {
+    const char *tag = render_page_tag_suspend(p); /* the number is none of the letter's words */
     draw_page_number(p);
     cairo_show_page(p->cr);
+    begin_page(p);
+    if (tag != NULL) {
+        render_page_tag_begin(p, tag);
+    }
     if (p->number == RENDER_MAX_PAGES) {
         return fb_error_set(err, FB_TOO_BIG, "the body fills more than %d pages", RENDER_MAX_PAGES);
     }
@@ -123,9 +135,17 @@ void render_page_uri(const char *prefix, struct fb_slice text, char *out, size_t
     out[n] = '\0';
 }
 
-static void colour_links(PangoLayout *layout, struct fb_slice text)
+/* Where a long word or an address is broken no hyphen may look like a part of it. */
+static PangoAttrList *without_hyphens(void)
 {
     PangoAttrList *attrs = pango_attr_list_new();
+    pango_attr_list_insert(attrs, pango_attr_insert_hyphens_new(FALSE));
+    return attrs;
+}
+
+static void colour_links(PangoLayout *layout, struct fb_slice text)
+{
+    PangoAttrList *attrs = without_hyphens();
     struct render_link link = {0};
     for (size_t at = 0; render_link_next(text, at, &link); at = link.end) {
         PangoAttribute *a = pango_attr_foreground_new((guint16)(render_link_blue.r * 65535),
@@ -137,6 +157,12 @@ static void colour_links(PangoLayout *layout, struct fb_slice text)
     }
     pango_layout_set_attributes(layout, attrs);
     pango_attr_list_unref(attrs);
+}
+
+static bool is_linked(struct fb_slice text)
+{
+    struct render_link link = {0};
+    return render_link_next(text, 0, &link);
 }
 
 static void link_line(struct render_page *p, struct fb_slice text, PangoLayoutLine *line, double x,
@@ -151,137 +177,80 @@ static void link_line(struct render_page *p, struct fb_slice text, PangoLayoutLi
     }
 }
 
+/* Whether the layout may go on on the next page. */
+static bool may_cross(struct render_page *p)
+{
+    int height = 0;
+    PangoLayoutLine *line = pango_layout_get_line_readonly(p->layout, 0);
+    pango_layout_line_get_height(line, &height);
+    return p->y + 1.6 * pango_layout_get_line_count(p->layout) * height / PANGO_SCALE >
+           p->height - RENDER_MARGIN_FOOT;
+}
+
+static enum fb_status draw_line(struct render_page *p, PangoLayoutIter *it, double x,
+                                struct render_colour c, struct fb_slice linked,
+                                struct fb_error *err)
+{
+    PangoRectangle box;
+    pango_layout_iter_get_line_extents(it, NULL, &box);
+    double height = (double)box.height / PANGO_SCALE;
+    double base = (double)(pango_layout_iter_get_baseline(it) - box.y) / PANGO_SCALE;
+    if (p->y + height > p->height - RENDER_MARGIN_FOOT) {
+        enum fb_status s = render_page_next(p, err);
+        if (s != FB_OK) {
+            return s;
+        }
+    }
+    PangoLayoutLine *line = pango_layout_iter_get_line_readonly(it);
+    double left = x + (double)box.x / PANGO_SCALE;
+    render_page_span_begin(p);
+    render_page_colour(p, c);
+    cairo_move_to(p->cr, left, p->y + base);
+    pango_cairo_show_layout_line(p->cr, line);
+    if (linked.len > 0) {
+        render_page_span_end(p);
+        link_line(p, linked, line, x, p->y, height);
+    }
+    p->y += height * (1 + LEADING);
+    return FB_OK;
+}
+
 /* Lays text out in the column at x and draws it, over pages where needed. */
 enum fb_status render_page_text(struct render_page *p, struct fb_slice text, double x, double width,
                                 struct render_colour c, bool has_links, struct fb_error *err)
 {
     enum fb_status s = FB_OK;
+    has_links = has_links && is_linked(text);
     pango_layout_set_text(p->layout, text.len > 0 ? (const char *)text.ptr : "", (int)text.len);
     pango_layout_set_width(p->layout, (int)(width * PANGO_SCALE));
     if (has_links) {
         colour_links(p->layout, text);
+    } else if (p->attributes != NULL) {
+        pango_layout_set_attributes(p->layout, p->attributes);
     } else {
-        pango_layout_set_attributes(p->layout, NULL);
+        PangoAttrList *attrs = without_hyphens();
+        pango_layout_set_attributes(p->layout, attrs);
+        pango_attr_list_unref(attrs);
     }
+    bool is_own = p->is_tagged && p->tag_count == 1 && text.len > 0; /* of the document alone */
+    bool is_part = p->uses_spans;
+    if (is_own) {
+        render_page_tag_begin(p, "P");
+    }
+    p->has_spans = p->has_spans && is_part;
+    p->uses_spans = is_part || (p->tag_count > 1 && text.len > 0 && (has_links || may_cross(p)));
     PangoLayoutIter *it = pango_layout_get_iter(p->layout);
     do {
-        PangoRectangle box;
-        pango_layout_iter_get_line_extents(it, NULL, &box);
-        double height = (double)box.height / PANGO_SCALE;
-        double base = (double)(pango_layout_iter_get_baseline(it) - box.y) / PANGO_SCALE;
-        if (p->y + height > p->height - RENDER_MARGIN_FOOT) {
-            s = render_page_next(p, err);
-        }
-        if (s == FB_OK) {
-            PangoLayoutLine *line = pango_layout_iter_get_line_readonly(it);
-            double left = x + (double)box.x / PANGO_SCALE;
-            render_page_colour(p, c);
-            cairo_move_to(p->cr, left, p->y + base);
-            pango_cairo_show_layout_line(p->cr, line);
-            if (has_links) {
-                link_line(p, text, line, x, p->y, height);
-            }
-            p->y += height * (1 + LEADING);
-        }
+        s = draw_line(p, it, x, c, has_links ? text : (struct fb_slice){0}, err);
     } while (s == FB_OK && pango_layout_iter_next_line(it));
     pango_layout_iter_free(it);
-    return s;
-}
-
-static void draw_rule(struct render_page *p)
-{
-    render_page_colour(p, render_line_grey);
-    cairo_set_line_width(p->cr, 0.7);
-    cairo_move_to(p->cr, p->margin_x, p->y);
-    cairo_line_to(p->cr, p->width - p->margin_x, p->y);
-    cairo_stroke(p->cr);
-}
-
-static enum fb_status draw_row(struct render_page *p, const char *label, const char *value,
-                               struct fb_error *err)
-{
-    if (value == NULL || value[0] == '\0') {
-        return FB_OK;
+    if (!is_part) {
+        render_page_span_end(p);
+        p->uses_spans = false;
     }
-    enum fb_status s = FB_OK;
-    if (p->y + ROW_ROOM > p->height - RENDER_MARGIN_FOOT) {
-        s = render_page_next(p, err);
+    if (is_own) {
+        render_page_tag_end(p, "P");
     }
-    double top = p->y;
-    render_page_font(p, p->is_japanese ? HEAD_JA : HEAD_EN);
-    /* The label first: text is searched and read aloud in the order in which it was drawn. */
-    if (s == FB_OK) {
-        s = render_page_text(p, fb_slice_str(label), p->margin_x, LABEL_WIDTH, render_grey, false,
-                             err);
-    }
-    if (s == FB_OK) {
-        p->y = top;
-        s = render_page_text(p, fb_slice_str(value), p->margin_x + LABEL_WIDTH,
-                             p->width - 2 * p->margin_x - LABEL_WIDTH, render_ink, false, err);
-    }
-    p->y += 0.5;
-    return s;
-}
-
-static void format_size(uint64_t size, char *out, size_t out_size)
-{
-    if (size < 1024) {
-        (void)snprintf(out, out_size, "%u B", (unsigned)size);
-    } else if (size < 1024 * 1024) {
-        (void)snprintf(out, out_size, "%.1f KB", (double)size / 1024);
-    } else {
-        (void)snprintf(out, out_size, "%.1f MB", (double)size / (1024 * 1024));
-    }
-}
-
-static enum fb_status draw_attachments(struct render_page *p, const struct render_letter *l,
-                                       struct fb_error *err)
-{
-    enum fb_status s = FB_OK;
-    for (size_t i = 0; i < l->attachment_count && s == FB_OK; i++) {
-        char size[32];
-        struct fb_buf row;
-        fb_buf_init(&row, 8192);
-        format_size(l->attachments[i].size, size, sizeof size);
-        s = fb_buf_printf(&row, "%s  (%s)", l->attachments[i].name, size);
-        if (s == FB_OK) {
-            s = draw_row(p,
-                         i > 0            ? ""
-                         : l->is_japanese ? "添付ファイル"
-                                          : "Attachments",
-                         fb_buf_str(&row), err);
-        }
-        fb_buf_deinit(&row);
-    }
-    return s;
-}
-
-enum fb_status render_page_head(struct render_page *p, const struct render_letter *l,
-                                struct fb_error *err)
-{
-    bool ja = l->is_japanese;
-    const char *subject = l->subject != NULL && l->subject[0] != '\0' ? l->subject
-                          : ja                                        ? "(件名なし)"
-                                                                      : "(no subject)";
-    render_page_font(p, ja ? TITLE_JA : TITLE_EN);
-    enum fb_status s = render_page_text(p, fb_slice_str(subject), p->margin_x,
-                                        p->width - 2 * p->margin_x, render_ink, false, err);
-    p->y += 8;
-    const struct {
-        const char *ja, *en, *value;
-    } rows[] = {{"差出人", "From", l->from},
-                {"宛先", "To", l->to},
-                {"CC", "Cc", l->cc},
-                {"日時", "Date", l->date}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && s == FB_OK; i++) {
-        s = draw_row(p, ja ? rows[i].ja : rows[i].en, rows[i].value, err);
-    }
-    if (s == FB_OK) {
-        s = draw_attachments(p, l, err);
-    }
-    p->y += 5;
-    draw_rule(p);
-    p->y += 14;
     return s;
 }
 
@@ -310,8 +279,11 @@ void render_page_open(struct render_page *p, const struct render_letter *letter,
                               .margin_x = margin_x,
                               .number = 1,
                               .pdf = pdf_r,
+                              .pdf_start = pdf_r->len,
+                              .is_tagged = letter->is_tagged,
                               .is_japanese = letter->is_japanese};
     p->surface = cairo_pdf_surface_create_for_stream(write_pdf, p, p->width, p->height);
+    cairo_pdf_surface_restrict_to_version(p->surface, CAIRO_PDF_VERSION_1_4); /* pdf_patch.h */
     set_metadata(p, letter);
     p->cr = cairo_create(p->surface);
     PangoFontMap *map = render_page_font_map();
@@ -324,14 +296,41 @@ void render_page_open(struct render_page *p, const struct render_letter *letter,
     pango_layout_set_auto_dir(p->layout, TRUE);
     PangoLanguage *language = pango_language_from_string(letter->is_japanese ? "ja" : "en");
     pango_context_set_language(p->context, language);
+    begin_page(p);
+    render_page_tag_begin(p, "Document");
+}
+
+struct render_page_deferred {
+    struct render_page_deferred *next;
+    void (*undo)(void *what);
+    void *what;
+};
+
+void render_page_defer(struct render_page *p, void (*undo)(void *), void *what)
+{
+    struct render_page_deferred *d = fb_xcalloc(1, sizeof *d);
+    *d = (struct render_page_deferred){p->deferred, undo, what};
+    p->deferred = d;
+}
+
+static void undo_all(struct render_page *p)
+{
+    while (p->deferred != NULL) {
+        struct render_page_deferred *d = p->deferred;
+        p->deferred = d->next;
+        d->undo(d->what);
+        free(d);
+    }
 }
 
 enum fb_status render_page_close(struct render_page *p, enum fb_status s, struct fb_error *err)
 {
+    render_page_tag_end_all(p, 1);
     if (s == FB_OK) {
         draw_page_number(p);
         cairo_show_page(p->cr);
     }
+    render_page_tag_end_all(p, 0);
     cairo_status_t cs = cairo_status(p->cr);
     g_object_unref(p->layout);
     g_object_unref(p->context);
@@ -344,5 +343,12 @@ enum fb_status render_page_close(struct render_page *p, enum fb_status s, struct
     } else if (s == FB_OK && cs != CAIRO_STATUS_SUCCESS) {
         s = fb_error_set(err, FB_BUG, "cairo: %s", cairo_status_to_string(cs));
     }
+    if (s == FB_OK && p->is_tagged) {
+        const struct render_pdf_patch patch = {p->is_japanese ? "ja" : "en", p->alts,
+                                               p->figure_count};
+        s = render_pdf_patch(p->pdf, p->pdf_start, &patch);
+        s = s == FB_OK ? s : fb_error_set(err, s, "the body PDF is larger than its limit");
+    }
+    undo_all(p);
     return s;
 }

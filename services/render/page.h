@@ -8,6 +8,7 @@
 #define FB_RENDER_PAGE_H
 
 #include <cairo.h>
+#include <fontconfig/fontconfig.h>
 #include <pango/pango.h>
 
 #include "services/render/letter.h"
@@ -15,6 +16,10 @@
 #define RENDER_MAX_PAGES   2000
 #define RENDER_MARGIN_TOP  56.0
 #define RENDER_MARGIN_FOOT 62.0
+#define RENDER_TAG_DEPTH   40 /* elements in elements: what lies deeper belongs to its ancestor */
+#define RENDER_BOOKMARKS   1000
+#define RENDER_LEVELS      6 /* of bookmarks */
+#define RENDER_FIGURES     200
 
 struct render_colour {
     double r, g, b;
@@ -31,8 +36,17 @@ struct render_page {
     double width, height, y, margin_x;
     int number;
     bool is_japanese;
+    bool is_tagged;
+    const char *tags[RENDER_TAG_DEPTH]; /* open structure elements, the innermost last */
+    int tag_count, tags_too_deep;
+    bool uses_spans, is_span_open, has_spans; /* has: since the element around them began */
+    const char *alts[RENDER_FIGURES];         /* of the figures, in their order */
+    size_t figure_count, pdf_start;
+    int bookmark_parent[RENDER_LEVELS], bookmark_count;
+    PangoAttrList *attributes; /* of the next text without links; NULL: none */
     struct fb_buf *pdf;
     enum fb_status write_status;
+    struct render_page_deferred *deferred;
 };
 
 /* Begins the PDF that will be appended to pdf_r (the caller's maximum is the limit).  paper: "A4" or
@@ -43,6 +57,8 @@ void render_page_open(struct render_page *p, const struct render_letter *letter,
  * the maximum, FB_BUG when Cairo failed. */
 FB_MUST_USE enum fb_status render_page_close(struct render_page *p, enum fb_status s,
                                              struct fb_error *err);
+/* undo(what) when the pages are closed: for what they keep pointers to. */
+void render_page_defer(struct render_page *p, void (*undo)(void *), void *what);
 /* The next page; FB_TOO_BIG past RENDER_MAX_PAGES. */
 FB_MUST_USE enum fb_status render_page_next(struct render_page *p, struct fb_error *err);
 /* Subject, sender, recipients, date and attachments, at the top of the first page. */
@@ -68,6 +84,34 @@ void render_page_link_box(struct render_page *p, double x, double y, double w, d
  * it would be an action of the mail's own.  Cut at size. */
 void render_page_uri(const char *prefix, struct fb_slice text, char *out, size_t size);
 
+/* ---- page_tags.c: structure and outline (ISO 32000-1, 14.8 and 12.3.3) ---- */
+
+/* Opens a structure element: "P", "H1", "L", "LI", "LBody", "Table", "TR", "TH", "TD", "BlockQuote",
+ * "Figure", "Sect", "Span"; a constant, since its pointer is kept.  What is drawn until its end is its
+ * content.  Cairo marks content in elements without children only: text drawn straight into one that
+ * holds another is read aloud by nobody (put "Span" around it).  What stands in no element is ornament.
+ * Both do nothing where letters are not tagged. */
+void render_page_tag_begin(struct render_page *p, const char *tag);
+/* Ends the innermost element, which must be `tag`. */
+void render_page_tag_end(struct render_page *p, const char *tag);
+/* Opens a "Figure" that stands for its alt text (NULL: none), which must live until the pages are
+ * closed. */
+void render_page_figure_begin(struct render_page *p, const char *alt);
+/* Ends elements until `count` are open (p->tag_count). */
+void render_page_tag_end_all(struct render_page *p, int count);
+/* Ends the innermost element if it is one that holds words, and says which: to be begun again. */
+const char *render_page_tag_suspend(struct render_page *p);
+/* A "P" whose words come by several calls of render_page_text. */
+void render_page_paragraph_begin(struct render_page *p);
+void render_page_paragraph_end(struct render_page *p);
+/* The words between two links: "Span" where p->uses_spans. */
+void render_page_span_begin(struct render_page *p);
+void render_page_span_end(struct render_page *p);
+/* A bookmark to where p stands: level 0 at the top, below it 1...  title: UTF-8, as shown; blanks
+ * become one, it is cut where too long, an empty one makes no bookmark.  Past RENDER_BOOKMARKS
+ * nothing is added. */
+void render_page_bookmark(struct render_page *p, const char *title, int level);
+
 /* ---- page_warm.c ---- */
 
 /* Our fonts instead of the system's; then samples() paints what letters have, so that later calls
@@ -75,5 +119,8 @@ void render_page_uri(const char *prefix, struct fb_slice text, char *out, size_t
 void render_page_warm(void (*samples)(void));
 /* Where fonts come from: a reference that the caller gives back. */
 PangoFontMap *render_page_font_map(void);
+/* Gives Cairo large fonts in a form that is cheaper to it (page_faces.c).  The configuration must have
+ * been built and be in nobody's use yet. */
+void render_page_faces(FcConfig *config);
 
 #endif

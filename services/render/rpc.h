@@ -2,17 +2,22 @@
  *
  * What child and parent say to each other, over a stream socket: frames of {type, length} and
  * payload, little care for elegance and much for bounds, since the child may be taken over.  The
- * child asks, the parent answers each question with one frame of the same type; DATA and PRINT_PART
- * have no answer.
+ * child asks, the parent answers each question with one frame of the same type; DATA, PRINT_PART and
+ * GLYPHS have no answer.
  *
- *   START  parent -> child, once: numbers, envelope, policy document
+ *   START  parent -> child, once: numbers (size, first try, bits, largest mail to attach), envelope, policy document
  *   READ   offset, length                -> bytes of the spooled content
  *   BEGIN  object name                   -> status
  *   DATA   bytes of the object           (no answer)
  *   COMMIT                               -> status, size, SHA-1
  *   VERIFY X-Fumibako-Id value, SHA-256 of the body -> 1 when it is ours and for these recipients
+ *   FETCH  URLs of remote images, once   -> as many frames of {index, bytes} as it takes, the pieces of an image one
+ *                                           after the other, then an empty one
  *   PRINT_PART image or HTML             (no answer)
- *   PRINT  the mail's date               -> status, size, SHA-1 of the object body.pdf, text
+ *   GLYPHS characters without a glyph, blocks of them (no answer)
+ *   PRINT  the mail's date, 0            -> status, size, SHA-1 of the object body.pdf, text
+ *   PRINT  the mail's date, 1            -> as many frames PRINTED as it takes, then the same, of nothing stored:
+ *                                           nobody but the child reads what a browser wrote
  *   DONE   plan                          (no answer, the end)
  *   FAIL   status, text                  (no answer, the end)
  */
@@ -27,6 +32,10 @@
 /* START names render.engine, or this: Chromium, since "native" was tried before. */
 #define RENDER_ENGINE_SECOND "chromium, second"
 
+/* Bits of START. */
+#define RENDER_RPC_TAGGED  1U
+#define RENDER_RPC_ARCHIVE 2U
+
 enum render_rpc_type {
     RENDER_RPC_START = 1,
     RENDER_RPC_READ_RANGE,
@@ -38,6 +47,9 @@ enum render_rpc_type {
     RENDER_RPC_PRINT,
     RENDER_RPC_DONE,
     RENDER_RPC_FAIL,
+    RENDER_RPC_FETCH,
+    RENDER_RPC_GLYPHS,
+    RENDER_RPC_PRINTED,
 };
 
 struct render_rpc_frame {

@@ -40,8 +40,11 @@ export async function interleave(names, measure, rounds = ROUNDS) {
   return values;
 }
 
-/** One case of the report: ours and the peers' values are the rounds' values; targets: {peer: least ratio}. */
-export function caseOf(name, unit, ours, peers = {}, targets = {}) {
+/**
+ * One case of the report: ours and the peers' values are the rounds' values; targets: {peer: least ratio}; most: what the
+ * value itself may be at most.
+ */
+export function caseOf(name, unit, ours, peers = {}, targets = {}, most = undefined) {
   const value = median(ours);
   const medians = Object.fromEntries(Object.entries(peers).map(([peer, values]) => [peer, round3(median(values))]));
   const result = {
@@ -53,11 +56,13 @@ export function caseOf(name, unit, ours, peers = {}, targets = {}) {
     ratios: Object.fromEntries(Object.entries(peers).map(([peer, values]) => [peer, round3(value / median(values))])),
   };
   if (Object.keys(targets).length > 0) result.targets = targets;
+  if (most !== undefined) result.most = most;
   return result;
 }
 
 /** Whether a case keeps its targets. */
-export const isKept = (c) => Object.entries(c.targets ?? {}).every(([peer, least]) => c.ratios[peer] >= least);
+export const isKept = (c) => (c.most === undefined || c.value <= c.most)
+  && Object.entries(c.targets ?? {}).every(([peer, least]) => c.ratios[peer] >= least);
 
 export function machine(dir = OUT) {
   const cpus = os.cpus();
@@ -88,7 +93,7 @@ export function report(name, cases, begun = null, more = {}) {
   for (const c of cases) {
     const peers = Object.keys(c.peers);
     const head = [c.case, c.unit, format(c.value), `${format(c.spread[0])}-${format(c.spread[1])}`];
-    if (peers.length === 0) rows.push([...head, '', '', '', '']);
+    if (peers.length === 0) rows.push([...head, '', '', ...(c.most === undefined ? ['', ''] : [`at most ${format(c.most)}`, isKept(c) ? 'kept' : 'MISSED'])]);
     peers.forEach((peer, i) => {
       const target = c.targets?.[peer];
       rows.push([...(i === 0 ? head : ['', '', '', '']), `${peer} ${format(c.peers[peer])}`, c.ratios[peer].toFixed(2),

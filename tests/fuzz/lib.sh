@@ -48,6 +48,7 @@ files_of() { # target
   fuzz_redis) printf '%s\n' common/redis.c common/redis_{cluster,link,sentinel,url}.c ;;
   fuzz_relay) printf '%s\n' services/rewrite/smtp_{client,stuff,wire}.c ;;
   fuzz_s3) printf '%s\n' common/s3/{client,object,reply,request,upload,xml}.c ;;
+  fuzz_section) printf '%s\n' $r/section*.c $r/content_line.c ;;
   fuzz_smtp) printf '%s\n' services/ingest/smtp_{command,data,session,verbs}.c ;;
   fuzz_spool) printf '%s\n' common/spool/{journal_index,layout,walk}.c common/sealed/{chunks,file,seal}.c ;;
   fuzz_tnef) printf '%s\n' $r/{rtf,tnef,tnef_props}.c ;;

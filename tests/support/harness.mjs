@@ -434,9 +434,9 @@ export class Service {
   }
 }
 
-const PORT_NAMES = ['smtp', 'lmtp', 'http', 'console', 'portal', 'relay', 'redis'];
+const PORT_NAMES = ['smtp', 'lmtp', 'http', 'console', 'portal', 'relay', 'redis', 'fetch'];
 const METRICS = { ingest: 9101, render: 9102, upload: 9103, rewrite: 9104, revoke: 9105, watch: 9106, console: 9107,
-  portal: 9108 };
+  portal: 9108, fetch: 9109 };
 
 /** One test's surroundings. */
 export class World {
@@ -499,6 +499,7 @@ export class World {
       console: { listen: `127.0.0.1:${this.ports.console}` },
       portal: { listen: `127.0.0.1:${this.ports.portal}`, public_url: `http://127.0.0.1:${this.ports.portal}`,
         reads: [path.join(this.dir, 'vault.key')] },
+      fetch: { listen: `127.0.0.1:${this.ports.fetch}`, token: this.token },
       metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service === 'ctl' ? 'ingest' : service}`]}` },
       policy: { source: 'redis', cache: path.join(this.dir, 'policy') },
       vault: { roots: [path.join(this.dir, 'vault')] },

@@ -26,6 +26,7 @@ const skip = /Kustomize Version: v([5-9]|\d\d)/.test(version.stdout ?? '') ? fal
 
 const OVERLAYS = ['dev', 'production', 'gitops'];
 const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'];
+const ALL = [...SERVICES, 'fetch']; // with the component remote-images; it has no Redis
 const rendered = {};
 function render(overlay) {
   if (!rendered[overlay]) {
@@ -39,10 +40,10 @@ function render(overlay) {
 
 // Created by the operator of the cluster, by hand or by a tool (k8s/README.md): name -> keys.
 const SECRETS = { 'fumibako-redis': [...[...SERVICES, 'operator', 'keda'].map((s) => `redis-${s}.password`), 'redis-keda.username'], 'fumibako-spool-key': ['spool.key'], 'fumibako-vault-key': ['vault.key'],
-  'fumibako-rewrite-key': ['rewrite.key'], 'fumibako-ingest-token': ['ingest.token'], 'fumibako-box': ['box.json'],
+  'fumibako-rewrite-key': ['rewrite.key'], 'fumibako-ingest-token': ['ingest.token'], 'fumibako-fetch-token': ['fetch.token'], 'fumibako-box': ['box.json'],
   'fumibako-bucket': ['credentials'], 'fumibako-redis-users': ['users.acl'], 'fumibako-portal-tls': ['tls.crt', 'tls.key'] };
 const USES = { ingest: ['spool-key', 'ingest-token'], render: ['spool-key', 'rewrite-key'], upload: ['spool-key', 'box', 'vault-key'],
-  rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box', 'vault-key'], watch: ['box'], portal: ['rewrite-key', 'vault-key', 'ingest-token'] }; // SECURITY.md
+  rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box', 'vault-key'], watch: ['box'], portal: ['rewrite-key', 'vault-key', 'ingest-token'], fetch: ['fetch-token'] }; // SECURITY.md
 const QUANTITY = /^\d+(\.\d+)?(m|Ki|Mi|Gi)?$/;
 const STREAM = /^fb:\{s(\d+)\}:(render|upload|rewrite|revoke)(:bulk)?$/;
 const TRIGGER_KEYS = ['address', 'stream', 'streamLength', 'databaseIndex', 'enableTLS'];
@@ -111,15 +112,17 @@ function faults(objects) {
       }
     }
     const service = labels['app.kubernetes.io/component'];
-    if (SERVICES.includes(service)) {
+    if (ALL.includes(service)) {
       const c = spec.containers[0];
       if (c.command.join() !== `/usr/bin/fumibako-${service}`) bad(w, `runs ${c.command}`);
       if (!c.lifecycle?.preStop?.sleep) bad(w, 'no pause before SIGTERM');
       if (!(spec.terminationGracePeriodSeconds >= 40)) bad(w, 'no time to drain (30 s)');
       if (spec.topologySpreadConstraints?.length !== 2 || !spec.topologySpreadConstraints.every((t) => matches(t.labelSelector, labels))) bad(w, 'not spread');
       const has = spec.volumes.filter((v) => v.secret).map((v) => v.secret.secretName.replace('fumibako-', '')).filter((n) => !['redis', 'bucket'].includes(n)).sort();
-      if (spec.volumes.find((v) => v.name === 'redis')?.secret.items.map((i) => i.key).join() !== `redis-${service}.password`) bad(w, 'the password of another service');
-      if (has.join() !== [...USES[service]].sort().join()) bad(w, `has the secrets ${has}`);
+      const isFetching = service === 'render' && workloads.some((x) => x.metadata.name === 'fumibako-fetch');
+      const password = spec.volumes.find((v) => v.name === 'redis')?.secret.items.map((i) => i.key).join();
+      if (password !== (service === 'fetch' ? undefined : `redis-${service}.password`)) bad(w, 'the password of another service');
+      if (has.join() !== [...USES[service], ...isFetching ? ['fetch-token'] : []].sort().join()) bad(w, `has the secrets ${has}`);
       const isScaled = objects.some((o) => ['ScaledObject', 'HorizontalPodAutoscaler'].includes(o.kind) && o.spec.scaleTargetRef.name === w.metadata.name);
       if (isScaled === (w.spec.replicas !== undefined)) bad(w, 'replicas: either the autoscaler or the manifest says how many');
       if (!of('PodDisruptionBudget').some((p) => matches(p.spec.selector, labels))) bad(w, 'no PodDisruptionBudget');
@@ -141,7 +144,7 @@ function faults(objects) {
   }
   for (const m of of('PodMonitor')) {
     const seen = pods.filter((x) => matches(m.spec.selector, x.labels));
-    if (seen.length !== SERVICES.length) bad(m, `sees ${seen.length} workloads`);
+    if (seen.length !== workloads.filter((w) => ALL.includes(w.spec.template.metadata.labels['app.kubernetes.io/component'])).length) bad(m, `sees ${seen.length} workloads`);
     for (const e of m.spec.podMetricsEndpoints) for (const x of seen) if (!x.spec.containers[0].ports.some((p) => p.name === e.port)) bad(m, `${x.w.metadata.name} has no port ${e.port}`);
   }
   // Scaling.
@@ -178,14 +181,18 @@ function faults(objects) {
     }
   }
   const isBucket = pods.some((x) => x.spec.containers[0].env?.some((e) => e.name === 'FUMIBAKO_SPOOL_URL' && e.value.startsWith('s3://')));
-  for (const { w, labels } of pods.filter((x) => SERVICES.includes(x.labels['app.kubernetes.io/component']))) {
+  for (const { w, labels } of pods.filter((x) => ALL.includes(x.labels['app.kubernetes.io/component']))) {
     const s = labels['app.kubernetes.io/component'];
     const mine = rules.filter((n) => matches(n.spec.podSelector, labels));
-    const may = ['upload', 'revoke', 'watch'].includes(s) || (isBucket && (USES[s].includes('spool-key') || USES[s].includes('vault-key')));
+    const may = ['upload', 'revoke', 'watch', 'fetch'].includes(s) || (isBucket && (USES[s].includes('spool-key') || USES[s].includes('vault-key')));
     if (mine.some(world) !== may) bad(w, may ? 'cannot reach its storage' : 'reaches the internet');
     const opened = [...new Set(mine.flatMap((n) => n.spec.ingress ?? []).flatMap((r) => r.ports.map((p) => p.port)))].sort().join();
-    const want = { ingest: 'http,metrics,smtp', portal: 'metrics,portal' }[s] ?? 'metrics';
+    const want = { ingest: 'http,metrics,smtp', portal: 'metrics,portal', fetch: 'images,metrics' }[s] ?? 'metrics';
     if (opened !== want) bad(w, `is reached on ${opened}, not on ${want}`);
+    const calls = mine.flatMap((n) => n.spec.egress ?? []).flatMap((e) => e.ports.map((p) => p.port));
+    if (calls.includes(6379) === (s === 'fetch')) bad(w, s === 'fetch' ? 'reaches Redis' : 'cannot reach Redis');
+    if (s === 'fetch' && [...new Set(calls)].sort().join() !== '443,53,80') bad(w, `calls ${calls}`);
+    if (s === 'render' && calls.includes(8025) !== pods.some((x) => x.labels['app.kubernetes.io/component'] === 'fetch')) bad(w, 'and the fetcher');
   }
   return found;
 }
@@ -194,7 +201,7 @@ for (const overlay of OVERLAYS) {
   test(`k8s/overlays/${overlay}: every object fits its schema and everything else that must hold`, { skip }, () => {
     const objects = render(overlay);
     assert.deepEqual(faults(objects), []);
-    for (const s of SERVICES) assert.ok(objects.some((o) => o.metadata.name === `fumibako-${s}` && ['Deployment', 'StatefulSet'].includes(o.kind)), s);
+    for (const s of overlay === 'dev' ? SERVICES : ALL) assert.ok(objects.some((o) => o.metadata.name === `fumibako-${s}` && ['Deployment', 'StatefulSet'].includes(o.kind)), s);
   });
 }
 
@@ -231,6 +238,10 @@ const MISTAKES = {
   'a port that no pod has': (get) => { get('PodMonitor', 'fumibako').spec.podMetricsEndpoints[0].port = 'web'; },
   'a rule without an expression': (get) => { delete get('PrometheusRule', 'fumibako').spec.groups[1].rules[0].expr; },
   'an API that was removed': (get) => { get('PodDisruptionBudget', 'fumibako-watch').apiVersion = 'policy/v1beta1'; },
+  'a fetcher that reaches Redis': (get) => { get('NetworkPolicy', 'fumibako-redis-clients').spec.podSelector.matchExpressions[0].values.push('fetch'); },
+  'a fetcher with a Redis password': (get) => { get('Deployment', 'fumibako-fetch').spec.template.spec.volumes.push({ name: 'redis', secret: { secretName: 'fumibako-redis', defaultMode: 0o440, items: [{ key: 'redis-watch.password', path: 'p' }] } }); },
+  'a fetcher on any port': (get) => { get('NetworkPolicy', 'fumibako-fetch').spec.egress[0].ports.push({ port: 22 }); },
+  'a fetcher for everybody': (get) => { delete get('NetworkPolicy', 'fumibako-fetch').spec.ingress[0].from; },
   'an Ingress without TLS': (get) => { delete get('Ingress', 'fumibako-portal').spec.tls; },
 };
 const IN_DEV = new Set(['render reaches the internet']); // in production a bucket lies there
@@ -297,6 +308,17 @@ test('the pod for the operator fits its schema and is restricted, and so is all 
     assert.ok(!s.security_opt.some((o) => /seccomp=unconfined/.test(o)), name);
   }
   assert.equal(compose.networks.inside.internal, true);
+});
+
+test('compose with remote images: the fetcher reaches the web and render, and neither Redis nor the spool', () => {
+  const more = parse(read('deploy/compose.remote-images.yaml'));
+  const { fetch, render: painter } = more.services;
+  assert.deepEqual(Object.keys(more.services).sort(), ['fetch', 'render']);
+  assert.ok(fetch.read_only === true && fetch.cap_drop.join() === 'ALL' && fetch.security_opt.includes('no-new-privileges:true') && !fetch.ports);
+  assert.match(fetch.user, /^[1-9]\d*:[1-9]\d*$/);
+  assert.deepEqual([fetch.command, fetch.secrets, fetch.networks], [['/usr/bin/fumibako-fetch'], ['fetch.token'], ['images', 'outside']]);
+  assert.ok(!fetch.volumes.some((v) => /\/var\/lib/.test(v)));
+  assert.ok(!painter.networks.includes('outside') && more.networks.images.internal === true);
 });
 
 test('the seccomp profile allows name spaces and nothing that the service itself refuses for good', () => {

@@ -10,7 +10,7 @@ import test from 'node:test';
 import { ROOT } from '../../support/harness.mjs';
 
 const DIR = path.join(ROOT, 'deploy/systemd');
-const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'];
+const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'fetch'];
 /** {section: {key: [values]}} */
 function parse(text) {
   const unit = {};
@@ -50,10 +50,17 @@ test('there is a unit for each service, and each one belongs to the target', () 
 for (const s of SERVICES) {
   test(`the unit of ${s} gives it what it needs and no more`, () => {
     const { Service } = unit(s);
-    const want = { ...ALL, ...s === 'render' ? {} : NO_BROWSER };
+    const own = { User: 'fumibako-fetch', Group: 'fumibako-fetch' }; // it reads the whole web
+    const want = { ...ALL, ...s === 'render' ? {} : NO_BROWSER, ...s === 'fetch' ? own : {} };
     for (const [key, value] of Object.entries(want)) assert.deepEqual(Service[key], [value], key);
     // What the service's own limits (common/confine.c) have for it.
     const hidden = (Service.InaccessiblePaths ?? []).join(' ');
+    if (s === 'fetch') { // its configuration and token are handed to it
+      assert.equal(hidden, '-/etc/fumibako -/var/lib/fumibako -/run/redis');
+      assert.equal(Service.LoadCredential.length, 2);
+      assert.equal(Service.StateDirectory, undefined);
+      return;
+    }
     const mayRead = { box: ['upload', 'revoke', 'watch'], spool: ['ingest', 'render', 'upload', 'rewrite', 'revoke'],
       vault: ['upload', 'revoke', 'portal'] };
     assert.equal(!hidden.includes('/etc/fumibako/box.json'), mayRead.box.includes(s), 'the storage\'s credentials');

@@ -29,6 +29,18 @@ function missing(from, within) {
   return found;
 }
 
+/** A word, or the characters of one of Chinese or Japanese (which ends where the font changes, and that differs), each where
+ *  it stands; without what is neither letter nor number: pictures are text to the one painter and none to the other.  */
+function pieces(text, left, right) {
+  const chars = [...text];
+  const at = (i) => left + ((right - left) * i) / chars.length;
+  if (/\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}/u.test(text)) {
+    return chars.map((c, i) => ({ text: c, x: at(i) })).filter((p) => /[\p{L}\p{N}]/u.test(p.text));
+  }
+  const first = chars.findIndex((c) => /[\p{L}\p{N}]/u.test(c));
+  return first < 0 ? [] : [{ text: text.replace(/[^\p{L}\p{N}]/gu, ''), x: at(first) }];
+}
+
 async function boxes(pdf) {
   const html = await pdftotext('-bbox', pdf, '-');
   let page = -1;
@@ -36,7 +48,7 @@ async function boxes(pdf) {
   for (const line of html.split('\n')) {
     if (line.includes('<page ')) page++;
     const m = /xMin="([\d.-]+)" yMin="([\d.-]+)" xMax="([\d.-]+)" yMax="([\d.-]+)">(.*)<\/word>/.exec(line);
-    if (m) found.push({ page, x: Number(m[1]), y: (Number(m[2]) + Number(m[4])) / 2, text: m[5].normalize('NFKC') });
+    if (m) found.push(...pieces(m[5].normalize('NFKC'), Number(m[1]), Number(m[3])).map((p) => ({ page, y: (Number(m[2]) + Number(m[4])) / 2, ...p })));
   }
   return { pages: page + 1, found };
 }
@@ -65,8 +77,9 @@ export async function compare(pdf, other) {
   for (let page = 0; page < b.pages; page++) {
     shift.set(page, median(pairs.filter((p) => p?.page === page).map((p) => p.dy + (p.other - p.page) * height)));
   }
-  const near = pairs.filter((p) => p && Math.abs(p.dx) <= NEAR_PT
-    && Math.abs(p.dy + (p.other - p.page) * height - shift.get(p.page)) <= NEAR_PT).length;
+  /* Any of the same word will do: pdftotext does not give both in the same order.  How many there are is counted above. */
+  const near = b.found.filter((w) => by.get(w.text)?.some((twin) => Math.abs(twin.x - w.x) <= NEAR_PT
+    && Math.abs(twin.y - w.y + (twin.page - w.page) * height - shift.get(w.page)) <= NEAR_PT)).length;
   return { lost: lost.length / total, added: added.length / total, near: pairs.length > 0 ? near / pairs.length : 1, far: pairs.length - near,
     pages: a.pages, otherPages: b.pages, what: { lost: lost.slice(0, 8).join(''), added: added.slice(0, 8).join('') } };
 }

@@ -123,7 +123,7 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
   fs.mkdirSync(outside);
 
   // The first one makes the spool.
-  const order = ['ingest', 'upload', 'revoke', 'watch', 'rewrite', 'portal', 'render'];
+  const order = ['ingest', 'upload', 'revoke', 'watch', 'rewrite', 'portal', 'fetch', 'render'];
   const found = {};
   let kernel = '';
   for (const name of order) {
@@ -165,18 +165,20 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     if (!isSanitized) assert.equal(got['trace -'], EPERM, `${name} may trace`);
     if (hasFiles) assert.equal(got['write outside'], EACCES, `${name} writes outside of its folders`);
     if (hasTcp) assert.equal(got['bind port'], EACCES, `${name} listens where it likes`);
-    assert.equal(got['connect redis'], 0, `${name} needs Redis`);
+    if (name !== 'fetch') assert.equal(got['connect redis'], 0, `${name} needs Redis`);
+    else if (hasTcp) assert.equal(got['connect redis'], EACCES, 'fetch has no Redis');
   }
   if (hasTcp) {
-    for (const name of ['ingest', 'portal', 'rewrite', 'render']) assert.equal(found[name]['connect elsewhere'], EACCES, `${name} calls out`);
+    for (const name of ['ingest', 'portal', 'rewrite', 'render', 'fetch']) assert.equal(found[name]['connect elsewhere'], EACCES, `${name} calls out`);
   }
   assert.equal(found.upload['connect elsewhere'], 0, 'a storage may be anywhere: the probe itself works');
   assert.equal(found.ingest['read spool.key'], 0);
   if (hasFiles) {
     for (const secretFile of ['read box.json', 'read rewrite.key', 'read /etc/shadow']) {
-      for (const name of ['ingest', 'portal']) assert.equal(found[name][secretFile], EACCES, `${name}: ${secretFile}`);
+      for (const name of ['ingest', 'portal', 'fetch']) assert.equal(found[name][secretFile], EACCES, `${name}: ${secretFile}`);
     }
     for (const file of ['read spool.key', 'read spool', 'write vault']) assert.equal(found.portal[file], EACCES, `portal: ${file}`);
+    for (const file of ['read spool.key', 'read spool', 'read vault', 'read vault.key', 'write vault']) assert.equal(found.fetch[file], EACCES, `fetch: ${file}`);
     for (const file of ['read vault.key', 'read vault']) {
       assert.equal(found.portal[file], 0, `portal: ${file}`);
       assert.equal(found.ingest[file], EACCES, `ingest: ${file}`);
@@ -184,7 +186,7 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     for (const name of ['upload', 'revoke']) assert.equal(found[name]['write vault'], 0, `${name} writes the vault`);
     for (const name of ['ingest', 'rewrite', 'watch']) assert.equal(found[name]['write vault'], EACCES, `${name} writes the vault`);
   }
-  assert.equal(canary.calls.length, hasTcp ? 3 : 7, 'upload, revoke and watch alone');
+  assert.equal(canary.calls.length, hasTcp ? 3 : 8, 'upload, revoke and watch alone');
 });
 
 test('off means off, required means required, and both are said', async (t) => {

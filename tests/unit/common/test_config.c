@@ -185,6 +185,14 @@ static void errors_say_file_line_and_key(void **state)
          "PATH: portal.public_url: \"https://mail.example.jp/\" is not a URL as "
          "https://mail.example.jp, in "
          "small letters, without a path or a slash at its end"},
+        {"a fetcher without a token", "render: {remote_images: \"http://fetch:8025\"}\n",
+         "PATH: render.remote_images: the fetcher asks for a token; set fetch.token_file, or leave "
+         "render.remote_images empty"},
+        {"a fetcher with a path", "render: {remote_images: \"http://fetch:8025/v1\"}\n",
+         "PATH: render.remote_images: \"http://fetch:8025/v1\" is not a URL as "
+         "http://127.0.0.1:8025, in small letters, without a path or a slash at its end"},
+        {"a short token", "fetch: {token: short}\n",
+         "PATH: fetch.token: shorter than 32 characters"},
         {"policy from elsewhere", "policy: {source: \"http://x\"}\n",
          "PATH: policy.source: \"http://x\" is neither redis nor file:PATH"},
         {"a secret given twice", "ingest:\n  token: a\n  token_file: /b\n",

@@ -88,9 +88,37 @@ static void a_service_may_what_it_uses_and_no_more(void **state)
     assert_false(r.has_connect_rules); /* storages stand in the policy */
     fb_confine_rules_deinit(&r);
 
-    fb_confine_rules_init(c, FB_USES_BROWSER, 9102, &r);
+    fb_confine_rules_init(c, FB_USES_BROWSER | FB_USES_FETCHER, 9102, &r);
     assert_true(r.may_execute && !r.has_file_rules && r.has_connect_rules);
+    assert_false(has_port(r.connects, r.connect_count, 8025)); /* no fetcher is configured */
     fb_confine_rules_deinit(&r);
+    fb_config_free(&c);
+}
+
+static void the_fetcher_reaches_the_web_and_neither_redis_nor_its_password(void **state)
+{
+    static const char token[] = "fetch: {token: 01234567890123456789012345678901}\n"
+                                "render: {remote_images: \"http://127.0.0.1:8026\"}\n";
+    struct fb_confine_rules r;
+    (void)state;
+    struct fb_config *c = configured("redis://127.0.0.1:6399/0", token);
+    fb_confine_rules_init(c, FB_USES_WEB, 9109, &r);
+    assert_true(r.has_file_rules && r.has_connect_rules && !r.may_execute);
+    assert_int_equal(r.connect_count, 3);
+    assert_true(has_port(r.connects, r.connect_count, 80));
+    assert_true(has_port(r.connects, r.connect_count, 443));
+    assert_true(has_port(r.connects, r.connect_count, 53));
+    assert_true(has_port(r.listens, r.listen_count, 8025));
+    for (size_t i = 0; i < r.path_count; i++) {
+        assert_false(r.paths[i].is_written);
+    }
+    fb_confine_rules_deinit(&r);
+    fb_confine_rules_init(c, FB_USES_FETCHER, 9102, &r);
+    assert_true(has_port(r.connects, r.connect_count, 8026));
+    fb_confine_rules_deinit(&r);
+    fb_confine_secrets(c, FB_USES_WEB);
+    assert_true(c->redis.url == NULL || c->redis.url[0] == '\0');
+    assert_string_equal(c->fetch.token, "01234567890123456789012345678901");
     fb_config_free(&c);
 }
 
@@ -194,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_service_may_what_it_uses_and_no_more),
+        cmocka_unit_test(the_fetcher_reaches_the_web_and_neither_redis_nor_its_password),
         cmocka_unit_test(where_peers_are_not_known_at_the_start_connecting_is_free),
         cmocka_unit_test(under_the_rules_nothing_else_can_be_opened_made_or_run),
     };

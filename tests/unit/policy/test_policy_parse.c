@@ -111,6 +111,46 @@ static void every_key_reaches_the_policy(void **state)
     assert_null(p);
 }
 
+static void remote_images_are_fetched_for_a_secured_body_alone(void **state)
+{
+    (void)state;
+    struct fb_policy *p = parse_good(PRELUDE "  - {name: r, storage: box, security: plain, "
+                                             "secure: {remote_images: true}}\n",
+                                     NULL);
+    assert_true(p->rules[0].fetches_images && p->rules[0].secures_body);
+    fb_policy_unref(&p);
+    static const char bad[] = PRELUDE "  - {name: r, storage: box, security: plain, "
+                                      "secure: {body: false, remote_images: true}}\n";
+    struct fb_policy_findings findings = {0};
+    assert_int_not_equal(fb_policy_parse(fb_slice_str(bad), &p, &findings), FB_OK);
+    bool is_found = false;
+    for (size_t i = 0; i < findings.count; i++) {
+        is_found = is_found || strstr(findings.items[i].text, "remote_images is for the body");
+    }
+    assert_true(findings.error_count == 1 && is_found);
+    fb_policy_findings_deinit(&findings);
+}
+
+static void attached_images_are_shown_behind_a_secured_body_alone(void **state)
+{
+    (void)state;
+    struct fb_policy *p = parse_good(PRELUDE "  - {name: r, storage: box, security: plain, "
+                                             "secure: {images: true}}\n",
+                                     NULL);
+    assert_true(p->rules[0].shows_images && p->rules[0].secures_body);
+    fb_policy_unref(&p);
+    static const char bad[] = PRELUDE "  - {name: r, storage: box, security: plain, "
+                                      "secure: {body: false, images: true}}\n";
+    struct fb_policy_findings findings = {0};
+    assert_int_not_equal(fb_policy_parse(fb_slice_str(bad), &p, &findings), FB_OK);
+    bool is_found = false;
+    for (size_t i = 0; i < findings.count; i++) {
+        is_found = is_found || strstr(findings.items[i].text, ": images is for the body");
+    }
+    assert_true(findings.error_count == 1 && is_found);
+    fb_policy_findings_deinit(&findings);
+}
+
 static void defaults_are_the_documented_ones(void **state)
 {
     (void)state;
@@ -120,7 +160,7 @@ static void defaults_are_the_documented_ones(void **state)
     const struct fb_policy_security *s = fb_policy_find_security(p, "plain");
     assert_true(r->is_enabled);
     assert_int_equal(r->action, FB_ACTION_SECURE);
-    assert_true(r->secures_body && r->secures_attachments);
+    assert_true(r->secures_body && r->secures_attachments && !r->fetches_images);
     assert_null(r->without_account);
     assert_string_equal(r->path, "");
     assert_true(r->sends_receipt);
@@ -545,6 +585,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_reaches_the_policy),
+        cmocka_unit_test(remote_images_are_fetched_for_a_secured_body_alone),
+        cmocka_unit_test(attached_images_are_shown_behind_a_secured_body_alone),
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(the_version_is_the_digest_of_the_bytes),
         cmocka_unit_test(references_are_counted),

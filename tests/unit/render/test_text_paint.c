@@ -8,7 +8,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fontconfig/fontconfig.h>
+#include <fontconfig/fcfreetype.h> /* needs the one above */
+#include <ft2build.h>
 #include <zlib.h>
+
+#include FT_FREETYPE_H
 
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +187,24 @@ static void test_fonts_conf_is_in_the_program(void **state)
     assert_true(fb_slice_find(conf, FB_SLICE_LITERAL("BIZ UDPGothic")) != SIZE_MAX);
 }
 
+/* page_faces.c: else Cairo copies and searches 55 kB for each character that is new in a letter. */
+static void test_cairo_is_spared_the_table_of_characters(void **state)
+{
+    (void)state;
+    FcResult result = FcResultNoMatch;
+    FT_Face face = NULL;
+    FcPattern *asked = FcNameParse((const FcChar8 *)"BIZ UDGothic");
+    assert_true(FcConfigSubstitute(NULL, asked, FcMatchPattern));
+    FcDefaultSubstitute(asked);
+    FcPattern *found = FcFontMatch(NULL, asked, &result);
+    assert_non_null(found);
+    assert_int_equal(FcPatternGetFTFace(found, FC_FT_FACE, 0, &face), FcResultMatch);
+    assert_int_equal(face->num_charmaps, 0);
+    assert_true(face->num_glyphs > 10000);
+    FcPatternDestroy(found);
+    FcPatternDestroy(asked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_a_link_cannot_end_its_string),
         cmocka_unit_test(test_fonts_conf_is_in_the_program),
+        cmocka_unit_test(test_cairo_is_spared_the_table_of_characters),
     };
     render_text_warm();
     return cmocka_run_group_tests(tests, NULL, NULL);

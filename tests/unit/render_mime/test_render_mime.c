@@ -205,7 +205,7 @@ static void test_header_fields_reach_letter_and_facts(void **state)
           "\033$B$3$s$K$A$O\033(B \nx\n",
           "a@example.jp");
     assert_string_equal(k.mail.letter.from, "山田 <a@example.jp>");
-    assert_string_equal(k.mail.letter.to, "b@example.jp, c@example.jp");
+    assert_string_equal(k.mail.letter.to, "b@example.jp\nc@example.jp");
     assert_string_equal(k.mail.letter.cc, "D <d@example.jp>");
     assert_string_equal(k.mail.subject, "[secure] 件名");
     assert_string_equal(k.mail.language, "ja");

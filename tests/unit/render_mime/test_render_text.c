@@ -252,15 +252,15 @@ static void test_addresses_are_read_without_recursion(void **state)
     static const struct row rows[] = {
         {"plain", NULL, "a@example.jp", "a@example.jp"},
         {"name", NULL, "\"Yamada, Taro\" <a@example.jp>, b@example.jp (Bob)",
-         "Yamada, Taro <a@example.jp>, Bob <b@example.jp>"},
+         "Yamada, Taro <a@example.jp>\nBob <b@example.jp>"},
         {"encoded name", NULL, "=?UTF-8?B?5bGx55Sw?= <a@example.jp>", "山田 <a@example.jp>"},
         {"raw JIS name", NULL, "\033$B;3ED\033(B <a@example.jp>", "山田 <a@example.jp>"},
         {"group", NULL, "team: a@example.jp, B <b@example.jp>; c@example.jp",
-         "a@example.jp, B <b@example.jp>, c@example.jp"},
+         "a@example.jp\nB <b@example.jp>\nc@example.jp"},
         {"empty group", NULL, "undisclosed-recipients:;", ""},
         {"route", NULL, "<@x,@y:a@example.jp>", "a@example.jp"},
         {"quoted local part", NULL, "\"a b\"@example.jp", "\"a b\"@example.jp"},
-        {"folded", NULL, "a@example.jp,\r\n b@example.jp", "a@example.jp, b@example.jp"},
+        {"folded", NULL, "a@example.jp,\r\n b@example.jp", "a@example.jp\nb@example.jp"},
         {"comment", NULL, "a@example.jp (x (y) z)", "x y z <a@example.jp>"},
     };
     (void)state;
