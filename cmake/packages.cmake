@@ -2,7 +2,7 @@
 # What is installed, and the Debian packages: cmake --install, cpack.  Two packages: fumibako, and fumibako-render with
 # what it alone needs (Chromium, fonts), so that machines that do not paint stay small.
 include(GNUInstallDirs)
-set(FB_GATEWAY ingest upload rewrite revoke watch portal fetch)
+set(FB_GATEWAY ingest upload rewrite revoke watch portal console fetch)
 set(FB_UNIT_DIR lib/systemd/system) # below /usr: where Debian 12 and 13 both look
 
 # ---- manual pages, packed as Debian has them ----

@@ -5,7 +5,8 @@ find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(CURL REQUIRED)
 foreach(part hiredis yaml-0.1 jansson libevent libevent_openssl libevent_pthreads libmicrohttpd gmime-3.0
-        pango pangocairo cairo libseccomp gumbo zlib cmocka liboath libqrencode poppler-glib gdk-pixbuf-2.0 libarchive libical libwebp libqpdf)
+        pango pangocairo cairo libseccomp gumbo zlib cmocka liboath libqrencode libsodium libfido2 libcbor
+        poppler-glib gdk-pixbuf-2.0 libarchive libical libwebp libqpdf)
     string(REGEX REPLACE "[^a-z]" "" name ${part})
     pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${part})
     add_library(FB::${name} ALIAS PkgConfig::${name})

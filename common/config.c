@@ -463,6 +463,13 @@ static enum fb_status check_together(const struct fb_config *c, struct fb_error 
                             "small letters, without a path or a slash at its end",
                             c->tracing.otlp_url);
     }
+    if (c->console.public_url != NULL && !is_origin(c->console.public_url)) {
+        return fb_error_set(err, FB_CONFIG,
+                            "console.public_url: \"%s\" is not a URL as "
+                            "https://fumibako.example.jp, in small letters, without a path or a "
+                            "slash at its end",
+                            c->console.public_url);
+    }
     if (strcmp(c->policy.source, "redis") != 0 && strncmp(c->policy.source, "file:", 5) != 0) {
         return fb_error_set(err, FB_CONFIG, "policy.source: \"%s\" is neither redis nor file:PATH",
                             c->policy.source);

@@ -90,6 +90,11 @@ struct fb_config {
     } watch;
     struct {
         char *listen, *public_url, *users_file;
+        struct fb_string_list proxies; /* CIDR networks whose X-Forwarded-For is believed */
+        int64_t session_idle_ms, session_max_ms;                 /* of an administrator's session */
+        int64_t password_memory, password_passes;                /* what argon2id costs */
+        char *oidc_issuer, *oidc_client_id, *oidc_client_secret; /* NULL = no OIDC */
+        char *oidc_role_claim, *oidc_role_default;
     } console;
     struct {
         char *listen;

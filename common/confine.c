@@ -226,6 +226,9 @@ static void add_files(const struct fb_config *c, unsigned uses, struct fb_confin
             add_replaced(r, c->policy.source + 5);
         }
     }
+    if ((uses & FB_USES_CONSOLE) != 0 && c->console.users_file != NULL) {
+        add_parent(r, c->console.users_file, WRITE); /* is replaced as a whole */
+    }
     if ((uses & FB_USES_SMTP_SERVER) != 0) {
         add_replaced(r, c->ingest.tls_cert_file);
         add_replaced(r, c->ingest.tls_key_file);
@@ -261,6 +264,9 @@ static void add_listeners(const struct fb_config *c, unsigned uses, uint16_t met
     }
     if ((uses & FB_USES_WEBHOOK) != 0) {
         add_listener(r, c->watch.listen);
+    }
+    if ((uses & FB_USES_CONSOLE) != 0) {
+        add_listener(r, c->console.listen);
     }
     if ((uses & FB_USES_WEB) != 0) {
         add_listener(r, c->fetch.listen);
@@ -303,6 +309,9 @@ static void add_web(const struct fb_config *c, struct fb_confine_rules *r)
     for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++) {
         r->connects[r->connect_count++] = ports[i];
     }
+    if (c->tracing.otlp_url != NULL) {
+        add_origin(c->tracing.otlp_url, r);
+    }
 }
 
 /* Known at the start: one Redis and the relay.  Sentinels and clusters name others later, storages
@@ -335,6 +344,9 @@ static void add_peers(const struct fb_config *c, unsigned uses, struct fb_confin
     }
     if ((uses & FB_USES_FETCHER) != 0 && c->render.remote_images != NULL) {
         add_origin(c->render.remote_images, r);
+    }
+    if ((uses & FB_USES_CONSOLE) != 0 && c->console.oidc_issuer != NULL) {
+        r->has_connect_rules = false; /* the provider names its other addresses itself */
     }
     if ((uses & FB_USES_RELAY) != 0) {
         const char *address = strstr(c->rewrite.relay, "://");
@@ -410,7 +422,7 @@ enum fb_status fb_confine(const struct fb_config *config, const struct fb_confin
 
 void fb_confine_secrets(const struct fb_config *config, unsigned uses)
 {
-    const char *kept[9];
+    const char *kept[10];
     size_t n = 0;
     if ((uses & FB_USES_WEB) == 0) {
         kept[n++] = "redis.password";
@@ -425,6 +437,9 @@ void fb_confine_secrets(const struct fb_config *config, unsigned uses)
     }
     if ((uses & FB_USES_SIGNING_KEY) != 0) {
         kept[n++] = "rewrite.key";
+    }
+    if ((uses & FB_USES_CONSOLE) != 0) {
+        kept[n++] = "console.oidc_client_secret";
     }
     if ((uses & FB_USES_WEBHOOK) != 0) {
         kept[n++] = "watch.webhook_primary_key";

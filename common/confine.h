@@ -30,7 +30,8 @@ enum fb_uses {
     FB_USES_VAULT_READ = 2048, /* vault.roots, to read only; vaults in buckets */
     FB_USES_INGEST = 4096,     /* hands replies in: connects to ingest, with its token */
     FB_USES_FETCHER = 8192,    /* asks fetch for images, with its token */
-    FB_USES_WEB = 16384        /* fetch itself: its listener, the web's ports; no Redis */
+    FB_USES_WEB = 16384,       /* fetch itself: its listener and the web's ports; no Redis */
+    FB_USES_CONSOLE = 32768    /* the console's listener, accounts and identity provider */
 };
 
 #define FB_CONFINE_PATHS 128

@@ -140,6 +140,27 @@ bool fb_net_address_parse(const char *text, struct fb_net_address *a)
     return inet_pton(AF_INET6, text, a->bytes) == 1;
 }
 
+void fb_netlist_client(const struct fb_netlist *proxies, struct fb_slice rest,
+                       struct fb_net_address *client)
+{
+    while (rest.len > 0 && fb_netlist_has(proxies, client)) {
+        const uint8_t *comma = memrchr(rest.ptr, ',', rest.len);
+        size_t at = comma != NULL ? (size_t)(comma - rest.ptr) + 1 : 0;
+        struct fb_slice item = fb_slice_trim(fb_slice_sub(rest, at, rest.len - at));
+        char text[INET6_ADDRSTRLEN] = "";
+        struct fb_net_address address;
+        if (item.len >= sizeof text) {
+            return;
+        }
+        memcpy(text, item.ptr, item.len);
+        if (!fb_net_address_parse(text, &address)) {
+            return;
+        }
+        *client = address;
+        rest = fb_slice_sub(rest, 0, at > 0 ? at - 1 : 0);
+    }
+}
+
 void fb_net_address_text(const struct fb_net_address *a, char *out, size_t size)
 {
     bool is_v4 = memcmp(a->bytes, mapped, sizeof mapped) == 0;

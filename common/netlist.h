@@ -30,6 +30,11 @@ bool fb_netlist_has(const struct fb_netlist *list, const struct fb_net_address *
 bool fb_net_address_of(const struct sockaddr *sa, struct fb_net_address *address_r);
 /* The same from its text, without port or brackets; false when it is none. */
 bool fb_net_address_parse(const char *text, struct fb_net_address *address_r);
+/* Who is behind the proxies of the list: the last address of forwarded (all of X-Forwarded-For) that is none of them.
+ * client: who connected; stays when it is no proxy, or for what is no address.  What stands before it anybody can
+ * write. */
+void fb_netlist_client(const struct fb_netlist *proxies, struct fb_slice forwarded,
+                       struct fb_net_address *client);
 /* "192.0.2.1" or "2001:db8::1"; size at least 46 (INET6_ADDRSTRLEN). */
 void fb_net_address_text(const struct fb_net_address *address, char *out, size_t size);
 

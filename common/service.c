@@ -218,6 +218,13 @@ int fb_service_main(const struct fb_service *service, int argc, char **argv)
     if (fb_config_load(path, &config, &err) != FB_OK) {
         return complain(service, &err);
     }
+    /* A program of ours that a service runs reads the same configuration (services/console/helper.c). */
+    if (path != NULL && setenv("FUMIBAKO_CONFIG", path, 1) != 0) {
+        (void)fb_error_errno(&err, FB_IO, errno, "environment");
+        code = complain(service, &err);
+        fb_config_free(&config);
+        return code;
+    }
     if (mode == OPT_CHECK) {
         if (service->check != NULL && service->check(config, &err) != FB_OK) {
             (void)complain(service, &err);

@@ -60,8 +60,8 @@ static int64_t clock_us(clockid_t clock)
 
 static bool is_chosen(const char *trace)
 {
-    int digit = trace[FLAGS_AT + 1];
-    return (digit <= '9' ? digit - '0' : digit - 'a' + 10) % 2 == 1;
+    unsigned digit = (unsigned char)trace[FLAGS_AT + 1];
+    return (digit <= '9' ? digit - '0' : digit - 'a' + 10U) % 2 == 1;
 }
 
 static void new_span_id(char trace[FB_TRACE_SIZE])

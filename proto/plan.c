@@ -48,6 +48,7 @@ void fb_plan_deinit(struct fb_plan *p)
     free(p->kept_html_object);
     free(p->painter);
     free(p->painter_reason);
+    free(p->shadows);
     *p = (struct fb_plan){0};
 }
 
@@ -91,7 +92,7 @@ enum fb_status fb_plan_encode(const struct fb_plan *plan, struct fb_buf *out)
 {
     struct fb_pack p;
     fb_pack_init(&p, out);
-    fb_pack_map(&p, 15);
+    fb_pack_map(&p, 15 + (plan->shadows != NULL && plan->shadows[0] != '\0' ? 1 : 0));
     fb_pack_uint(&p, "v", plan->version != 0 ? plan->version : FB_PLAN_VERSION);
     fb_pack_str(&p, "msg", plan->msg_id);
     fb_pack_str(&p, "policy", plan->policy_version);
@@ -115,6 +116,7 @@ enum fb_status fb_plan_encode(const struct fb_plan *plan, struct fb_buf *out)
     fb_pack_uint(&p, "date", plan->date_ms > 0 ? (uint64_t)plan->date_ms : 0);
     fb_pack_str(&p, "painter", plan->painter);
     fb_pack_str(&p, "why", plan->painter_reason);
+    fb_pack_opt_str(&p, "shadow", plan->shadows);
     return p.status;
 }
 
@@ -254,6 +256,7 @@ enum fb_status fb_plan_decode(struct fb_slice bytes, struct fb_plan *plan_r, str
     plan.date_ms = (int64_t)fb_read_uint(&r, "date", INT64_MAX);
     plan.painter = fb_read_str(&r, "painter", 32);
     plan.painter_reason = fb_read_str(&r, "why", MAX_WORDS);
+    plan.shadows = fb_read_opt_str(&r, "shadow", FB_MAX_SHADOWS);
     if (r.status == FB_OK && !fb_id_is_valid(plan.msg_id)) {
         (void)fb_read_fail(&r, "msg", "no message id");
     }

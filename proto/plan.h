@@ -81,7 +81,12 @@ struct fb_plan {
     int64_t date_ms;
     char *painter;        /* "text", "native", "chromium": which engine painted the body and */
     char *painter_reason; /* why */
+    char *
+        shadows; /* for each shadow rule: how many recipients it would have taken, a space, its name, a tab; NULL =
+                      none.  For figures and the log */
 };
+
+#define FB_MAX_SHADOWS 16384 /* bytes of that text */
 
 #define FB_PLAN_VERSION 1
 #define FB_PLAN_MARK    "<!--fumibako-notice-->"

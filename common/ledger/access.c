@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/stats.h"
 
 #define KNOWN_MS   INT64_C(7776000000) /* 90 days: Box keeps two weeks to two months */
 #define PARKED_MAX "10000"
@@ -20,7 +21,7 @@
 /* KEYS fence pos parked seen, then for each event: e g h w p
  * ARGV token has_position stream old new known_ms parked_max park_count now (id text)... settled_count
  * id..., then for each event: recipient want at actor source user count first head tail
- * answers {code, "012..."}: known (or no parcel), recorded, changed */
+ * answers {code, "012..."}: known (or no parcel), recorded, changed, changed by being opened for the first time */
 static const char record_lua[] =
     "local rank = {pending = 1, active = 2, opened = 3, downloaded = 4}\n"
     "local fence, pos, parked = KEYS[1], KEYS[2], KEYS[3]\n"
@@ -57,7 +58,7 @@ static const char record_lua[] =
     "      from, id = from or '', id or ''\n"
     "      to = from\n"
     "      if want ~= '' and rank[from] and rank[want] > rank[from] then\n"
-    "        to, code = want, '2'\n"
+    "        to, code = want, (rank[from] < 3 and rank[want] >= 3) and '3' or '2'\n"
     "        redis.call('HSET', g, r, table.concat({to, id, when, actor, source}, '|'))\n"
     "      end\n"
     "      if user ~= '' then redis.call('HSET', w, 'u:' .. user, r) end\n"
@@ -242,6 +243,7 @@ static enum fb_status record_shard(struct fb_redis *r, int shard, const struct f
     struct fb_buf bits;
     enum fb_status s = FB_OK;
     size_t count = 0;
+    int64_t opened = 0;
     fb_call_init(&c);
     fb_buf_init(&bits, page->count + 1);
     add_head(&c, shard, page);
@@ -256,9 +258,12 @@ static enum fb_status record_shard(struct fb_redis *r, int shard, const struct f
     }
     for (size_t i = 0, k = 0; i < page->count && s == FB_OK; i++) {
         if (shard_of(r, &page->events[i]) == shard && k < bits.len) {
-            recorded_r[i] = (enum fb_ledger_recorded)(bits.ptr[k++] - '0');
+            char code = (char)bits.ptr[k++];
+            opened += code == '3';
+            recorded_r[i] = (enum fb_ledger_recorded)((code == '3' ? '2' : code) - '0');
         }
     }
+    fb_ledger_count_now(r, shard, FB_STAT_OPENED, opened);
     fb_buf_deinit(&bits);
     fb_call_deinit(&c);
     return s;

@@ -8,7 +8,8 @@
 #include "common/ledger/ledger.h"
 #include "common/queue/internal.h"
 
-#define FB_LEDGER_KEY 1280 /* fb:{sN}:a:<address of FB_MAX_ADDRESS> */
+#define FB_LEDGER_KEY   1280 /* fb:{sN}:a:<address of FB_MAX_ADDRESS> */
+#define FB_LEDGER_PIECE 60   /* of a long value: below hash-max-listpack-value, 64 */
 #define FB_LEDGER_LOST_TTL                                                                         \
     "34560000" /* 400 d, for a key that had lost its own time to live (EXPIRE NX) */
 
@@ -23,6 +24,22 @@ void fb_ledger_read_bits(const redisReply *reply, size_t count, bool *bits_r);
 FB_MUST_USE enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id,
                                           struct fb_ledger_message *m_r, uint32_t *planned_r,
                                           struct fb_error *err);
+/* Of many at once, in one pipeline, without parcels and grants; one that the ledger does not know has an empty
+ * msg_id. */
+FB_MUST_USE enum fb_status fb_ledger_get_many(struct fb_redis *r, const char *const *msg_ids,
+                                              size_t count, struct fb_ledger_message *list_r,
+                                              struct fb_error *err);
+/* Adds their parcels and grants, in another one; an empty entry is passed over. */
+FB_MUST_USE enum fb_status fb_ledger_get_parcels(struct fb_redis *r, struct fb_ledger_message *list,
+                                                 size_t count, struct fb_error *err);
+/* Merges fb:{sN}:<kind>[:<name>] of all shards by score, `limit` (10,000 at most) of the newest or oldest; stops when
+ * each returns false.  Those of one score are in the order of their names, with the newest first in the opposite
+ * one. */
+FB_MUST_USE enum fb_status fb_ledger_walk(struct fb_redis *r, const char *kind, const char *name,
+                                          bool is_newest_first, int64_t low, int64_t high,
+                                          size_t limit,
+                                          bool (*each)(void *ctx, const char *id, int64_t score),
+                                          void *ctx, struct fb_error *err);
 /* "<prefix><number><suffix>": the number, when it is below `below`. */
 bool fb_ledger_indexed(struct fb_slice name, const char *prefix, const char *suffix, uint64_t below,
                        uint32_t *index_r);

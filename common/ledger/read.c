@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/title.h"
 #include "proto/limits.h"
 
 #define VAULT_ID 64 /* SHA-256 in hex */
@@ -103,9 +104,6 @@ static void read_head(const redisReply *hash, struct fb_ledger_message *m, uint3
             m->size = (uint64_t)fb_slice_int(value);
         } else if (fb_slice_eq_str(name, "state")) {
             copy(m->state, sizeof(m->state), value);
-        } else if (fb_slice_eq_str(name, "title")) {
-            free(m->title);
-            m->title = fb_slice_dup_str(value);
         } else if (fb_slice_eq_str(name, "recalled")) {
             m->is_recalled = true;
             m->recalled_ms = fb_slice_int(value);
@@ -229,25 +227,40 @@ static int64_t version_of(const redisReply *hash)
     return version;
 }
 
-enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
-                              uint32_t *planned_r, struct fb_error *err)
+/* "title", "title:1", ...: one text in pieces (write.c); older programs wrote it in one. */
+static char *read_title(const redisReply *hash)
 {
-    if (!fb_id_is_valid(msg_id)) {
-        return fb_error_set(err, FB_NOT_FOUND, "not a message id");
+    struct fb_slice pieces[FB_TITLE_SEALED / FB_LEDGER_PIECE + 1] = {{NULL, 0}};
+    uint32_t most = (uint32_t)(sizeof pieces / sizeof pieces[0]);
+    struct fb_buf whole;
+    uint32_t at = 0;
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        struct fb_slice name = fb_reply_slice(hash->element[i]);
+        if (fb_slice_eq_str(name, "title")) {
+            pieces[0] = fb_reply_slice(hash->element[i + 1]);
+        } else if (indexed(name, "title:", most, &at) && at > 0) {
+            pieces[at] = fb_reply_slice(hash->element[i + 1]);
+        }
     }
-    char key[FB_KEY_SIZE];
-    fb_key(key, fb_redis_shard(r, msg_id), "m:%s", msg_id);
-    redisReply *hash = NULL;
-    enum fb_status s = get_hash(r, key, &hash, err);
-    if (s != FB_OK) {
-        return s;
+    fb_buf_init(&whole, FB_TITLE_SEALED);
+    enum fb_status s = FB_OK;
+    for (uint32_t i = 0; i < most && pieces[i].len > 0 && s == FB_OK; i++) {
+        s = fb_buf_add_slice(&whole, pieces[i]);
     }
+    char *title = s == FB_OK && whole.len > 0 ? fb_slice_dup_str(fb_slice_buf(&whole)) : NULL;
+    fb_buf_deinit(&whole);
+    return title;
+}
+
+/* Fills m_r from the record's hash. */
+static enum fb_status parse(const redisReply *hash, const char *msg_id,
+                            struct fb_ledger_message *m_r, uint32_t *planned_r,
+                            struct fb_error *err)
+{
     if (hash->elements == 0) {
-        freeReplyObject(hash);
         return fb_error_set(err, FB_NOT_FOUND, "the ledger does not know message %s", msg_id);
     }
     if (version_of(hash) > FB_LEDGER_VERSION) {
-        freeReplyObject(hash);
         return fb_error_set(err, FB_AGAIN,
                             "the ledger's record of message %s is of a newer version of Fumibako: "
                             "use the upgraded program",
@@ -261,6 +274,7 @@ enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_
     m.recipients = fb_xcalloc(m.recipient_count + 1, sizeof(*m.recipients));
     m.branches = fb_xcalloc(m.branch_count + 1, sizeof(*m.branches));
     read_indexed(hash, &m);
+    m.title = read_title(hash);
     derive(&m);
     for (size_t b = 0; b < m.branch_count; b++) {
         is_held = is_held || m.branches[b].is_held;
@@ -268,21 +282,32 @@ enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_
     if (strcmp(m.state, "done") != 0 && is_held) {
         copy(m.state, sizeof(m.state), FB_SLICE_LITERAL("held"));
     }
-    freeReplyObject(hash);
     *m_r = m;
     *planned_r = planned;
     return FB_OK;
 }
 
-/* "n:<i>:preview", "n:<i>:download", "2:<i>": what the storage told of recipient i. */
-static enum fb_status load_seen(struct fb_redis *r, int shard, struct fb_ledger_message *m,
-                                const struct fb_ledger_branch *b, struct fb_error *err)
+enum fb_status fb_ledger_load(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
+                              uint32_t *planned_r, struct fb_error *err)
 {
+    if (!fb_id_is_valid(msg_id)) {
+        return fb_error_set(err, FB_NOT_FOUND, "not a message id");
+    }
     char key[FB_KEY_SIZE];
+    fb_key(key, fb_redis_shard(r, msg_id), "m:%s", msg_id);
     redisReply *hash = NULL;
-    fb_key(key, shard, "w:%s", b->parcel_id);
     enum fb_status s = get_hash(r, key, &hash, err);
-    for (size_t i = 0; s == FB_OK && i + 1 < hash->elements; i += 2) {
+    if (s == FB_OK) {
+        s = parse(hash, msg_id, m_r, planned_r, err);
+        freeReplyObject(hash);
+    }
+    return s;
+}
+
+/* "n:<i>:preview", "n:<i>:download", "2:<i>": what the storage told of recipient i. */
+static void parse_seen(const redisReply *hash, struct fb_ledger_message *m)
+{
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         uint32_t at = 0;
         struct fb_slice name = fb_reply_slice(hash->element[i]);
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
@@ -294,10 +319,6 @@ static enum fb_status load_seen(struct fb_redis *r, int shard, struct fb_ledger_
             m->recipients[at].downloads = (uint64_t)fb_slice_int(value);
         }
     }
-    if (s == FB_OK) {
-        freeReplyObject(hash);
-    }
-    return s;
 }
 
 /* A vault's grant is named by the hash of its secret; no other storage has ids of that form. */
@@ -311,16 +332,9 @@ bool fb_ledger_is_by_link(const struct fb_ledger_branch *b)
     return b->access[0] != '\0' && strcmp(b->access, "recipients") != 0 && !b->is_vault;
 }
 
-static enum fb_status load_grants(struct fb_redis *r, int shard, struct fb_ledger_message *m,
-                                  struct fb_ledger_branch *b, struct fb_error *err)
+static void parse_grants(const redisReply *hash, struct fb_ledger_message *m,
+                         struct fb_ledger_branch *b)
 {
-    char key[FB_KEY_SIZE];
-    redisReply *hash = NULL;
-    fb_key(key, shard, "g:%s", b->parcel_id);
-    enum fb_status s = get_hash(r, key, &hash, err);
-    if (s != FB_OK) {
-        return s;
-    }
     for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         uint32_t at = 0;
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
@@ -333,18 +347,11 @@ static enum fb_status load_grants(struct fb_redis *r, int shard, struct fb_ledge
             b->is_vault = b->is_vault || (rcpt->is_vault && b->fallback[0] == '\0');
         }
     }
-    freeReplyObject(hash);
-    return FB_OK;
 }
 
-static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledger_message *m,
-                                  struct fb_ledger_branch *b, struct fb_error *err)
+static void parse_parcel(const redisReply *hash, struct fb_ledger_branch *b)
 {
-    char key[FB_KEY_SIZE];
-    redisReply *hash = NULL;
-    fb_key(key, shard, "p:%s", b->parcel_id);
-    enum fb_status s = get_hash(r, key, &hash, err);
-    for (size_t i = 0; s == FB_OK && i + 1 < hash->elements; i += 2) {
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         struct fb_slice name = fb_reply_slice(hash->element[i]);
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
         if (fb_slice_eq_str(name, "storage")) {
@@ -369,31 +376,136 @@ static enum fb_status load_parcel(struct fb_redis *r, int shard, struct fb_ledge
             b->sends_receipt = fb_slice_eq_str(value, "1");
         }
     }
-    if (s == FB_OK) {
-        freeReplyObject(hash);
-        s = load_grants(r, shard, m, b, err);
+}
+
+/* ---- one or many ---- */
+
+static enum fb_status append(struct fb_redis *r, int shard, const char *kind, const char *name,
+                             struct fb_error *err)
+{
+    char key[FB_KEY_SIZE];
+    fb_key(key, shard, "%s:%s", kind, name);
+    const struct fb_slice argv[] = {FB_SLICE_LITERAL("HGETALL"), fb_slice_str(key)};
+    return fb_redis_append(r, 2, argv, err);
+}
+
+static enum fb_status fetch(struct fb_redis *r, redisReply **hash_r, struct fb_error *err)
+{
+    enum fb_status s = fb_redis_fetch(r, hash_r, err);
+    if (s == FB_OK && (*hash_r)->type != REDIS_REPLY_ARRAY) {
+        freeReplyObject(*hash_r);
+        s = fb_error_set(err, FB_BUG, "HGETALL: odd answer");
     }
-    return s == FB_OK ? load_seen(r, shard, m, b, err) : s;
+    return s;
+}
+
+static enum fb_status fetch_records(struct fb_redis *r, const char *const *msg_ids, size_t count,
+                                    struct fb_ledger_message *list_r, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        s = append(r, fb_redis_shard(r, msg_ids[i]), "m", msg_ids[i], err);
+    }
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        redisReply *hash = NULL;
+        uint32_t planned = 0;
+        s = fetch(r, &hash, err);
+        if (s == FB_OK) {
+            s = parse(hash, msg_ids[i], &list_r[i], &planned, err);
+            s = s == FB_NOT_FOUND ? FB_OK : s;
+            freeReplyObject(hash);
+        }
+    }
+    return s;
+}
+
+static enum fb_status fetch_parcel(struct fb_redis *r, struct fb_ledger_message *m,
+                                   struct fb_ledger_branch *b, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    for (int part = 0; part < 3 && s == FB_OK; part++) {
+        redisReply *hash = NULL;
+        s = fetch(r, &hash, err);
+        if (s != FB_OK) {
+            break;
+        }
+        if (part == 0) {
+            parse_parcel(hash, b);
+        } else if (part == 1) {
+            parse_grants(hash, m, b);
+        } else {
+            parse_seen(hash, m);
+        }
+        freeReplyObject(hash);
+    }
+    return s;
+}
+
+static enum fb_status fetch_parcels(struct fb_redis *r, struct fb_ledger_message *list,
+                                    size_t count, struct fb_error *err)
+{
+    static const char *const kinds[] = {"p", "g", "w"};
+    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        for (size_t b = 0; b < list[i].branch_count && s == FB_OK; b++) {
+            const char *parcel = list[i].branches[b].parcel_id;
+            for (size_t k = 0; k < 3 && parcel[0] != '\0' && s == FB_OK; k++) {
+                s = append(r, fb_redis_shard(r, list[i].msg_id), kinds[k], parcel, err);
+            }
+        }
+    }
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        for (size_t b = 0; b < list[i].branch_count && s == FB_OK; b++) {
+            if (list[i].branches[b].parcel_id[0] != '\0') {
+                s = fetch_parcel(r, &list[i], &list[i].branches[b], err);
+            }
+        }
+    }
+    return s;
+}
+
+/* Replies that nobody fetched. */
+static enum fb_status end_pipeline(struct fb_redis *r, enum fb_status s)
+{
+    if (s != FB_OK) {
+        fb_redis_reset(r);
+    }
+    return s;
+}
+
+enum fb_status fb_ledger_get_many(struct fb_redis *r, const char *const *msg_ids, size_t count,
+                                  struct fb_ledger_message *list_r, struct fb_error *err)
+{
+    memset(list_r, 0, count * sizeof(*list_r));
+    enum fb_status s = end_pipeline(r, fetch_records(r, msg_ids, count, list_r, err));
+    for (size_t i = 0; i < count && s != FB_OK; i++) {
+        fb_ledger_message_deinit(&list_r[i]);
+    }
+    return s;
+}
+
+enum fb_status fb_ledger_get_parcels(struct fb_redis *r, struct fb_ledger_message *list,
+                                     size_t count, struct fb_error *err)
+{
+    return end_pipeline(r, fetch_parcels(r, list, count, err));
 }
 
 enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id, struct fb_ledger_message *m_r,
                              struct fb_error *err)
 {
-    struct fb_ledger_message m;
-    uint32_t planned = 0;
-    enum fb_status s = fb_ledger_load(r, msg_id, &m, &planned, err);
-    if (s != FB_OK) {
-        return s;
+    struct fb_ledger_message m = {.accepted_ms = 0};
+    if (!fb_id_is_valid(msg_id)) {
+        return fb_error_set(err, FB_NOT_FOUND, "not a message id");
     }
-    for (size_t b = 0; s == FB_OK && b < m.branch_count; b++) {
-        if (m.branches[b].parcel_id[0] != '\0') {
-            s = load_parcel(r, fb_redis_shard(r, msg_id), &m, &m.branches[b], err);
-        }
+    enum fb_status s = fb_ledger_get_many(r, &msg_id, 1, &m, err);
+    if (s == FB_OK && m.msg_id[0] == '\0') {
+        s = fb_error_set(err, FB_NOT_FOUND, "the ledger does not know message %s", msg_id);
     }
-    if (s != FB_OK) {
+    s = s == FB_OK ? fb_ledger_get_parcels(r, &m, 1, err) : s;
+    if (s == FB_OK) {
+        *m_r = m;
+    } else {
         fb_ledger_message_deinit(&m);
-        return s;
     }
-    *m_r = m;
-    return FB_OK;
+    return s;
 }

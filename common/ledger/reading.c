@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/stats.h"
 
 #define ACTOR_SIZE 200
 #define AGENT_SIZE 201
@@ -23,8 +24,8 @@
     ") end\n"                                                                                      \
     "end\n"
 
-/* KEYS m g h w
- * ARGV recipient want now actor count first max head tail left
+/* KEYS m g h w day
+ * ARGV recipient want now actor count first max head tail left field
  * answers 0, or why not: 1 recalled, 2 ended, 3 used up */
 static const char record_lua[] = LUA_KEEP
     "local rank = {pending = 1, active = 2, opened = 3, downloaded = 4}\n"
@@ -40,6 +41,10 @@ static const char record_lua[] = LUA_KEEP
     "local to = from\n"
     "if rank[from] and rank[want] > rank[from] then\n"
     "  to = want\n"
+    "  if rank[from] < 3 then\n"
+    "    redis.call('HINCRBY', KEYS[5], ARGV[11], 1)\n"
+    "    redis.call('EXPIRE', KEYS[5], " FB_STATS_TTL ")\n"
+    "  end\n"
     "  redis.call('HSET', g, i, table.concat({to, id, now, ARGV[4], 'portal'}, '|'))\n"
     "end\n"
     "redis.call('HINCRBY', w, count, 1)\n"
@@ -193,6 +198,7 @@ enum fb_status fb_ledger_reading_record(struct fb_redis *r, const char *parcel_i
     const char *event = is_download ? "download" : "preview";
     char msg_id[FB_ID_SIZE], index[16], count[48], first[24], who[ACTOR_SIZE];
     struct fb_call c;
+    char day[FB_STATS_KEY], figure[FB_STATS_FIELD];
     int shard = 0;
     int64_t code = -1;
     int64_t now_ms = fb_now_ms();
@@ -211,6 +217,8 @@ enum fb_status fb_ledger_reading_record(struct fb_redis *r, const char *parcel_i
     fb_call_key(&c, shard, "g:%.40s", parcel_id);
     fb_call_key(&c, shard, "h:%.40s", parcel_id);
     fb_call_key(&c, shard, "w:%.40s", parcel_id);
+    fb_ledger_stats_key(day, shard, now_ms);
+    fb_call_key(&c, shard, "%s", day + strcspn(day, "}") + 2);
     fb_call_arg_str(&c, index);
     fb_call_arg_str(&c, is_download ? "downloaded" : "opened");
     fb_call_arg_int(&c, now_ms);
@@ -222,6 +230,8 @@ enum fb_status fb_ledger_reading_record(struct fb_redis *r, const char *parcel_i
     if (s == FB_OK) {
         s = add_left(r, &c, shard, parcel_id, err);
     }
+    fb_ledger_stats_field(figure, FB_STAT_OPENED, now_ms);
+    fb_call_arg_str(&c, figure);
     if (s == FB_OK) {
         s = run(r, &record_script, &c, &code, err);
     }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/stats.h"
 
 #define MAX_ROUNDS 5 /* the plan appears once; more than two would take a restart in between */
 #define REPORT_MS  5000
@@ -318,7 +319,11 @@ enum fb_status fb_ledger_recall(struct fb_redis *r, const char *msg_id, struct f
     if (s != FB_OK && s != FB_EXISTS) {
         return s;
     }
-    q->is_unsure = !fb_ledger_is_kept(r, shard, fb_redis_connections(r), KEPT_MS);
+    uint64_t connections = fb_redis_connections(r);
+    q->is_unsure = !fb_ledger_is_kept(r, shard, connections, KEPT_MS);
+    if (s == FB_OK) {
+        fb_ledger_count_now(r, shard, FB_STAT_RECALLED, q->count > 0 ? (int64_t)q->count : 1);
+    }
     if (q->is_unsure) {
         enum fb_status again = recall_planned(r, msg_id, q, NULL, NULL);
         q->is_unsure = (again != FB_OK && again != FB_EXISTS) ||

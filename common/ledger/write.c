@@ -12,6 +12,7 @@
 
 #include "common/ledger/access.h"
 #include "common/ledger/internal.h"
+#include "common/ledger/stats.h"
 #include "common/title.h"
 #include "proto/limits.h"
 
@@ -93,6 +94,7 @@ void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     free(names);
     expire(ops, key,
            ttl_ms / 1000 + IN_FLIGHT_S); /* for a message that never ends; its end sets ttl */
+    fb_ledger_count(r, ops, job->msg_id, FB_STAT_ACCEPTED, 1, job->first_ms);
     (void)snprintf(key, sizeof(key), "fb:{s%d}:t", shard);
     list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
     if (envelope->reverse_path[0] != '\0') {
@@ -120,14 +122,24 @@ static const char *kind_name(enum fb_branch_kind kind)
     }
 }
 
-/* Once: a restart must not make it another one, because each has a new nonce. */
+/* Once: a restart must not make it another one, because each has a new nonce.  In pieces: one long value makes Redis
+ * keep the whole record in a form that takes three times the memory (hash-max-listpack-value). */
 static void add_title(struct fb_ops *ops, const char *m, const char *msg_id, const char *subject,
                       const char *language, const char *key)
 {
     struct fb_buf title;
     fb_buf_init(&title, FB_TITLE_SEALED);
-    if (fb_title_seal(key, msg_id, subject, language, &title) == FB_OK && title.len > 0) {
-        fb_ops_add(ops, "HSETNX", m, "title", fb_buf_str(&title), NULL);
+    if (fb_title_seal(key, msg_id, subject, language, &title) == FB_OK) {
+        struct fb_slice rest = fb_slice_buf(&title);
+        for (unsigned i = 0; rest.len > 0; i++) {
+            char field[24];
+            char piece[FB_LEDGER_PIECE + 1];
+            struct fb_slice part = fb_slice_sub(rest, 0, FB_LEDGER_PIECE);
+            (void)snprintf(field, sizeof field, i == 0 ? "title" : "title:%u", i);
+            (void)snprintf(piece, sizeof piece, "%.*s", (int)part.len, (const char *)part.ptr);
+            fb_ops_add(ops, "HSETNX", m, field, piece, NULL);
+            rest = fb_slice_sub(rest, part.len, SIZE_MAX);
+        }
     }
     fb_buf_deinit(&title);
 }
@@ -141,6 +153,7 @@ void fb_ledger_planned(struct fb_redis *r, struct fb_ops *ops, const struct fb_p
     fb_ledger_key(key, shard, "m", plan->msg_id);
     (void)snprintf(count, sizeof(count), "%" PRIu32, plan->branch_count);
     fb_ops_add(ops, "HSET", key, "branches", count, NULL);
+    fb_ledger_count_plan(r, ops, plan, fb_now_ms());
     add_title(ops, key, plan->msg_id, plan->subject, plan->language, key_of_titles);
     for (uint32_t b = 0; b < plan->branch_count; b++) {
         const struct fb_branch *branch = &plan->branches[b];
@@ -226,6 +239,14 @@ static void add_pending(struct fb_ops *ops, int shard, const struct fb_parcel *p
     expire(ops, key, ttl_s);
 }
 
+/* Whoever reads it takes what is not there for 0 or empty: most parcels have no such thing. */
+static void add_if(struct fb_ops *ops, const char *key, const char *field, const char *value)
+{
+    if (value[0] != '\0' && strcmp(value, "0") != 0) {
+        fb_ops_add(ops, "HSET", key, field, value, NULL);
+    }
+}
+
 static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb_plan *plan,
                             uint32_t branch, const struct fb_parcel *parcel, int64_t now)
 {
@@ -246,8 +267,11 @@ static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb
                b->rule != NULL ? b->rule : "", "security", b->security != NULL ? b->security : "",
                "access", parcel->access != NULL ? parcel->access : "", "download",
                parcel->can_download ? "1" : "0", "expires", expires, "branch", number_of, "at", at,
-               "remind", remind, "purge", purge, "receipt", parcel->sends_receipt ? "1" : "0",
-               "fallback", parcel->fallback != NULL ? parcel->fallback : "", NULL);
+               NULL);
+    add_if(ops, key, "remind", remind);
+    add_if(ops, key, "purge", purge);
+    add_if(ops, key, "receipt", parcel->sends_receipt ? "1" : "0");
+    add_if(ops, key, "fallback", parcel->fallback != NULL ? parcel->fallback : "");
 }
 
 static void add_dates(struct fb_redis *r, struct fb_ops *ops, const struct fb_parcel *parcel)
@@ -296,7 +320,10 @@ void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_
         grant_value(value, sizeof(value), state, g->grant_id, now, "", "upload");
         (void)snprintf(field, sizeof(field), "%" PRIu32, g->recipient);
         fb_ops_add(ops, "HSET", key, field, value, NULL);
-        add_history(ops, history, now, g->recipient, "", state, "", "upload");
+        if (strcmp(state, "active") !=
+            0) { /* else it is told out of the record: fb_ledger_history */
+            add_history(ops, history, now, g->recipient, "", state, "", "upload");
+        }
         if (strcmp(state, "pending") == 0) {
             add_pending(ops, shard, parcel, g->recipient, now, ttl_s);
         }
@@ -320,8 +347,14 @@ void fb_ledger_sent(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, 
     fb_ledger_key(key, fb_redis_shard(r, msg_id), "m", msg_id);
     (void)snprintf(field, sizeof(field), "bs:%" PRIu32, branch);
     (void)snprintf(when, sizeof(when), "bt:%" PRIu32, branch);
-    number(at, fb_now_ms());
+    int64_t now = fb_now_ms();
+    number(at, now);
     fb_ops_add(ops, "HSET", key, field, state, when, at, NULL);
+    if (strcmp(state, "sent") == 0) {
+        int64_t took = now - fb_id_time_ms(msg_id);
+        fb_ledger_count(r, ops, msg_id, FB_STAT_SENT, 1, now);
+        fb_ledger_count(r, ops, msg_id, FB_STAT_LATENCY_MS, took > 0 ? took : 0, now);
+    }
 }
 
 /* A claim of an earlier try whose outcome nobody knows stays: that one may have gone out. */
@@ -360,6 +393,7 @@ void fb_ledger_held(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, 
     (void)snprintf(field, sizeof(field), "h:%" PRIu32, branch);
     (void)snprintf(value, sizeof(value), "%s|%s", fb_status_name(reason->status), reason->text);
     fb_ops_add(ops, "HSET", key, field, value, NULL);
+    fb_ledger_count(r, ops, msg_id, FB_STAT_HELD, 1, fb_now_ms());
 }
 
 void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_id,

@@ -24,6 +24,9 @@
 #define END_STEP_MS     1000
 #define END_TELL_MS     30000
 #define RELEASE_REST_MS 1000
+#define SOON_MS         3000
+#define SOON_AGE_MS                                                                                \
+    60000 /* then a setting is wrong, and a backlog is not to be asked for at that pace */
 
 struct job_run {
     struct fb_worker_thread *t;
@@ -102,7 +105,7 @@ static void decide(struct job_run *j)
         out->kind = FB_OUTCOME_BURY;
         return;
     }
-    if (out->reason.status == FB_CONFIG) {
+    if (out->reason.status == FB_CONFIG && !(out->is_uncounted && out->delay_ms > 0)) {
         int64_t delay = CONFIG_DELAY_MS + (int64_t)fb_random_below(CONFIG_DELAY_MS);
         j->is_deferred = true;
         out->delay_ms = out->delay_ms > delay ? out->delay_ms : delay;
@@ -277,12 +280,21 @@ static void report(const struct job_run *j, const char *label, int64_t started_m
     const char *reason = !is_ended                       ? err->text
                          : j->out.reason.status != FB_OK ? j->out.reason.text
                                                          : "";
-    enum fb_level level = is_ended && j->out.is_uncounted                             ? FB_DEBUG
+    enum fb_level level = is_ended && j->out.is_uncounted && j->out.reason.status != FB_CONFIG
+                              ? FB_DEBUG
                           : strcmp(label, "held") == 0                                ? FB_ERROR
                           : strcmp(label, "retry") == 0 || strcmp(label, "lost") == 0 ? FB_WARN
                                                                                       : FB_INFO;
     fb_log_fields(level, "job ended", "result", label, "delay_ms", delay, "duration_ms", duration,
                   "again_in_ms", again, "reason", reason, NULL);
+}
+
+void fb_outcome_soon(const struct fb_claim *claim, struct fb_outcome *out)
+{
+    if (fb_now_ms() - claim->job.first_ms < SOON_AGE_MS) {
+        out->is_uncounted = true;
+        out->delay_ms = SOON_MS / 2 + (int64_t)fb_random_below(SOON_MS);
+    }
 }
 
 /* The jobs that follow, and a further try, lie below this one's span. */

@@ -154,20 +154,6 @@ json_t *ctl_json_time(int64_t ms)
     return json_string(text);
 }
 
-json_t *ctl_json_text(const char *text)
-{
-    json_t *value = json_string(text);
-    if (value == NULL) {
-        char *copy = fb_xstrdup(text);
-        for (char *at = copy; *at != '\0'; at++) {
-            *at = (unsigned char)*at < 0x80 ? *at : '?';
-        }
-        value = json_string(copy);
-        free(copy);
-    }
-    return value;
-}
-
 bool ctl_parse_time(const char *text, int64_t *ms_r)
 {
     int64_t ago = 0;

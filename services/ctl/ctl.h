@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/json_words.h"
 #include "common/ledger/evidence.h"
 #include "common/redis.h"
 #include "common/service.h"
@@ -27,6 +28,7 @@ struct ctl {
     /* options of subcommands; NULL or 0 when not given */
     const char *from, *state, *sender, *recipient, *since, *until, *comment, *reason, *language;
     const char *storage, *parcel;
+    const char *expected; /* version of the policy that was edited */
     const char *to[CTL_MAX_RECIPIENTS];
     size_t to_count;
     int64_t limit;
@@ -80,17 +82,17 @@ void ctl_time(int64_t ms, char out[32]);
  * "3d" ago. */
 bool ctl_parse_time(const char *text, int64_t *ms_r);
 json_t *ctl_json_time(int64_t ms); /* RFC 3339, or null */
-/* Text from outside; what is not UTF-8 has ? for its bytes above ASCII. */
-json_t *ctl_json_text(const char *text);
 
 /* What is known of one recipient, in words; language NULL = English. */
 void ctl_print_evidence(const struct fb_evidence *e, const char *language, const char *indent);
-json_t *ctl_json_evidence(const struct fb_evidence *e);
 
 int ctl_policy_check(struct ctl *c);
 int ctl_policy_show(struct ctl *c);
 int ctl_policy_apply(struct ctl *c);
 int ctl_policy_history(struct ctl *c);
+int ctl_policy_rollback(struct ctl *c);
+int ctl_policy_diff(struct ctl *c);
+int ctl_overview(struct ctl *c);
 int ctl_policy_test(struct ctl *c);
 int ctl_message_list(struct ctl *c);
 int ctl_message_show(struct ctl *c);
@@ -109,6 +111,13 @@ int ctl_ledger_rebuild(struct ctl *c);
 int ctl_vault_verify(struct ctl *c);
 int ctl_doctor(struct ctl *c);
 int ctl_reader_forget(struct ctl *c);
+int ctl_user_add(struct ctl *c);
+int ctl_user_list(struct ctl *c);
+int ctl_user_passwd(struct ctl *c);
+int ctl_user_role(struct ctl *c);
+int ctl_user_unlock(struct ctl *c);
+int ctl_user_reset(struct ctl *c);
+int ctl_user_remove(struct ctl *c);
 int ctl_submit(struct ctl *c);
 
 #endif

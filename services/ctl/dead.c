@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/dead_words.h"
 #include "common/ledger/ledger.h"
 #include "common/queue/queue.h"
 #include "common/spool/spool.h"
 #include "services/ctl/ctl.h"
-#include "services/ctl/dead_words.h"
 
 static json_t *dead_json(const struct fb_dead *d)
 {
@@ -16,7 +16,7 @@ static json_t *dead_json(const struct fb_dead *d)
         json_pack("{s:s,s:s,s:i,s:s,s:i,s:o,s:s,s:o}", "id", d->id, "message", d->job.msg_id,
                   "branch", (int)d->job.branch, "stage", fb_stage_name(d->job.stage), "attempts",
                   (int)d->job.attempt, "held_at", ctl_json_time(d->died_ms), "status", d->status,
-                  "reason", ctl_json_text(d->reason));
+                  "reason", fb_json_text(d->reason));
     if (o != NULL && d->job.letter != FB_LETTER_NONE) { /* not a mail: a letter to its sender */
         (void)json_object_set_new(o, "letter", json_string(fb_letter_name(d->job.letter)));
     }
@@ -102,7 +102,7 @@ static bool get_dead(struct ctl *c, struct fb_dead *d, int *code_r)
     return true;
 }
 
-static void print_words(const struct fb_dead *d, const struct dead_words *w, bool is_ja)
+static void print_words(const struct fb_dead *d, const struct fb_dead_words *w, bool is_ja)
 {
     (void)printf("\n%s\n%s\n", w->what, w->meaning);
     (void)printf("\n%s\n  fumibako dead retry %s\n      %s\n",
@@ -131,8 +131,8 @@ int ctl_dead_show(struct ctl *c)
         return code;
     }
     bool is_ja = strcmp(ctl_language(c), "ja") == 0;
-    struct dead_words w;
-    dead_words_make(&d, c->config->retention.dead_ms, is_ja, &w);
+    struct fb_dead_words w;
+    fb_dead_words_make(&d, c->config->retention.dead_ms, is_ja, &w);
     if (c->is_json) {
         json_t *o = dead_json(&d);
         (void)json_object_set_new(o, "explained",

@@ -31,6 +31,7 @@ enum {
     OPT_STORAGE,
     OPT_PARCEL,
     OPT_REPAIR_ORPHANS,
+    OPT_IF_VERSION,
     OPT_VERSION,
     OPT_HELP,
 };
@@ -53,6 +54,7 @@ static const struct option options[] = {{"config", required_argument, NULL, OPT_
                                         {"storage", required_argument, NULL, OPT_STORAGE},
                                         {"parcel", required_argument, NULL, OPT_PARCEL},
                                         {"repair-orphans", no_argument, NULL, OPT_REPAIR_ORPHANS},
+                                        {"if-version", required_argument, NULL, OPT_IF_VERSION},
                                         {"version", no_argument, NULL, OPT_VERSION},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {NULL, 0, NULL, 0}};
@@ -110,6 +112,8 @@ static const char **text_option(struct ctl *c, int o)
         return &c->storage;
     case OPT_PARCEL:
         return &c->parcel;
+    case OPT_IF_VERSION:
+        return &c->expected;
     default:
         return NULL;
     }

@@ -22,19 +22,19 @@ static const char *fallback_of(const struct fb_ledger_message *m,
 static json_t *recipient_json(const struct fb_ledger_message *m,
                               const struct fb_ledger_recipient *r)
 {
-    return json_pack("{s:o,s:i,s:s,s:s,s:o,s:I,s:I,s:s,s:o}", "address", ctl_json_text(r->address),
+    return json_pack("{s:o,s:i,s:s,s:s,s:o,s:I,s:I,s:s,s:o}", "address", fb_json_text(r->address),
                      "branch", (int)r->branch, "state", r->state, "grant", r->grant_state,
                      "grant_at", ctl_json_time(r->grant_ms), "previews", (json_int_t)r->previews,
                      "downloads", (json_int_t)r->downloads, "two_step", r->two_step, "fallback",
-                     ctl_json_text(fallback_of(m, r)));
+                     fb_json_text(fallback_of(m, r)));
 }
 
 static json_t *branch_json(const struct fb_ledger_branch *b)
 {
     return json_pack("{s:s,s:s,s:o,s:o,s:s,s:o,s:o,s:o}", "kind", b->kind, "state", b->state,
-                     "rule", ctl_json_text(b->rule), "reason", ctl_json_text(b->reason), "parcel",
-                     b->parcel_id, "storage", ctl_json_text(b->storage), "folder",
-                     ctl_json_text(b->folder_id), "expires", ctl_json_time(b->expires_ms));
+                     "rule", fb_json_text(b->rule), "reason", fb_json_text(b->reason), "parcel",
+                     b->parcel_id, "storage", fb_json_text(b->storage), "folder",
+                     fb_json_text(b->folder_id), "expires", ctl_json_time(b->expires_ms));
 }
 
 static json_t *message_json(const struct fb_ledger_message *m)
@@ -48,7 +48,7 @@ static json_t *message_json(const struct fb_ledger_message *m)
         (void)json_array_append_new(branches, branch_json(&m->branches[i]));
     }
     return json_pack("{s:s,s:o,s:o,s:I,s:s,s:o,s:o}", "id", m->msg_id, "accepted",
-                     ctl_json_time(m->accepted_ms), "from", ctl_json_text(m->from), "size",
+                     ctl_json_time(m->accepted_ms), "from", fb_json_text(m->from), "size",
                      (json_int_t)m->size, "state", m->state, "recipients", recipients, "branches",
                      branches);
 }
@@ -212,11 +212,11 @@ static bool tell_history(void *ctx, const char *line)
     const char *agent = json_string_value(json_object_get(e, "agent"));
     if (h->list != NULL) {
         json_t *one = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
-                                ctl_json_text(is_known ? who : ""), "to", to, "event", event,
+                                fb_json_text(is_known ? who : ""), "to", to, "event", event,
                                 "source", source, "actor", actor);
         if (network != NULL) {
-            (void)json_object_set_new(one, "network", ctl_json_text(network));
-            (void)json_object_set_new(one, "agent", ctl_json_text(agent != NULL ? agent : ""));
+            (void)json_object_set_new(one, "network", fb_json_text(network));
+            (void)json_object_set_new(one, "agent", fb_json_text(agent != NULL ? agent : ""));
         }
         (void)json_array_append_new(h->list, one);
     } else {
@@ -316,7 +316,7 @@ static enum fb_status show_json(struct ctl *c, const struct fb_ledger_message *m
     json_t *message = message_json(m);
     for (size_t i = 0; i < m->recipient_count; i++) {
         (void)json_object_set_new(json_array_get(json_object_get(message, "recipients"), i),
-                                  "evidence", ctl_json_evidence(&evidence[i]));
+                                  "evidence", fb_json_evidence(&evidence[i], ctl_json_time));
     }
     free(evidence);
     for (size_t b = 0; b < m->branch_count && s == FB_OK; b++) {

@@ -3,7 +3,6 @@
  * fumibako policy check|show|apply|history */
 #include "common/policy/policy.h"
 
-#include <hiredis/hiredis.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,23 +10,8 @@
 #include <unistd.h>
 
 #include "common/crypto.h"
-#include "common/policy/service_source.h"
+#include "common/policy/store.h"
 #include "services/ctl/ctl.h"
-
-#define MAX_POLICY  (4U << 20)
-#define MAX_HISTORY "1000"
-
-static json_t *findings_json(const struct fb_policy_findings *f)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < f->count; i++) {
-        (void)json_array_append_new(list,
-                                    json_pack("{s:i,s:s,s:o}", "line", f->items[i].line, "severity",
-                                              f->items[i].is_error ? "error" : "warning", "text",
-                                              ctl_json_text(f->items[i].text)));
-    }
-    return list;
-}
 
 static void print_findings(const char *path, const struct fb_policy_findings *f)
 {
@@ -50,12 +34,12 @@ static int load(struct ctl *c, const char *path, struct fb_buf *document,
     struct fb_error err = {0};
     struct fb_policy_findings findings = {0};
     *findings_r = NULL;
-    if (fb_read_file(path, MAX_POLICY, document, &err) != FB_OK) {
+    if (fb_read_file(path, FB_POLICY_MAX, document, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
     enum fb_status s = fb_policy_parse(fb_slice_buf(document), policy_r, &findings);
     if (c->is_json) {
-        *findings_r = findings_json(&findings);
+        *findings_r = fb_json_findings(&findings);
     } else {
         print_findings(path, &findings);
     }
@@ -80,44 +64,19 @@ int ctl_policy_check(struct ctl *c)
     return code;
 }
 
-static enum fb_status from_redis(struct ctl *c, struct fb_buf *document, struct fb_error *err)
-{
-    struct redisReply *reply = NULL;
-    enum fb_status s =
-        fb_redis_call(c->redis, &reply, err, "HGET", FB_POLICY_KEY, "document", NULL);
-    if (s != FB_OK) {
-        return s;
-    }
-    fb_buf_init(document, MAX_POLICY);
-    if (reply->type == REDIS_REPLY_STRING) {
-        s = fb_buf_add(document, reply->str, reply->len);
-        if (s != FB_OK) {
-            s = fb_error_set(err, s, "the policy in Redis is larger than any policy");
-        }
-    } else {
-        s = fb_error_set(
-            err, FB_NOT_FOUND,
-            "no policy is in force: mail is held until one is applied with `fumibako policy "
-            "apply FILE`");
-    }
-    freeReplyObject(reply);
-    return s;
-}
-
 enum fb_status ctl_policy_read(struct ctl *c, struct fb_buf *document, struct fb_error *err)
 {
     enum fb_status s = FB_OK;
-    if (strncmp(c->config->policy.source, "file:", 5) == 0) {
-        return fb_read_file(c->config->policy.source + 5, MAX_POLICY, document, err);
-    }
-    if (c->redis == NULL) {
+    struct fb_policy_version v = {0};
+    bool is_file = strncmp(c->config->policy.source, "file:", 5) == 0;
+    if (c->redis == NULL && !is_file) {
         s = fb_redis_new(c->config, CTL_REDIS_TIMEOUT_MS, &c->redis, err);
     }
     if (s == FB_OK) {
-        s = from_redis(c, document, err);
+        s = fb_policy_current(c->config, c->redis, &v, err);
     }
-    if (s != FB_OK) {
-        fb_buf_deinit(document);
+    if (s == FB_OK) {
+        *document = v.document; /* its own now */
     }
     return s;
 }
@@ -164,133 +123,128 @@ static const char *author(void)
     return sudo != NULL ? sudo : pw != NULL ? pw->pw_name : "unknown";
 }
 
-static enum fb_status store(struct ctl *c, const struct fb_policy *policy,
-                            const struct fb_buf *document, struct fb_error *err)
+/* The findings of the answer, or on the terminal.  Takes nothing. */
+static json_t *tell_findings(const struct ctl *c, const char *path,
+                             const struct fb_policy_findings *f)
 {
-    struct redisReply *reply = NULL;
-    char at[32];
-    (void)snprintf(at, sizeof at, "%lld", (long long)fb_now_ms());
-    const char *comment = c->comment != NULL ? c->comment : "";
-    const struct fb_slice argv[] = {fb_slice_str("HSET"),     fb_slice_str(FB_POLICY_KEY),
-                                    fb_slice_str("version"),  fb_slice_str(policy->version),
-                                    fb_slice_str("document"), fb_slice_buf(document),
-                                    fb_slice_str("at"),       fb_slice_str(at),
-                                    fb_slice_str("author"),   fb_slice_str(author()),
-                                    fb_slice_str("comment"),  fb_slice_str(comment)};
-    json_t *entry =
-        json_pack("{s:s,s:s%,s:s,s:s,s:s}", "version", policy->version, "document", document->ptr,
-                  (size_t)document->len, "at", at, "author", author(), "comment", comment);
-    char *text = entry != NULL ? json_dumps(entry, JSON_COMPACT) : NULL;
-    json_decref(entry);
-    if (text == NULL) {
-        return fb_error_set(err, FB_INVALID, "the policy is not UTF-8 text");
+    if (c->is_json) {
+        return fb_json_findings(f);
     }
-    /* History first: what is in force is always in it. */
-    enum fb_status s =
-        fb_redis_call(c->redis, &reply, err, "LPUSH", FB_POLICY_HISTORY_KEY, text, NULL);
-    free(text);
-    if (s == FB_OK) {
-        freeReplyObject(reply);
-        s = fb_redis_call(c->redis, &reply, err, "LTRIM", FB_POLICY_HISTORY_KEY, "0", MAX_HISTORY,
-                          NULL);
-    }
-    if (s == FB_OK) {
-        freeReplyObject(reply);
-        s = fb_redis_command(c->redis, sizeof argv / sizeof argv[0], argv, &reply, err);
-    }
-    if (s == FB_OK) {
-        freeReplyObject(reply);
-    }
-    return s;
+    print_findings(path, f);
+    return NULL;
 }
 
-/* Takes findings. */
-static int apply(struct ctl *c, const struct fb_policy *policy, const struct fb_buf *document,
-                 json_t *findings)
+static int tell_applied(const struct ctl *c, const struct fb_policy_version *v, json_t *findings)
 {
-    struct fb_error err = {0};
-    if (store(c, policy, document, &err) != FB_OK) {
-        json_decref(findings);
-        return ctl_fail(c, &err);
-    }
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:s,s:o}", "version", policy->version, "findings", findings));
+        ctl_print_json(json_pack("{s:s,s:I,s:o}", "version", v->version, "number",
+                                 (json_int_t)v->number, "findings", findings));
     } else {
-        (void)printf("in force: version %.12s, %zu rules; services follow within seconds\n",
-                     policy->version, policy->rule_count);
+        (void)printf("in force: version %.12s, %zu rules, number %lld; services follow within "
+                     "seconds\n",
+                     v->version, v->rule_count, (long long)v->number);
     }
     return 0;
+}
+
+/* document is applied; path is for messages. */
+static int apply(struct ctl *c, const char *path, struct fb_slice document)
+{
+    struct fb_error err = {0};
+    struct fb_policy_version v;
+    struct fb_policy_findings f;
+    const struct fb_policy_change change = {
+        .document = document, .author = author(), .comment = c->comment, .expected = c->expected};
+    enum fb_status s = fb_policy_apply(c->config, c->redis, &change, &v, &f, &err);
+    json_t *findings = tell_findings(c, path, &f);
+    int code = FB_EXIT_FAILED;
+    if (s == FB_OK) {
+        code = tell_applied(c, &v, findings);
+    } else if (s == FB_INVALID && f.error_count > 0) {
+        if (c->is_json) {
+            ctl_print_json(json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(s),
+                                     "message", err.text, "findings", findings));
+        }
+    } else {
+        json_decref(findings);
+        code = ctl_fail(c, &err);
+    }
+    fb_policy_version_deinit(&v);
+    fb_policy_findings_deinit(&f);
+    return code;
 }
 
 int ctl_policy_apply(struct ctl *c)
 {
     struct fb_buf document = {0};
-    struct fb_policy *policy = NULL;
     struct fb_error err = {0};
-    json_t *findings = NULL;
     int code = 0;
     if (!ctl_need_redis(c, &code)) {
         return code;
     }
-    if (strcmp(c->config->policy.source, "redis") != 0) {
-        (void)fb_error_set(&err, FB_DENIED,
-                           "policy.source is %s: the services follow that file; change it there",
-                           c->config->policy.source);
+    if (fb_read_file(c->words[0], FB_POLICY_MAX, &document, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    code = load(c, c->words[0], &document, &policy, &findings);
-    if (code == 0) {
-        code = apply(c, policy, &document, findings);
-    } else if (findings != NULL) {
-        ctl_print_json(json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID),
-                                 "message", "the policy has errors; the one in force stays",
-                                 "findings", findings));
-    }
-    fb_policy_unref(&policy);
+    code = apply(c, c->words[0], fb_slice_buf(&document));
     fb_buf_deinit(&document);
     return code;
+}
+
+int ctl_policy_rollback(struct ctl *c)
+{
+    struct fb_error err = {0};
+    struct fb_policy_version v = {0};
+    int code = 0;
+    if (!ctl_need_redis(c, &code)) {
+        return code;
+    }
+    if (fb_policy_version_get(c->redis, c->words[0], &v, &err) != FB_OK) {
+        return ctl_fail(c, &err);
+    }
+    code = apply(c, c->words[0], fb_slice_buf(&v.document));
+    fb_policy_version_deinit(&v);
+    return code;
+}
+
+struct history {
+    const struct ctl *c;
+    json_t *list;
+};
+
+static bool tell_version(void *ctx, const struct fb_policy_version *v)
+{
+    struct history *h = ctx;
+    char when[32];
+    ctl_time(v->at_ms, when);
+    if (h->c->is_json) {
+        (void)json_array_append_new(
+            h->list, json_pack("{s:I,s:s,s:o,s:o,s:o}", "number", (json_int_t)v->number, "version",
+                               v->version, "at", ctl_json_time(v->at_ms), "author",
+                               fb_json_text(v->author), "comment", fb_json_text(v->comment)));
+    } else {
+        (void)printf("%s  %5lld  %.12s  %-12s ", when, (long long)v->number, v->version, v->author);
+        ctl_print_clean(v->comment);
+        (void)printf("\n");
+    }
+    return true;
 }
 
 int ctl_policy_history(struct ctl *c)
 {
     int code = 0;
-    struct redisReply *reply = NULL;
     struct fb_error err = {0};
-    char last[32];
     if (!ctl_need_redis(c, &code)) {
         return code;
     }
-    (void)snprintf(last, sizeof last, "%lld", (long long)c->limit - 1);
-    if (fb_redis_call(c->redis, &reply, &err, "LRANGE", FB_POLICY_HISTORY_KEY, "0", last, NULL) !=
-        FB_OK) {
+    struct history h = {.c = c, .list = json_array()};
+    if (fb_policy_versions(c->redis, 0, (size_t)c->limit, tell_version, &h, &err) != FB_OK) {
+        json_decref(h.list);
         return ctl_fail(c, &err);
     }
-    json_t *list = json_array();
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
-        json_t *e = json_loadb(reply->element[i]->str, reply->element[i]->len, 0, NULL);
-        const char *at = json_string_value(json_object_get(e, "at"));
-        const char *version = json_string_value(json_object_get(e, "version"));
-        const char *who = json_string_value(json_object_get(e, "author"));
-        const char *comment = json_string_value(json_object_get(e, "comment"));
-        if (at != NULL && version != NULL && who != NULL && comment != NULL) {
-            int64_t ms = strtoll(at, NULL, 10);
-            char when[32];
-            ctl_time(ms, when);
-            if (c->is_json) {
-                (void)json_array_append_new(list, json_pack("{s:s,s:o,s:s,s:s}", "version", version,
-                                                            "at", ctl_json_time(ms), "author", who,
-                                                            "comment", comment));
-            } else {
-                (void)printf("%s  %.12s  %-12s %s\n", when, version, who, comment);
-            }
-        }
-        json_decref(e);
-    }
-    freeReplyObject(reply);
     if (c->is_json) {
-        ctl_print_json(list);
+        ctl_print_json(h.list);
     } else {
-        json_decref(list);
+        json_decref(h.list);
     }
     return 0;
 }

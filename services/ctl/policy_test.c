@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "services/ctl/ctl.h"
-#include "services/ctl/run.h"
+#include "common/run.h"
 
 #define MAX_ANSWER (16U << 20)
 #define TIMEOUT_MS                                                                                 \
@@ -138,7 +138,7 @@ static enum fb_status ask(const struct ctl *c, const char *policy_path, int fd, 
     argv[n++] = fb_xstrdup("--");
     argv[n++] = fb_xstrdup(policy_path);
     argv[n++] = fb_xstrdup(c->words[0]);
-    enum fb_status s = ctl_run(argv, fd, TIMEOUT_MS, out, exit_r, err);
+    enum fb_status s = fb_run(argv, fd, TIMEOUT_MS, out, exit_r, err);
     for (size_t i = 0; i < n; i++) {
         free(argv[i]);
     }
@@ -197,7 +197,7 @@ int ctl_policy_test(struct ctl *c)
         return code;
     }
     enum fb_status s =
-        c->word_count < 2 ? ctl_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
+        c->word_count < 2 ? fb_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
     fb_buf_init(&out, MAX_ANSWER);
     if (s == FB_OK) {
         s = ask(c, c->word_count < 2 ? path : c->words[1], fd, &out, &code, &err);

@@ -46,8 +46,8 @@ static bool add_alarms(const struct ctl *c, json_t *all, struct fb_error *err)
         const struct fb_alarm_entry *e = &list[i];
         (void)json_array_append_new(
             alarms, json_pack("{s:s,s:o,s:o,s:o,s:o}", "kind", fb_alarm_name(e->kind), "cause",
-                              ctl_json_text(e->cause), "who", ctl_json_text(e->who), "text",
-                              ctl_json_text(e->text), "since", ctl_json_time(e->since_ms)));
+                              fb_json_text(e->cause), "who", fb_json_text(e->who), "text",
+                              fb_json_text(e->text), "since", ctl_json_time(e->since_ms)));
         if (!c->is_json) {
             (void)printf("alarm %s%s%s: ", fb_alarm_name(e->kind), e->cause[0] != '\0' ? " " : "",
                          e->cause);

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "common/evidence_text.h"
-#include "common/ledger/ledger.h"
+#include "common/ledger/restore.h"
 #include "services/ctl/ctl.h"
 
 /* ---- evidence, as message show has it too ---- */
@@ -20,28 +20,6 @@ void ctl_print_evidence(const struct fb_evidence *e, const char *language, const
         (void)printf("%s%s\n", indent, fb_buf_str(&words));
     }
     fb_buf_deinit(&words);
-}
-
-static json_t *words_json(const struct fb_evidence *e, const char *language)
-{
-    struct fb_buf words;
-    fb_buf_init(&words, FB_EVIDENCE_WORDS + 1);
-    json_t *text = fb_evidence_words(e, language, &words) == FB_OK ? json_string(fb_buf_str(&words))
-                                                                   : json_null();
-    fb_buf_deinit(&words);
-    return text;
-}
-
-json_t *ctl_json_evidence(const struct fb_evidence *e)
-{
-    return json_pack("{s:s,s:b,s:b,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:b,s:b,s:{s:o,s:o}}", "kind",
-                     fb_evidence_kind_name(e->kind), "notice_out", e->is_notice_out, "pending",
-                     e->is_pending, "removed", ctl_json_time(e->removed_ms), "opened",
-                     ctl_json_time(e->opened_ms), "downloaded", ctl_json_time(e->downloaded_ms),
-                     "previews", (json_int_t)e->previews, "downloads", (json_int_t)e->downloads,
-                     "log_until", ctl_json_time(e->log_until_ms), "log_complete_at",
-                     ctl_json_time(e->complete_ms), "final", e->is_final, "opened_by_others",
-                     e->by_others, "words", "en", words_json(e, "en"), "ja", words_json(e, "ja"));
 }
 
 /* ---- recall ---- */
@@ -98,7 +76,7 @@ static void report_recall(const struct ctl *c, const struct fb_ledger_message *m
         is_access_out = is_access_out || (was_out[i] && !is_plain);
         if (c->is_json) {
             (void)json_array_append_new(list, json_pack("{s:o,s:b,s:b}", "address",
-                                                        ctl_json_text(r->address), "was_out",
+                                                        fb_json_text(r->address), "was_out",
                                                         was_out[i], "was_secured", !is_plain));
         } else {
             (void)printf("%-40s %s\n", r->address, what);
@@ -194,104 +172,12 @@ int ctl_message_recall(struct ctl *c)
 
 /* ---- restore ---- */
 
-/* NULL: it can be given back.  Else why not, in words. */
-static const char *why_not(const struct fb_ledger_message *m, const struct fb_evidence *e)
-{
-    const struct fb_ledger_recipient *r = &m->recipients[e->recipient];
-    bool has_parcel = r->branch < m->branch_count && m->branches[r->branch].storage[0] != '\0';
-    if (strcmp(r->grant_state, "purged") == 0) {
-        return "the content is deleted: send the mail again";
-    }
-    switch (e->kind) {
-    case FB_EV_CLOSED:
-    case FB_EV_CLOSING:
-    case FB_EV_FAILED:
-        break;
-    case FB_EV_STOPPED:
-    case FB_EV_MAYBE_OUT:
-        return "the notice was kept back and stays so: send the mail again";
-    case FB_EV_ENDED:
-        return "the parcel's time is over or its content is deleted: send the mail again";
-    case FB_EV_PLAIN:
-        return "the mail itself was sent: nothing was taken back";
-    case FB_EV_OPEN:
-        return "has access already";
-    default:
-        return "nothing was taken back";
-    }
-    if (!e->is_notice_out) {
-        return "the notice was kept back and stays so: send the mail again";
-    }
-    if (!has_parcel) {
-        return "there is no parcel: send the mail again";
-    }
-    if (m->branches[r->branch].expires_ms > 0 && m->branches[r->branch].expires_ms <= fb_now_ms()) {
-        return "the parcel's time is over: send the mail again";
-    }
-    return NULL;
-}
-
 struct restore {
     struct ctl *c;
     const struct fb_ledger_message *m;
     struct fb_evidence *evidence;
     bool *wanted;
 };
-
-/* The jobs of one branch, with the marks of the recall taken off in the same step. */
-static enum fb_status restore_branch(const struct restore *x, uint32_t branch, size_t *count_r,
-                                     struct fb_error *err)
-{
-    const struct fb_ledger_message *m = x->m;
-    enum fb_status s = FB_OK;
-    struct fb_job *job = fb_xcalloc(1, sizeof *job);
-    for (size_t at = 0; at < m->recipient_count && s == FB_OK;) {
-        *job = (struct fb_job){.stage = FB_STAGE_REVOKE,
-                               .op = FB_REVOKE_RESTORE,
-                               .branch = branch,
-                               .first_ms = fb_now_ms()};
-        memcpy(job->msg_id, m->msg_id, sizeof job->msg_id);
-        fb_trace_new(job->trace);
-        for (; at < m->recipient_count && job->recipient_count < FB_MAX_JOB_RCPT; at++) {
-            if (x->wanted[at] && m->recipients[at].branch == branch) {
-                job->recipients[job->recipient_count++] = (uint32_t)at;
-            }
-        }
-        if (job->recipient_count > 0) {
-            struct fb_ops *ops = fb_ops_new();
-            fb_ledger_restored(x->c->redis, ops, m->msg_id, branch, job->recipients,
-                               job->recipient_count);
-            *count_r += job->recipient_count;
-            if (fb_ledger_is_by_link(&m->branches[branch])) {
-                job->recipient_count = 0; /* the link is for everybody */
-            }
-            s = fb_queue_add(x->c->redis, job, ops, err);
-            fb_ops_free(&ops);
-        }
-    }
-    free(job);
-    return s;
-}
-
-/* One link opens for all, so all of a branch have to be wanted. */
-static enum fb_status check_links(const struct restore *x, struct fb_error *err)
-{
-    const struct fb_ledger_message *m = x->m;
-    for (size_t i = 0; i < m->recipient_count; i++) {
-        uint32_t b = m->recipients[i].branch;
-        bool is_by_link = x->wanted[i] && fb_ledger_is_by_link(&m->branches[b]);
-        for (size_t k = 0; k < m->recipient_count && is_by_link; k++) {
-            if (m->recipients[k].branch == b && !x->wanted[k]) {
-                return fb_error_set(
-                    err, FB_DENIED,
-                    "the parcel of %s is open by one link (access: %s): it can only be given "
-                    "back to all of its recipients, without --to",
-                    m->recipients[i].address, m->branches[b].access);
-            }
-        }
-    }
-    return FB_OK;
-}
 
 static void report_restore(const struct restore *x, const bool *asked, size_t count)
 {
@@ -302,10 +188,10 @@ static void report_restore(const struct restore *x, const bool *asked, size_t co
         if (!asked[i] || address[0] == '\0') {
             continue;
         }
-        const char *why = x->wanted[i] ? NULL : why_not(m, &x->evidence[i]);
+        const char *why = x->wanted[i] ? NULL : fb_restore_why_not(m, &x->evidence[i], false);
         if (x->c->is_json) {
             (void)json_array_append_new(
-                list, json_pack("{s:o,s:b,s:s}", "address", ctl_json_text(address), "restored",
+                list, json_pack("{s:o,s:b,s:s}", "address", fb_json_text(address), "restored",
                                 x->wanted[i], "reason", why != NULL ? why : ""));
         } else {
             (void)printf("%-40s %s\n", address, why != NULL ? why : "access is being given back");
@@ -337,9 +223,8 @@ static enum fb_status choose(struct restore *x, bool *asked, struct fb_error *er
     }
     for (size_t i = 0; i < m->recipient_count; i++) {
         asked[i] = asked[i] || x->c->to_count == 0;
-        x->wanted[i] = asked[i] && why_not(m, &x->evidence[i]) == NULL;
     }
-    return check_links(x, err);
+    return fb_restore_choose(m, x->evidence, asked, x->wanted, err);
 }
 
 int ctl_message_restore(struct ctl *c)
@@ -359,8 +244,8 @@ int ctl_message_restore(struct ctl *c)
     if (s == FB_OK) {
         s = choose(&x, asked, &err);
     }
-    for (uint32_t b = 0; b < m.branch_count && s == FB_OK; b++) {
-        s = restore_branch(&x, b, &count, &err);
+    if (s == FB_OK) {
+        s = fb_restore(c->redis, &m, x.wanted, &count, &err);
     }
     if (s == FB_OK) {
         report_restore(&x, asked, count);
@@ -409,11 +294,10 @@ static json_t *recall_json(const struct fb_recall *r)
         (void)json_array_append_new(list, json_integer(r->recipients[i]));
     }
     return json_pack("{s:s,s:o,s:o,s:s,s:o,s:b,s:b,s:o,s:I,s:s,s:b,s:o}", "id", r->id, "at",
-                     ctl_json_time(r->at_ms), "actor", ctl_json_text(r->actor), "source", r->source,
-                     "reason", ctl_json_text(r->reason), "all", r->is_all, "content",
+                     ctl_json_time(r->at_ms), "actor", fb_json_text(r->actor), "source", r->source,
+                     "reason", fb_json_text(r->reason), "all", r->is_all, "content",
                      r->takes_content, "recipients", list, "jobs_left", (json_int_t)r->jobs_left,
-                     "told", r->told, "failed", r->has_failed, "failure",
-                     ctl_json_text(r->failure));
+                     "told", r->told, "failed", r->has_failed, "failure", fb_json_text(r->failure));
 }
 
 static void print_report(const struct ctl *c, const struct fb_ledger_message *m,
@@ -441,9 +325,9 @@ static void print_report(const struct ctl *c, const struct fb_ledger_message *m,
             continue; /* a rebuilt ledger does not know who was outside the parcels */
         }
         if (c->is_json) {
-            (void)json_array_append_new(people,
-                                        json_pack("{s:o,s:o}", "address", ctl_json_text(address),
-                                                  "evidence", ctl_json_evidence(&evidence[i])));
+            (void)json_array_append_new(
+                people, json_pack("{s:o,s:o}", "address", fb_json_text(address), "evidence",
+                                  fb_json_evidence(&evidence[i], ctl_json_time)));
         } else {
             (void)printf("  %s\n", address);
             ctl_print_evidence(&evidence[i], c->language, "    ");

@@ -29,9 +29,9 @@ static void show_finding(void *ctx, const struct fb_vault_finding *f)
     if (l->c->is_json) {
         (void)json_array_append_new(
             l->findings,
-            json_pack("{s:o,s:s,s:s,s:o,s:o,s:b}", "storage", ctl_json_text(l->storage), "parcel",
-                      f->parcel_id, "fault", fault, "name", ctl_json_text(f->name), "text",
-                      ctl_json_text(f->text), "repaired", (int)f->is_repaired));
+            json_pack("{s:o,s:s,s:s,s:o,s:o,s:b}", "storage", fb_json_text(l->storage), "parcel",
+                      f->parcel_id, "fault", fault, "name", fb_json_text(f->name), "text",
+                      fb_json_text(f->text), "repaired", (int)f->is_repaired));
         return;
     }
     (void)printf("%-9s  %s%s%s: ", fault, f->parcel_id, f->name[0] != '\0' ? "/" : "", f->name);
@@ -82,7 +82,7 @@ static void show_sum(const struct look *l, json_t *storages)
         (void)json_array_append_new(
             storages,
             json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "storage",
-                      ctl_json_text(l->storage), "parcels", (json_int_t)v->parcels, "files",
+                      fb_json_text(l->storage), "parcels", (json_int_t)v->parcels, "files",
                       (json_int_t)v->files, "bytes", (json_int_t)v->bytes, "damaged",
                       (json_int_t)v->faults[FB_VAULT_DAMAGED], "missing",
                       (json_int_t)v->faults[FB_VAULT_MISSING], "unknown",

@@ -207,7 +207,7 @@ static void say_check(struct reader *r, const struct fb_door_check *c, const cha
 bool door_take_code(struct reader *r, char code_r[DOOR_CODE_DIGITS + 1])
 {
     char typed[SECRET_FIELD];
-    bool is_code = reader_field(r, "code", typed, sizeof typed) && door_code_read(typed, code_r);
+    bool is_code = reader_field(r, "code", typed, sizeof typed) && fb_totp_code_read(typed, code_r);
     fb_wipe(typed, sizeof typed);
     if (!is_code) {
         door_page(r,

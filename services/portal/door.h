@@ -20,13 +20,11 @@
 #define FB_PORTAL_DOOR_H
 
 #include "common/ledger/door.h"
+#include "common/totp/totp.h"
 #include "services/portal/reader.h"
 
 #define DOOR_COOKIE      44 /* 32 bytes in base64url, and a NUL */
-#define DOOR_CODE_DIGITS 6
-#define DOOR_TOTP_SECRET 20 /* bytes: RFC 4226 R6 */
-#define DOOR_TOTP_STEP_S 30
-#define DOOR_RECOVERY    15 /* "xxxx-xxxx-xxxx" and a NUL: 60 random bits */
+#define DOOR_CODE_DIGITS FB_TOTP_DIGITS
 #define DOOR_NETWORK     64 /* "2001:db8::/64" and a NUL */
 
 /* ---- what is kept as a hash, or sealed (door_secret.c) ---- */
@@ -41,18 +39,6 @@ void door_cookie_new(char out_r[DOOR_COOKIE]);
 bool door_cookie_is_valid(const char *cookie);
 /* "012345": each of a million as likely as any other. */
 void door_code_new(char out_r[DOOR_CODE_DIGITS + 1]);
-/* Reads a code as people write it: blanks, hyphens and full-width digits.  False: not 6 digits. */
-bool door_code_read(const char *typed, char out_r[DOOR_CODE_DIGITS + 1]);
-void door_recovery_new(char out_r[DOOR_RECOVERY]);
-bool door_recovery_read(const char *typed, char out_r[DOOR_RECOVERY]);
-/* The app's secret, sealed for its owner alone: base64( nonce 12 | sealed 20 | tag 16 ). */
-void door_totp_seal(const uint8_t key[FB_KEY_SIZE], const char *owner,
-                    const uint8_t secret[DOOR_TOTP_SECRET], char out_r[FB_DOOR_SEALED]);
-bool door_totp_unseal(const uint8_t key[FB_KEY_SIZE], const char *owner, const char *sealed,
-                      uint8_t secret_r[DOOR_TOTP_SECRET]);
-/* Whether the code is right at this time, one step early or late included; which step it is of. */
-bool door_totp_check(const uint8_t secret[DOOR_TOTP_SECRET], const char *code, int64_t now_ms,
-                     int64_t *step_r);
 /* What a network counts as one: 203.0.113.0/24, 2001:db8::/64. */
 void door_network(const struct fb_net_address *client, char out_r[DOOR_NETWORK]);
 /* "h***@example.jp", with bullets. */
@@ -137,7 +123,7 @@ void door_enrol_form(struct reader *r, struct html *h, const struct door_said *s
 void door_app_form(struct reader *r, struct html *h, const struct door_said *said,
                    bool offers_trust);
 /* The recovery codes, once; then the way on. */
-void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY]);
+void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][FB_TOTP_RECOVERY]);
 /* Parts of forms: the field of a code (by mail, or of the app); "do not ask again", where the definition has it; the
  * button that ends the form. */
 void door_code_field(struct html *h, const struct door_said *said, bool is_app);

@@ -61,14 +61,14 @@ static enum fb_status check_app(struct reader *r, const char *owner, const char 
                                 struct fb_error *err)
 {
     struct fb_door_totp totp;
-    uint8_t secret[DOOR_TOTP_SECRET];
+    uint8_t secret[FB_TOTP_SECRET];
     int64_t step = 0;
     enum fb_status s = fb_door_totp_get(r->redis, owner, &totp, err);
     if (s != FB_OK) {
         return s == FB_NOT_FOUND ? fb_error_set(err, FB_DENIED, "no app is enrolled") : s;
     }
-    bool is_right = door_totp_unseal(r->visit->portal->door_key, owner, totp.sealed, secret) &&
-                    door_totp_check(secret, code, fb_now_ms(), &step);
+    bool is_right = fb_totp_unseal(r->visit->portal->door_key, owner, totp.sealed, secret) &&
+                    fb_totp_check(secret, code, fb_now_ms(), &step);
     fb_wipe(secret, sizeof secret);
     s = is_right ? fb_door_totp_take(r->redis, owner, step, err)
                  : fb_error_set(err, FB_DENIED, "a wrong code");
@@ -116,12 +116,12 @@ void door_totp(struct reader *r)
 
 /* Writes it down with fresh recovery codes. */
 static enum fb_status write_down(struct reader *r, const char *owner, int64_t step,
-                                 char codes_r[FB_DOOR_RECOVERY][DOOR_RECOVERY],
+                                 char codes_r[FB_DOOR_RECOVERY][FB_TOTP_RECOVERY],
                                  struct fb_error *err)
 {
     char hashes[FB_DOOR_RECOVERY][FB_DOOR_HASH];
     for (size_t i = 0; i < FB_DOOR_RECOVERY; i++) {
-        door_recovery_new(codes_r[i]);
+        fb_totp_recovery_new(codes_r[i]);
         door_hmac(r->visit->portal->door_key, "recovery", owner, codes_r[i], hashes[i]);
     }
     const struct fb_door_enrol e = {.sealed = r->session.sealed,
@@ -133,7 +133,7 @@ static enum fb_status write_down(struct reader *r, const char *owner, int64_t st
 }
 
 /* The app is enrolled: everything else of the session, and the recovery codes, once. */
-static void enrolled(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY])
+static void enrolled(struct reader *r, char codes[FB_DOOR_RECOVERY][FB_TOTP_RECOVERY])
 {
     char address[READER_ADDRESS];
     struct fb_error err = {0};
@@ -153,8 +153,8 @@ static void enrolled(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVER
 void door_enrol(struct reader *r)
 {
     char code[DOOR_CODE_DIGITS + 1], owner[FB_DOOR_HASH];
-    char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY];
-    uint8_t secret[DOOR_TOTP_SECRET];
+    char codes[FB_DOOR_RECOVERY][FB_TOTP_RECOVERY];
+    uint8_t secret[FB_TOTP_SECRET];
     struct fb_error err = {0};
     int64_t step = 0;
     if (r->session.id_hash[0] == '\0' || r->session.need != READER_NEEDS_ENROL) {
@@ -165,12 +165,12 @@ void door_enrol(struct reader *r)
         return;
     }
     fb_door_owner(r->session.address, owner);
-    if (!door_totp_unseal(r->visit->portal->door_key, owner, r->session.sealed, secret)) {
+    if (!fb_totp_unseal(r->visit->portal->door_key, owner, r->session.sealed, secret)) {
         (void)fb_error_set(&err, FB_CORRUPT, "the secret of an enrolment does not open");
         page_unavailable(r->visit, &err);
         return;
     }
-    bool is_right = door_totp_check(secret, code, fb_now_ms(), &step);
+    bool is_right = fb_totp_check(secret, code, fb_now_ms(), &step);
     fb_wipe(secret, sizeof secret);
     if (!is_right) {
         /* Whoever is here sees the secret: there is nothing to guess. */
@@ -193,7 +193,7 @@ void door_enrol(struct reader *r)
 
 void door_recovery(struct reader *r)
 {
-    char typed[TYPED], code[DOOR_RECOVERY], owner[FB_DOOR_HASH], hash[FB_DOOR_HASH];
+    char typed[TYPED], code[FB_TOTP_RECOVERY], owner[FB_DOOR_HASH], hash[FB_DOOR_HASH];
     struct fb_error err = {0};
     unsigned left = 0, codes_left = 0;
     const char *address = app_owner(r);
@@ -201,7 +201,7 @@ void door_recovery(struct reader *r)
         reader_see(r, "");
         return;
     }
-    if (!reader_field(r, "recovery", typed, sizeof typed) || !door_recovery_read(typed, code)) {
+    if (!reader_field(r, "recovery", typed, sizeof typed) || !fb_totp_recovery_read(typed, code)) {
         door_page(r, &(const struct door_said){
                          .alert = DOOR_NOT_A_CODE, .status = 400, .at = "recovery"});
         return;

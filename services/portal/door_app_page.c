@@ -2,74 +2,42 @@
  *
  * The authenticator app's pages.  The square (QR code) is drawn as SVG into the page: no picture is fetched, and none
  * can stay in a cache. */
-#include <liboath/oath.h>
-#include <qrencode.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "services/portal/door.h"
 
-#define URI_SIZE 1600
-#define QUIET    4 /* modules around the square (ISO/IEC 18004) */
-#define GROUP    4 /* letters of the secret that stand together */
+#define QR_PATH (512U << 10)
+#define GROUP   4 /* letters of the secret that stand together */
 
 void door_qr(struct html *h, const char *text, const char *label)
 {
-    QRcode *code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
-    if (code == NULL) {
-        return; /* the secret stands beside it, in letters */
+    struct fb_buf path;
+    int size = 0;
+    fb_buf_init(&path, QR_PATH);
+    if (fb_totp_qr(text, &path, &size) == FB_OK) {
+        html_printf(h,
+                    "<svg class=\"qr\" role=\"img\" aria-label=\"%s\" viewBox=\"0 0 %d %d\" "
+                    "width=\"232\" height=\"232\" shape-rendering=\"crispEdges\"><rect "
+                    "width=\"%d\" height=\"%d\" fill=\"#fff\"/><path fill=\"#000\" d=\"",
+                    label, size, size, size, size);
+        html_raw(h, fb_buf_str(&path));
+        html_raw(h, "\"/></svg>\n");
+    } /* else the secret stands beside it, in letters */
+    if (path.ptr != NULL) {
+        fb_wipe(path.ptr, path.len);
     }
-    int size = code->width + 2 * QUIET;
-    html_printf(
-        h,
-        "<svg class=\"qr\" role=\"img\" aria-label=\"%s\" viewBox=\"0 0 %d %d\" width=\"232\" "
-        "height=\"232\" shape-rendering=\"crispEdges\"><rect width=\"%d\" height=\"%d\" "
-        "fill=\"#fff\"/><path fill=\"#000\" d=\"",
-        label, size, size, size, size);
-    for (int y = 0; y < code->width; y++) {
-        for (int x = 0; x < code->width; x++) {
-            if ((code->data[y * code->width + x] & 1) != 0) {
-                html_printf(h, "M%d %dh1v1h-1z", x + QUIET, y + QUIET);
-            }
-        }
-    }
-    html_raw(h, "\"/></svg>\n");
-    QRcode_free(code);
+    fb_buf_deinit(&path);
 }
 
-static void add_escaped(struct fb_buf *out, const char *text)
-{
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (; *text != '\0'; text++) {
-        enum fb_status s = strchr(plain, *text) != NULL
-                               ? fb_buf_add_char(out, *text)
-                               : fb_buf_printf(out, "%%%02X", (unsigned char)*text);
-        if (s != FB_OK) {
-            return; /* cut: only a name that the app shows */
-        }
-    }
-}
-
-/* otpauth: as apps read it.  False: it has no room, which a secret always has. */
-static bool make_uri(const struct reader *r, const char *secret, char out_r[URI_SIZE])
+/* False: it has no room, which a secret always has. */
+static bool make_uri(const struct reader *r, const char *secret, char out_r[FB_TOTP_URI])
 {
     const struct brand *brand = r->visit->brand;
     const char *issuer =
         brand != NULL && brand->organisation[0] != '\0' ? brand->organisation : "Fumibako";
-    struct fb_buf name, who;
-    fb_buf_init(&name, 240);
-    fb_buf_init(&who, 480);
-    add_escaped(&name, issuer);
-    add_escaped(&who, r->session.address);
-    int n = snprintf(out_r, URI_SIZE,
-                     "otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d",
-                     fb_buf_str(&name), fb_buf_str(&who), secret, fb_buf_str(&name),
-                     DOOR_CODE_DIGITS, DOOR_TOTP_STEP_S);
-    fb_buf_deinit(&name);
-    fb_buf_deinit(&who);
-    return n > 0 && n < URI_SIZE;
+    return fb_totp_uri(issuer, r->session.address, secret, out_r);
 }
 
 void door_app_form(struct reader *r, struct html *h, const struct door_said *said,
@@ -123,14 +91,12 @@ static void add_secret(struct html *h, const char *secret)
 void door_enrol_form(struct reader *r, struct html *h, const struct door_said *said,
                      bool offers_trust)
 {
-    uint8_t secret[DOOR_TOTP_SECRET];
-    char owner[FB_DOOR_HASH], uri[URI_SIZE];
+    uint8_t secret[FB_TOTP_SECRET];
+    char owner[FB_DOOR_HASH], uri[FB_TOTP_URI];
     char *text = NULL;
     fb_door_owner(r->session.address, owner);
-    bool is_open =
-        door_totp_unseal(r->visit->portal->door_key, owner, r->session.sealed, secret) &&
-        oath_base32_encode((const char *)secret, sizeof secret, &text, NULL) == OATH_OK &&
-        make_uri(r, text, uri);
+    bool is_open = fb_totp_unseal(r->visit->portal->door_key, owner, r->session.sealed, secret) &&
+                   (text = fb_totp_base32(secret)) != NULL && make_uri(r, text, uri);
     if (!is_open) {
         html_say(h, "<p>登録を続けられません。最初からやり直してください。</p>",
                  "<p>This cannot go on. Please start again.</p>");
@@ -170,7 +136,7 @@ void door_enrol_form(struct reader *r, struct html *h, const struct door_said *s
     free(text);
 }
 
-void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][DOOR_RECOVERY])
+void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][FB_TOTP_RECOVERY])
 {
     struct html h;
     const char *title = r->visit->is_ja ? "リカバリーコード" : "Your recovery codes";

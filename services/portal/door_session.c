@@ -209,11 +209,11 @@ static enum fb_status find_need(struct reader *r, const struct door_proved *p,
 
 static void new_app_secret(struct reader *r, struct fb_door_session *s, bool replaces)
 {
-    uint8_t secret[DOOR_TOTP_SECRET];
+    uint8_t secret[FB_TOTP_SECRET];
     char owner[FB_DOOR_HASH];
     fb_random(secret, sizeof secret);
     fb_door_owner(s->address, owner);
-    door_totp_seal(r->visit->portal->door_key, owner, secret, s->sealed);
+    fb_totp_seal(r->visit->portal->door_key, owner, secret, s->sealed);
     s->replaces = replaces;
     fb_wipe(secret, sizeof secret);
 }
@@ -327,14 +327,14 @@ enum fb_status door_has_app(struct reader *r, const char *address, bool *has_r, 
                             struct fb_error *err)
 {
     struct fb_door_totp totp;
-    uint8_t secret[DOOR_TOTP_SECRET];
+    uint8_t secret[FB_TOTP_SECRET];
     char owner[FB_DOOR_HASH];
     fb_door_owner(address, owner);
     *has_r = false;
     *is_stale_r = false;
     enum fb_status s = fb_door_totp_get(r->redis, owner, &totp, err);
     if (s == FB_OK) {
-        *has_r = door_totp_unseal(r->visit->portal->door_key, owner, totp.sealed, secret);
+        *has_r = fb_totp_unseal(r->visit->portal->door_key, owner, totp.sealed, secret);
         *is_stale_r = !*has_r;
         fb_wipe(secret, sizeof secret);
     }

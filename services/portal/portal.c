@@ -10,7 +10,7 @@
 #include "common/metrics.h"
 #include "common/netlist.h"
 #include "services/portal/assets.h"
-#include "services/portal/language.h"
+#include "common/language.h"
 #include "services/portal/reader.h"
 
 #define MAX_FORWARDED 32768 /* more than any head holds */
@@ -46,28 +46,6 @@ void portal_redis_give(struct portal *p, struct fb_redis *r)
 
 /* ---- who asks ---- */
 
-/* The last address that is no proxy of ours: what stands before it, anybody can write.  Without proxies, or for what is
- * no address, who connected. */
-static void pass_proxies(struct visit *v, struct fb_slice rest)
-{
-    while (rest.len > 0 && fb_netlist_has(v->portal->proxies, &v->client)) {
-        const uint8_t *comma = memrchr(rest.ptr, ',', rest.len);
-        size_t at = comma != NULL ? (size_t)(comma - rest.ptr) + 1 : 0;
-        struct fb_slice item = fb_slice_trim(fb_slice_sub(rest, at, rest.len - at));
-        char text[INET6_ADDRSTRLEN] = "";
-        struct fb_net_address address;
-        if (item.len >= sizeof text) {
-            return;
-        }
-        memcpy(text, item.ptr, item.len);
-        if (!fb_net_address_parse(text, &address)) {
-            return;
-        }
-        v->client = address;
-        rest = fb_slice_sub(rest, 0, at > 0 ? at - 1 : 0);
-    }
-}
-
 /* All lines of X-Forwarded-For: some proxies add one of their own behind what the client wrote. */
 static void find_client(struct visit *v)
 {
@@ -78,7 +56,7 @@ static void find_client(struct visit *v)
     }
     fb_buf_init(&forwarded, MAX_FORWARDED);
     if (fb_http_header_list(v->request, "X-Forwarded-For", &forwarded) == FB_OK) {
-        pass_proxies(v, fb_slice_buf(&forwarded));
+        fb_netlist_client(v->portal->proxies, fb_slice_buf(&forwarded), &v->client);
     }
     fb_buf_deinit(&forwarded);
 }
@@ -252,7 +230,7 @@ void portal_handle(void *ctx, const struct fb_http_request *request, struct fb_h
     const char *chosen = fb_http_query(request, "lang");
     char labels[96];
     v.chosen = chosen != NULL ? chosen : "";
-    v.is_ja = language_is_ja(chosen, fb_http_header(request, "Accept-Language"), false);
+    v.is_ja = fb_language_is_ja(chosen, fb_http_header(request, "Accept-Language"), false);
     v.brand = brand_take(&v.portal->brands);
     page_headers(&v);
     find_client(&v);

@@ -29,8 +29,32 @@ static bool has_work(const struct fb_policy_rule *rule, const struct fb_policy_f
     return rule->secures_body || (rule->secures_attachments && facts->attachment_count > 0);
 }
 
+/* What rules would have done that only watch. */
+static void tell_shadows(const struct fb_policy *policy, const struct fb_policy_decision *decisions,
+                         size_t count, struct fb_plan *plan)
+{
+    uint32_t *taken = fb_xcalloc(policy->rule_count + 1, sizeof *taken);
+    struct fb_buf text;
+    fb_buf_init(&text, FB_MAX_SHADOWS);
+    for (size_t i = 0; i < count; i++) {
+        if (decisions[i].shadow != NULL) {
+            taken[decisions[i].shadow - policy->rules]++;
+        }
+    }
+    enum fb_status s = FB_OK;
+    for (size_t k = 0; k < policy->rule_count && s == FB_OK; k++) {
+        if (taken[k] > 0 && strchr(policy->rules[k].name, '\t') == NULL) {
+            s = fb_buf_printf(&text, "%u %s\t", taken[k], policy->rules[k].name);
+        }
+    }
+    plan->shadows = text.len > 0 ? fb_xstrdup(fb_buf_str(&text)) : NULL;
+    fb_buf_deinit(&text);
+    free(taken);
+}
+
 static void sort_recipients(const struct fb_policy *policy, const struct fb_policy_facts *facts,
-                            const struct fb_envelope *envelope, struct slot *slots)
+                            const struct fb_envelope *envelope, struct slot *slots,
+                            struct fb_plan *plan)
 {
     const char **addresses = fb_xcalloc(envelope->recipient_count, sizeof *addresses);
     struct fb_policy_decision *decisions = fb_xcalloc(envelope->recipient_count, sizeof *decisions);
@@ -38,6 +62,7 @@ static void sort_recipients(const struct fb_policy *policy, const struct fb_poli
         addresses[i] = envelope->recipients[i].address;
     }
     fb_policy_decide_many(policy, facts, addresses, envelope->recipient_count, decisions);
+    tell_shadows(policy, decisions, envelope->recipient_count, plan);
     for (uint32_t i = 0; i < envelope->recipient_count; i++) {
         struct fb_policy_decision d = decisions[i];
         size_t at = 0;
@@ -130,7 +155,7 @@ enum fb_status render_decide(const struct fb_policy *policy, const struct fb_pol
     enum fb_status s = FB_OK;
     size_t slot_count = 1 + policy->rule_count;
     struct slot *slots = fb_xcalloc(slot_count, sizeof *slots);
-    sort_recipients(policy, facts, envelope, slots);
+    sort_recipients(policy, facts, envelope, slots, plan);
     uint32_t used = 0;
     for (size_t i = 0; i < slot_count; i++) {
         used += slots[i].count > 0;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/json_words.h"
 #include "common/log.h"
 #include "common/policy/policy.h"
 #include "common/service.h"
@@ -77,19 +78,6 @@ static enum fb_status read_mail(struct explain *x, struct fb_error *err)
                            : fb_error_set(err, FB_INVALID, "%s: the mail is empty", x->mail_path);
 }
 
-static json_t *findings_json(const struct fb_policy_findings *f)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < f->count; i++) {
-        json_t *text = json_string(f->items[i].text);
-        (void)json_array_append_new(list,
-                                    json_pack("{s:i,s:s,s:o}", "line", f->items[i].line, "severity",
-                                              f->items[i].is_error ? "error" : "warning", "text",
-                                              text != NULL ? text : json_string("(not UTF-8)")));
-    }
-    return list;
-}
-
 static enum fb_status read_policy(struct explain *x, struct fb_error *err)
 {
     struct fb_policy_findings findings = {0};
@@ -101,7 +89,7 @@ static enum fb_status read_policy(struct explain *x, struct fb_error *err)
     if (s != FB_OK) {
         x->answer =
             json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",
-                      "the policy has errors", "findings", findings_json(&findings));
+                      "the policy has errors", "findings", fb_json_findings(&findings));
         s = fb_error_set(err, FB_INVALID, "the policy has errors");
     }
     fb_policy_findings_deinit(&findings);

@@ -116,6 +116,26 @@ static enum fb_status render(struct render_worker *w, struct fb_spool_msg *msg,
     return s;
 }
 
+/* The names came from the child: only those of rules are logged. */
+static void log_shadows(const struct render_worker *w, const char *lines)
+{
+    struct fb_policy *policy = lines != NULL ? fb_policy_follow_get(w->policy) : NULL;
+    while (policy != NULL && *lines != '\0') {
+        size_t len = strcspn(lines, "\t");
+        char *line = fb_slice_dup_str(fb_slice_of(lines, len));
+        char *name = line != NULL ? strchr(line, ' ') : NULL;
+        const struct fb_policy_rule *rule =
+            name != NULL ? fb_policy_find_rule(policy, name + 1) : NULL;
+        if (rule != NULL) {
+            fb_log(FB_INFO, "shadow rule \"%s\" would have taken %ld of the recipients", rule->name,
+                   strtol(line, NULL, 10));
+        }
+        free(line);
+        lines += lines[len] == '\t' ? len + 1 : len;
+    }
+    fb_policy_unref(&policy);
+}
+
 static void hand_over(const struct render_worker *w, struct fb_redis *redis,
                       const struct fb_claim *claim, const struct fb_plan *plan,
                       struct fb_outcome *out)
@@ -128,6 +148,7 @@ static void hand_over(const struct render_worker *w, struct fb_redis *redis,
             plan->branches[i].kind == FB_BRANCH_SECURE ? FB_STAGE_UPLOAD : FB_STAGE_REWRITE;
         fb_job_follow(claim, stage, i, &out->next[i]);
     }
+    log_shadows(w, plan->shadows);
     out->ops = fb_ops_new();
     fb_ledger_planned(redis, out->ops, plan, w->service.config->rewrite.key);
 }
@@ -223,8 +244,13 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
         /* A crash or time-out costs one retry; what breaks twice is held. */
         bool is_worth_it = fb_status_class(s) == FB_CLASS_RETRY && !is_unpaintable &&
                            !(s == FB_CRASHED && claim->job.attempt >= 1);
+        struct fb_policy *policy = fb_policy_follow_get(w->policy);
         out->kind = is_worth_it ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
         out->reason = err;
+        if (policy == NULL && s == FB_CONFIG) {
+            fb_outcome_soon(claim, out);
+        }
+        fb_policy_unref(&policy);
     }
     fb_spool_msg_close(&msg);
 }

@@ -8,12 +8,7 @@
 
 #include "services/render/image_size.h"
 #include "services/render/native_internal.h"
-
-#define PNG_PIXELS_MAX 12000000 /* 48 MB when decoded; a screenshot of a large screen has 8 */
-
-struct reader {
-    struct fb_slice rest;
-};
+#include "services/render/picture.h"
 
 static int digit(uint8_t c)
 {
@@ -109,7 +104,7 @@ struct nd_image *nd_image_of(struct render_native *n, struct fb_slice url)
         image->width = image->height = 0;
     }
     if ((!is_png && !image->is_jpeg) || (image->is_jpeg && !is_plain_jpeg(bytes)) ||
-        (is_png && (uint64_t)image->width * image->height > PNG_PIXELS_MAX)) {
+        (is_png && (uint64_t)image->width * image->height > RENDER_PICTURE_PIXELS_MAX)) {
         nd_note(n, ND_IMAGE_TYPE);
     }
     image->next = n->images;
@@ -117,37 +112,10 @@ struct nd_image *nd_image_of(struct render_native *n, struct fb_slice url)
     return image;
 }
 
-static cairo_status_t read_png(void *closure, unsigned char *data, unsigned len)
-{
-    struct reader *r = closure;
-    if (r->rest.len < len) {
-        return CAIRO_STATUS_READ_ERROR;
-    }
-    memcpy(data, r->rest.ptr, len);
-    r->rest = fb_slice_sub(r->rest, len, SIZE_MAX);
-    return CAIRO_STATUS_SUCCESS;
-}
-
 static cairo_surface_t *surface_of(struct nd_image *image)
 {
-    if (image->is_jpeg) {
-        /* The smallest surface of that size: the PDF takes the JPEG instead of its pixels. */
-        cairo_surface_t *s =
-            cairo_image_surface_create(CAIRO_FORMAT_A1, (int)image->width, (int)image->height);
-        if (cairo_surface_set_mime_data(s, CAIRO_MIME_TYPE_JPEG, image->bytes.ptr, image->bytes.len,
-                                        NULL, NULL) == CAIRO_STATUS_SUCCESS) {
-            return s;
-        }
-        cairo_surface_destroy(s);
-        return NULL;
-    }
-    struct reader r = {image->bytes};
-    cairo_surface_t *s = cairo_image_surface_create_from_png_stream(read_png, &r);
-    if (cairo_surface_status(s) != CAIRO_STATUS_SUCCESS) {
-        cairo_surface_destroy(s);
-        return NULL;
-    }
-    return s;
+    return image->is_jpeg ? render_picture_jpeg(image->bytes, image->width, image->height)
+                          : render_picture_png(image->bytes);
 }
 
 static void free_surface(void *surface)
@@ -159,9 +127,10 @@ void nd_image_draw(struct render_native *n, struct nd_image *image, double x, do
                    double h)
 {
     cairo_t *cr = n->page.cr;
-    bool is_known = image->width > 0 && image->height > 0 &&
-                    (image->is_jpeg || (image->bytes.len > 8 && image->bytes.ptr[1] == 'P' &&
-                                        (uint64_t)image->width * image->height <= PNG_PIXELS_MAX));
+    bool is_known =
+        image->width > 0 && image->height > 0 &&
+        (image->is_jpeg || (image->bytes.len > 8 && image->bytes.ptr[1] == 'P' &&
+                            (uint64_t)image->width * image->height <= RENDER_PICTURE_PIXELS_MAX));
     if (is_known && image->surface == NULL) {
         image->surface = surface_of(image);
         if (image->surface != NULL) {

@@ -6,9 +6,9 @@
 #include <webp/decode.h>
 
 #include "services/render/page_section.h"
+#include "services/render/picture.h"
 
-#define PT_PER_PX      0.75
-#define PNG_PIXELS_MAX 12000000 /* 48 MB when decoded */
+#define PT_PER_PX 0.75
 
 void render_page_picture_size(const struct render_section *s, double max_width, double max_height,
                               double *width_r, double *height_r)
@@ -21,21 +21,6 @@ void render_page_picture_size(const struct render_section *s, double max_width, 
     scale = h * scale > max_height ? max_height / h : scale;
     *width_r = w * scale;
     *height_r = h * scale;
-}
-
-struct reader {
-    struct fb_slice rest;
-};
-
-static cairo_status_t read_png(void *closure, unsigned char *data, unsigned len)
-{
-    struct reader *r = closure;
-    if (r->rest.len < len) {
-        return CAIRO_STATUS_READ_ERROR;
-    }
-    memcpy(data, r->rest.ptr, len);
-    r->rest = fb_slice_sub(r->rest, len, SIZE_MAX);
-    return CAIRO_STATUS_SUCCESS;
 }
 
 /* 8 bits a sample, grey or YCbCr: what every reader of PDF shows alike. */
@@ -62,15 +47,7 @@ static cairo_surface_t *jpeg_surface(const struct render_section *s)
     if (!is_plain_jpeg(b)) {
         return NULL;
     }
-    /* The smallest surface of that size: the PDF takes the JPEG instead of its pixels. */
-    cairo_surface_t *surface =
-        cairo_image_surface_create(CAIRO_FORMAT_A1, (int)s->image_width, (int)s->image_height);
-    if (cairo_surface_set_mime_data(surface, CAIRO_MIME_TYPE_JPEG, b.ptr, b.len, NULL, NULL) !=
-        CAIRO_STATUS_SUCCESS) {
-        cairo_surface_destroy(surface);
-        return NULL;
-    }
-    return surface;
+    return render_picture_jpeg(b, s->image_width, s->image_height);
 }
 
 /* Cairo's pixels are multiplied by their opacity, which WebP's are asked to be. */
@@ -109,22 +86,15 @@ static cairo_surface_t *surface_of(const struct render_section *s)
     if (strcmp(s->image.type, "image/jpeg") == 0) {
         return jpeg_surface(s);
     }
-    if ((uint64_t)s->image_width * s->image_height > PNG_PIXELS_MAX) {
+    if ((uint64_t)s->image_width * s->image_height > RENDER_PICTURE_PIXELS_MAX) {
         return NULL;
     }
     if (strcmp(s->image.type, "image/webp") == 0) {
         return webp_surface(s);
     }
-    if (strcmp(s->image.type, "image/png") != 0) {
-        return NULL;
-    }
-    struct reader r = {fb_slice_buf(&s->image.bytes)};
-    cairo_surface_t *surface = cairo_image_surface_create_from_png_stream(read_png, &r);
-    if (cairo_surface_status(surface) != CAIRO_STATUS_SUCCESS) {
-        cairo_surface_destroy(surface);
-        return NULL;
-    }
-    return surface;
+    return strcmp(s->image.type, "image/png") == 0
+               ? render_picture_png(fb_slice_buf(&s->image.bytes))
+               : NULL;
 }
 
 /* From the stored pixels (w by h) to how they are seen, in pixels: EXIF's eight orientations. */

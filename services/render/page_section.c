@@ -12,8 +12,8 @@
 #define BAND_PADDING  5.5
 #define BAND_BAR      3.0
 #define LEVEL_INDENT  14.0
-#define SECTION_GAP   22.0
-#define ROOM          120.0        /* what a heading must find on its page: itself and some rows */
+#define SECTION_GAP   17.0  /* .fb-part of html_prepare_section.c, less what lies below a line */
+#define ROOM          120.0 /* what a heading must find on its page: itself and some rows */
 #define MESSAGE_BYTES (256U << 10) /* text of one attached message that is shown */
 #define MESSAGE_LINES 2500
 #define HTML_BYTES    (1U << 20) /* more HTML is shown as text */

@@ -3,5 +3,5 @@
 set(render_dir ${CMAKE_SOURCE_DIR}/services/render)
 file(GLOB render_paint_sources CONFIGURE_DEPENDS ${render_dir}/native*.c ${render_dir}/page*.c ${render_dir}/text_paint.c
     ${render_dir}/pdf_patch.c ${render_dir}/glyphs.c ${render_dir}/flowed.c ${render_dir}/forwarded.c
-    ${render_dir}/links.c ${render_dir}/head_text.c)
+    ${render_dir}/links.c ${render_dir}/picture.c ${render_dir}/head_text.c)
 set(render_paint_libs render_mime render_html FB::pangocairo FB::pango FB::cairo FB::libwebp FB::zlib PkgConfig::fontconfig PkgConfig::freetype m)

@@ -22,7 +22,7 @@ char *render_pdf_title(const char *text)
 {
     GString *out = g_string_new(NULL);
     char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
-    for (const char *c = valid; *c != '\0' && out->len < TITLE_MAX; c = g_utf8_next_char(c)) {
+    for (char *c = valid; *c != '\0' && out->len < TITLE_MAX; c = g_utf8_find_next_char(c, NULL)) {
         gunichar u = g_utf8_get_char(c);
         bool is_bad = u < 0x20 || (u >= 0x7F && u < 0xA0) || (u & 0xFFFE) == 0xFFFE;
         g_string_append_unichar(out, is_bad ? ' ' : u);

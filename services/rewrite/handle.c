@@ -318,6 +318,11 @@ static void work(struct delivery *d, struct fb_outcome *out, struct fb_error *er
         out->kind = is_hopeless ? FB_OUTCOME_BURY : FB_OUTCOME_RETRY;
         out->reason = *err;
         release(d, out);
+        struct fb_policy *policy = s == FB_CONFIG ? fb_policy_follow_get(d->service->policy) : NULL;
+        if (policy == NULL && s == FB_CONFIG && !is_hopeless) {
+            fb_outcome_soon(d->claim, out);
+        }
+        fb_policy_unref(&policy);
     }
 }
 

@@ -392,6 +392,9 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
             out->reason = err;
             /* Not this parcel's fault: its patience is kept for its own troubles. */
             out->is_uncounted = storage_pair_is_down(&w.pair);
+            if (w.policy == NULL && s == FB_CONFIG) {
+                fb_outcome_soon(claim, out);
+            }
         }
     }
     if (s == FB_CONFIG) {

@@ -19,7 +19,8 @@ import { waitFor } from '../support/harness.mjs';
 
 const WAIT = 20000;
 const NOBODY = 65534;
-const KEYS = { Tab: { code: 9 }, Enter: { code: 13, text: '\r' }, ' ': { code: 32, text: ' ' } };
+const KEYS = { Tab: { code: 9 }, Enter: { code: 13, text: '\r' }, ' ': { code: 32, text: ' ' },
+  Escape: { code: 27 }, Delete: { code: 46 }, ArrowUp: { code: 38 }, ArrowRight: { code: 39 }, ArrowDown: { code: 40 } };
 
 export class Browser {
   #next = 1;
@@ -36,7 +37,7 @@ export class Browser {
     browser.process = spawn('/usr/bin/chromium-headless-shell', ['--headless', '--remote-debugging-pipe', '--disable-gpu',
       '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
       '--disable-dev-shm-usage', '--disable-breakpad', '--font-render-hinting=none', '--hide-scrollbars',
-      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', '--no-proxy-server',
+      '--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', '--no-proxy-server',
       `--user-data-dir=${browser.dir}/profile`, 'about:blank'],
     { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
       env: { HOME: browser.dir, TMPDIR: browser.dir, PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' } });

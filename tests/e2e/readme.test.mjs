@@ -30,7 +30,7 @@ function blocks(markdown) {
     if (!fence) continue;
     const end = lines.indexOf(`${fence[1]}\`\`\``, i + 1);
     assert.notEqual(end, -1, `the block of line ${i + 1} does not end`);
-    const mark = /^ *<!-- (run|policy): (.*) -->$/.exec(lines[i - 1] ?? '');
+    const mark = /^ *<!-- (run|policy|config): (.*) -->$/.exec(lines[i - 1] ?? '');
     found.push({ language: fence[2], kind: mark?.[1], mark: mark?.[2], line: i + 1,
       text: lines.slice(i + 1, end).map((l) => l.slice(fence[1].length)).join('\n') + '\n' });
     i = end;
@@ -137,7 +137,7 @@ test('policies that the documents show are good', (t) => {
   const rest = `${storages}security_definitions: [{name: recipients only}]\n`;
   const around = { whole: '', rules: rest, storages: 'rules: []\n', notices: 'rules: []\n' };
   for (const [name, text] of Object.entries(READMES)) {
-    const shown = blocks(text).filter((b) => b.language === 'yaml');
+    const shown = blocks(text).filter((b) => b.language === 'yaml' && b.kind !== 'config');
     assert.equal(shown.length, 5, name);
     for (const b of shown) {
       assert.ok(b.kind === 'policy' && b.mark in around, `${name}:${b.line}: a YAML block without <!-- policy: ... -->`);
@@ -151,6 +151,20 @@ test('policies that the documents show are good', (t) => {
   assert.equal(sample.status, 0, sample.all);
 });
 
+test('configurations that the documents show are good', (t) => {
+  const dir = temporary(t);
+  fs.writeFileSync(`${dir}/oidc.secret`, 'a secret of this test\n', { mode: 0o600 });
+  for (const [name, text] of Object.entries(READMES)) {
+    const shown = blocks(text).filter((b) => b.kind === 'config');
+    assert.equal(shown.length, 1, name);
+    for (const b of shown) {
+      fs.writeFileSync(`${dir}/fumibako.yaml`, b.text.replaceAll('/etc/fumibako', dir), { mode: 0o600 });
+      const r = shell(`${binDir()}/fumibako-${b.mark} --config ${dir}/fumibako.yaml --dump-config`);
+      assert.equal(r.status, 0, `${name}:${b.line}: ${r.all}`);
+    }
+  }
+});
+
 test('installing: programs, keys and the sample configuration pass their checks, also with a second key', (t) => {
   const dir = temporary(t);
   const local = (s) => s.replaceAll('build/release/bin', binDir()).replaceAll('/usr/local/bin', `${dir}/bin`)
@@ -159,7 +173,7 @@ test('installing: programs, keys and the sample configuration pass their checks,
   fs.mkdirSync(`${dir}/bin`);
   const script = marked('run', 'install').map((b) => local(b.text)).join('');
   const r = run(script, { env: { PATH: `${dir}/bin:${process.env.PATH}`, FUMIBAKO_CONFIG: `${dir}/etc/fumibako.yaml` } });
-  assert.equal(r.stdout.match(/the configuration is good/g)?.length, 8, r.all);
+  assert.equal(r.stdout.match(/the configuration is good/g)?.length, 9, r.all);
   const keys = fs.readFileSync(`${dir}/etc/spool.key`, 'utf8').trim().split('\n').map((l) => l.split(':')[0]);
   assert.deepEqual(keys, ['k2', 'k1']);
 });

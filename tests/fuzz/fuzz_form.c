@@ -13,7 +13,7 @@
 #include "services/portal/door.h"
 #include "services/portal/form.h"
 #include "services/portal/html.h"
-#include "services/portal/language.h"
+#include "common/language.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,11 +48,11 @@ static void check_text(const char *text)
 /* What a recipient types at the door. */
 static void check_door(struct fb_slice body, const char *text)
 {
-    char field[16], code[DOOR_CODE_DIGITS + 1], recovery[DOOR_RECOVERY], masked[64];
+    char field[16], code[DOOR_CODE_DIGITS + 1], recovery[FB_TOTP_RECOVERY], masked[64];
     enum fb_status s = form_field(body, "token", field, sizeof field);
     FB_ASSERT(strlen(field) < sizeof field && (s == FB_OK || field[0] == '\0'));
-    FB_ASSERT(!door_code_read(text, code) || strspn(code, "0123456789") == DOOR_CODE_DIGITS);
-    FB_ASSERT(!door_recovery_read(text, recovery) || strlen(recovery) == DOOR_RECOVERY - 1);
+    FB_ASSERT(!fb_totp_code_read(text, code) || strspn(code, "0123456789") == DOOR_CODE_DIGITS);
+    FB_ASSERT(!fb_totp_recovery_read(text, recovery) || strlen(recovery) == FB_TOTP_RECOVERY - 1);
     FB_ASSERT(!door_is_address(text) ||
               (strlen(text) < READER_ADDRESS && strpbrk(text, " \r\n<>,;\"") == NULL));
     door_masked(text, masked, sizeof masked);
@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FB_ASSERT(text != NULL);
     memcpy(text, data, size);
     text[size] = '\0';
-    (void)language_is_ja(NULL, text, false);
+    (void)fb_language_is_ja(NULL, text, false);
     (void)form_cookie_is_valid(text);
     check_text(text);
     check_door(fb_slice_of(data, size), text);

@@ -33,7 +33,8 @@ files_of() { # target
   fuzz_charset) printf '%s\n' $r/charset*.c ;;
   fuzz_config) printf '%s\n' common/config.c common/config_print.c common/config_table.c common/yaml.c ;;
   fuzz_events) printf '%s\n' services/upload/box_events.c services/watch/signature.c ;;
-  fuzz_form) printf '%s\n' services/portal/{form,html,language}.c ;;
+  fuzz_form) printf '%s\n' common/language.c common/totp/totp.c services/portal/{form,html}.c ;;
+  fuzz_signin) printf '%s\n' common/accounts/codec.c services/console/{jwt,passkey}.c ;;
   fuzz_headers) printf '%s\n' $r/{addresses,headers,names,params,words}.c ;;
   fuzz_html) printf '%s\n' $r/html_prepare*.c ;;
   fuzz_http) printf '%s\n' common/http_server.c services/ingest/{http,smtp_data}.c ;;

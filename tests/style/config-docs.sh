@@ -33,7 +33,7 @@ count=$(grep -c '^\.It Cm ' deploy/fumibako.yaml.5)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 umask 077
-for key in rewrite.key ingest.token fetch.token redis.password redis.sentinel_password webhook.key webhook2.key; do openssl rand -base64 48 >"$dir/$key"; done
+for key in rewrite.key ingest.token fetch.token redis.password redis.sentinel_password webhook.key webhook2.key oidc.secret tracing.token; do openssl rand -base64 48 >"$dir/$key"; done
 sed -E "s#/etc/fumibako/#$dir/#" deploy/fumibako.sample.yaml >"$dir/sample.yaml"
 sed -E 's/^# ([a-z]+:)$/\1/; s/^( *)# {1,3}([a-z_]+: [^ ])/  \2/' "$dir/sample.yaml" >"$dir/all.yaml"
 for file in sample all; do

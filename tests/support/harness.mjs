@@ -445,6 +445,7 @@ export class World {
     const world = new World();
     world.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-test-'));
     world.token = randomBytes(24).toString('hex');
+    world.fetchToken = randomBytes(24).toString('hex');
     world.services = [];
     world.processes = [];
     world.redis = null;
@@ -499,7 +500,7 @@ export class World {
       console: { listen: `127.0.0.1:${this.ports.console}` },
       portal: { listen: `127.0.0.1:${this.ports.portal}`, public_url: `http://127.0.0.1:${this.ports.portal}`,
         reads: [path.join(this.dir, 'vault.key')] },
-      fetch: { listen: `127.0.0.1:${this.ports.fetch}`, token: this.token },
+      fetch: { listen: `127.0.0.1:${this.ports.fetch}`, token: this.fetchToken },
       metrics: { listen: `127.0.0.1:${this.ports[`metrics_${service === 'ctl' ? 'ingest' : service}`]}` },
       policy: { source: 'redis', cache: path.join(this.dir, 'policy') },
       vault: { roots: [path.join(this.dir, 'vault')] },

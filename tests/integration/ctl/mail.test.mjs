@@ -253,6 +253,7 @@ test('--json: every command answers with one JSON value, good or bad', async (t)
   for (const [args, status] of [
     [['policy', 'check', MINIMAL], 0], [['policy', 'check', '/nonexistent'], 1], [['policy', 'show'], 0],
     [['policy', 'apply', MINIMAL], 0], [['policy', 'apply', '/nonexistent'], 1], [['policy', 'history'], 0],
+    [['policy', 'diff', '1'], 0], [['policy', 'diff', '99'], 1], [['policy', 'rollback', '1'], 0], [['policy', 'rollback', 'x'], 1], [['overview'], 0],
     [['policy', 'test', mail, ...who], 0], [['policy', 'test', mail], 2], [['policy', 'test', '/nonexistent', ...who], 1],
     [['message', 'list'], 0], [['message', 'list', '--since', 'x'], 2], [['message', 'show', id], 0],
     [['message', 'show', 'x'], 1], [['message', 'recall', id], 0], [['message', 'recall', 'x'], 1], [['queue'], 0],

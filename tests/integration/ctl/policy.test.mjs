@@ -134,6 +134,17 @@ test('apply, show and history: what is in force, who put it there, and when', as
   assert.ok(history.every((h) => h.author.length > 0 && Math.abs(Date.parse(h.at) - Date.now()) < 60000));
   assert.equal((await desk.json('policy', 'history', '--limit', '1')).length, 1);
   assert.match((await desk.ok('policy', 'history')).stdout, /second\n.*最初\n$/);
+  assert.deepEqual(history.map((h) => h.number), [2, 1]);
+
+  const diff = await desk.json('policy', 'diff', '1', '2');
+  assert.ok(diff.added > 5 && diff.lines.some((l) => l.kind === '+' && /all outbound/.test(l.text)));
+  assert.match((await desk.ok('policy', 'diff', '2')).stdout, /^0 added, 0 removed\n$/);
+  const late = await desk.ctl('policy', 'rollback', '1', '--if-version', history[1].version);
+  assert.equal(late.status, 1);
+  assert.match(late.stderr, /another policy is in force: version/);
+  const back = await desk.json('policy', 'rollback', '1', '--comment', 'back', '--if-version', second.version);
+  assert.deepEqual([back.number, back.version], [3, history[1].version]);
+  assert.equal((await desk.ctl('policy', 'rollback', '9')).status, 1);
 });
 
 test('a policy kept in a file is shown from there and not changed from here', async (t) => {

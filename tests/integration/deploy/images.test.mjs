@@ -10,7 +10,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { ROOT } from '../../support/harness.mjs';
 
-const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'fetch'];
+const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console', 'fetch'];
 const file = fs.readFileSync(path.join(ROOT, 'deploy/Containerfile'), 'utf8');
 
 test('the Containerfile: a base that can be replaced, no root, no shell to start with, nothing of tests or secrets', () => {

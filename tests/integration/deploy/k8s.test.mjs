@@ -25,7 +25,7 @@ const skip = /Kustomize Version: v([5-9]|\d\d)/.test(version.stdout ?? '') ? fal
   : 'kubectl with kustomize 5 or later is not installed (Debian 13: kubernetes-client; else kubernetes.io)';
 
 const OVERLAYS = ['dev', 'production', 'gitops'];
-const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'];
+const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console'];
 const ALL = [...SERVICES, 'fetch']; // with the component remote-images; it has no Redis
 const rendered = {};
 function render(overlay) {
@@ -43,7 +43,8 @@ const SECRETS = { 'fumibako-redis': [...[...SERVICES, 'operator', 'keda'].map((s
   'fumibako-rewrite-key': ['rewrite.key'], 'fumibako-ingest-token': ['ingest.token'], 'fumibako-fetch-token': ['fetch.token'], 'fumibako-box': ['box.json'],
   'fumibako-bucket': ['credentials'], 'fumibako-redis-users': ['users.acl'], 'fumibako-portal-tls': ['tls.crt', 'tls.key'] };
 const USES = { ingest: ['spool-key', 'ingest-token'], render: ['spool-key', 'rewrite-key'], upload: ['spool-key', 'box', 'vault-key'],
-  rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box', 'vault-key'], watch: ['box'], portal: ['rewrite-key', 'vault-key', 'ingest-token'], fetch: ['fetch-token'] }; // SECURITY.md
+  rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box', 'vault-key'], watch: ['box'], portal: ['rewrite-key', 'vault-key', 'ingest-token'], fetch: ['fetch-token'],
+  console: ['rewrite-key'] }; // SECURITY.md
 const QUANTITY = /^\d+(\.\d+)?(m|Ki|Mi|Gi)?$/;
 const STREAM = /^fb:\{s(\d+)\}:(render|upload|rewrite|revoke)(:bulk)?$/;
 const TRIGGER_KEYS = ['address', 'stream', 'streamLength', 'databaseIndex', 'enableTLS'];
@@ -187,11 +188,11 @@ function faults(objects) {
     const may = ['upload', 'revoke', 'watch', 'fetch'].includes(s) || (isBucket && (USES[s].includes('spool-key') || USES[s].includes('vault-key')));
     if (mine.some(world) !== may) bad(w, may ? 'cannot reach its storage' : 'reaches the internet');
     const opened = [...new Set(mine.flatMap((n) => n.spec.ingress ?? []).flatMap((r) => r.ports.map((p) => p.port)))].sort().join();
-    const want = { ingest: 'http,metrics,smtp', portal: 'metrics,portal', fetch: 'images,metrics' }[s] ?? 'metrics';
+    const want = { ingest: 'http,metrics,smtp', portal: 'metrics,portal', console: 'console,metrics', fetch: 'images,metrics' }[s] ?? 'metrics';
     if (opened !== want) bad(w, `is reached on ${opened}, not on ${want}`);
     const calls = mine.flatMap((n) => n.spec.egress ?? []).flatMap((e) => e.ports.map((p) => p.port));
     if (calls.includes(6379) === (s === 'fetch')) bad(w, s === 'fetch' ? 'reaches Redis' : 'cannot reach Redis');
-    if (s === 'fetch' && [...new Set(calls)].sort().join() !== '443,53,80') bad(w, `calls ${calls}`);
+    if (s === 'fetch' && [...new Set(calls)].filter((p) => p !== 4318).sort().join() !== '443,53,80') bad(w, `calls ${calls}`);
     if (s === 'render' && calls.includes(8025) !== pods.some((x) => x.labels['app.kubernetes.io/component'] === 'fetch')) bad(w, 'and the fetcher');
   }
   return found;

@@ -129,7 +129,7 @@ test('a real Prometheus: every panel is answered, and an alert comes with its ca
   const relay = await Relay.start({});
   t.after(() => relay.stop());
   const stack = await Stack.start(t, { postfix: false, services: [], overrides: { rewrite: { relay: `smtp://127.0.0.1:${relay.port}`, alarm_mail: 'off' }, watch: { interval: '1s' } } });
-  const services = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'];
+  const services = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console'];
   await Promise.all(services.map((s) => stack.startService(s)));
   const { dir, ports } = stack.world;
   const port = await freePort();
@@ -145,7 +145,7 @@ test('a real Prometheus: every panel is answered, and an alert comes with its ca
     rule_files: [path.join(dir, 'recording.yaml'), path.join(dir, 'alerts.yaml')] }));
   stack.world.spawn('prometheus', [`--config.file=${dir}/prometheus.yml`, `--storage.tsdb.path=${dir}/tsdb`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=error']);
   const ask = async (expr) => (await request(`${url}/api/v1/query?query=${encodeURIComponent(expr)}`)).json();
-  await waitFor(async () => (await ask('sum(up)')).data.result[0]?.value[1] === '7', { timeout: 30000, what: 'seven services up' });
+  await waitFor(async () => (await ask('sum(up)')).data.result[0]?.value[1] === String(services.length), { timeout: 30000, what: 'all services up' });
 
   for (let round = 0; round < 3; round++) {
     const smtp = await Smtp.connect(ports.smtp);

@@ -13,7 +13,7 @@ import path from 'node:path';
 import test, { after } from 'node:test';
 import { ROOT } from '../../support/harness.mjs';
 
-const SERVICES = { ingest: 9101, render: 9102, upload: 9103, rewrite: 9104, revoke: 9105, watch: 9106, portal: 9108 };
+const SERVICES = { ingest: 9101, render: 9102, upload: 9103, rewrite: 9104, revoke: 9105, watch: 9106, portal: 9108, console: 9107 };
 const RELEASES = { bookworm: 'deb12', trixie: 'deb13' };
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-packages-'));
 after(() => fs.rmSync(dir, { recursive: true, force: true }));

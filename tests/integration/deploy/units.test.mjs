@@ -10,7 +10,7 @@ import test from 'node:test';
 import { ROOT } from '../../support/harness.mjs';
 
 const DIR = path.join(ROOT, 'deploy/systemd');
-const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'fetch'];
+const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console', 'fetch'];
 /** {section: {key: [values]}} */
 function parse(text) {
   const unit = {};

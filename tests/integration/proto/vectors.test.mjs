@@ -134,7 +134,7 @@ test('the specification names every key, and no other', () => {
   const wire = (name) => good.find((g) => g.name === name).wire;
   const sections = {
     Job: { ...wire('job-revoke-recall-id'), ...wire('job-v2-letter-recall'), ...wire('job-v3-letter-code') }, Envelope: wire('envelope-full'), 'Envelope recipient': wire('envelope-full').rcpts[0],
-    Plan: wire('plan-secure'), 'Plan part': wire('plan-secure').parts[0], 'Plan branch': wire('plan-dates').branches[0],
+    Plan: wire('plan-shadow'), 'Plan part': wire('plan-secure').parts[0], 'Plan branch': wire('plan-dates').branches[0],
     Parcel: { ...wire('parcel-vault'), ...wire('parcel-fallback') },
     'Parcel grant': { ...wire('parcel-vault').grants[0], ...wire('parcel-fallback').grants[1] },
     'Parcel file': wire('parcel-facts').files[0],

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { World } from '../../support/harness.mjs';
 
-const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'operator'];
+const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console', 'operator'];
 
 test('no user can do what none of the services needs, or read what is another one\'s', async (t) => {
   const world = await World.create();
@@ -34,7 +34,8 @@ test('no user can do what none of the services needs, or read what is another on
     ['rewrite', 'fb:{s0}:h:x'], ['rewrite', 'fb:box:limit:{1}'], ['rewrite', 'fb:{s0}:a:x'], ['revoke', 'fb:{s0}:a:x'],
     ['watch', 'fb:{s0}:rc:x'], ['watch', 'fb:{s0}:revoke'],
     ['portal', 'fb:{s0}:render'], ['portal', 'fb:{s0}:upload'], ['portal', 'fb:{s0}:rewrite:bulk'], ['portal', 'fb:{s0}:dead'], ['portal', 'fb:{s0}:a:x'], ['portal', 'fb:{s0}:t'],
-    ['portal', 'fb:{s0}:open'], ['portal', 'fb:{s0}:watch:pos'], ['rewrite', 'fb:{s0}:ps:x'], ['rewrite', 'fb:{s0}:pt:x'], ['upload', 'fb:{s0}:pc:x'], ['watch', 'fb:{s0}:dead'], ['operator', 'other']]) {
+    ['portal', 'fb:{s0}:open'], ['portal', 'fb:{s0}:watch:pos'], ['rewrite', 'fb:{s0}:ps:x'], ['rewrite', 'fb:{s0}:pt:x'], ['upload', 'fb:{s0}:pc:x'], ['watch', 'fb:{s0}:dead'], ['console', 'fb:{s0}:ps:x'], ['console', 'fb:{s0}:pt:x'], ['console', 'fb:{s0}:watch:token'],
+    ['portal', 'fb:{s0}:console:users'], ['rewrite', 'fb:{s0}:console:users'], ['operator', 'other']]) {
     assert.match(as(user, 'HGET', key, 'f'), /^NOPERM/, `${user}: ${key}`);
   }
   // What portal and rewrite only show, they cannot change.
@@ -44,8 +45,8 @@ test('no user can do what none of the services needs, or read what is another on
       assert.match(as(user, 'HSET', key, 'f', 'v'), /^NOPERM/, `${user} does not write ${key}`);
     }
   }
-  // The policy is the operator's to write.
-  for (const user of SERVICES.filter((u) => u !== 'operator')) {
+  // The policy is the operator's and the console's to write.
+  for (const user of SERVICES.filter((u) => !['operator', 'console'].includes(u))) {
     assert.match(as(user, 'HDEL', 'fb:policy', 'document'), ['ingest', 'portal'].includes(user) ? /^NOPERM/ : /^(NOPERM|0)/, user);
     assert.match(as(user, 'LPUSH', 'fb:policy:history', 'x'), /^NOPERM/, user);
   }

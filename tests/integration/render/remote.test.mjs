@@ -90,7 +90,7 @@ after(async () => {
 });
 
 const touched = () => canaries.reduce((n, c) => n + c.seen.length, 0);
-const ask = (target, { token = world.token, body = JSON.stringify({ url: target }), method = 'POST', path = '/v1/image' } = {}) =>
+const ask = (target, { token = world.fetchToken, body = JSON.stringify({ url: target }), method = 'POST', path = '/v1/image' } = {}) =>
   request(`http://127.0.0.1:${world.ports.fetch}${path}`, { method, body, timeout: 20000,
     headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body), ...(token ? { Authorization: `Bearer ${token}` } : {}) } });
 
@@ -105,7 +105,7 @@ test('PNG, JPEG, GIF and WebP come as they are, by their bytes and not by what t
 
 test('without the token nothing is fetched, and there is nothing but the one call', async () => {
   const before = web.seen.length;
-  for (const token of [null, 'wrong', `${world.token}x`, '']) {
+  for (const token of [null, 'wrong', `${world.fetchToken}x`, '']) {
     const res = await ask(`${url}/red.png?token`, { token });
     assert.equal(res.status, 401);
     assert.equal(res.json().error.code, 'denied');
@@ -235,7 +235,7 @@ test('render shows remote images where the rule says so: in native and in Chromi
   const w = await RenderWorld.create(t, { policy: POLICY(', remote_images: true'), render: { remote_images: `http://127.0.0.1:${world.ports.fetch}` } });
   // The fetcher of this file has its own token.
   await w.render.stop();
-  w.overrides.fetch = { token: world.token };
+  w.overrides.fetch = { token: world.fetchToken };
   await w.startRender();
   const body = (extra, n) => `<p>Kind regards,<br>Taro</p><img src="${url}/red.png?mail${n}" alt="the logo" width="200" height="100">`
     + `<img src=" ${url}/red.png?mail${n} " width="200" height="100"><img src="${url}/green.png?mail${n}" style="width:150px;height:100px">`
@@ -300,7 +300,7 @@ test('without the fetcher, without the rule, or with a wrong token there are box
 test('hostile pictures from the web end as a box or a picture, in native and in Chromium', { ...NEEDS_CHROMIUM }, async (t) => {
   const w = await RenderWorld.create(t, { policy: POLICY(', remote_images: true'), render: { remote_images: `http://127.0.0.1:${world.ports.fetch}` } });
   await w.render.stop();
-  w.overrides.fetch = { token: world.token };
+  w.overrides.fetch = { token: world.fetchToken };
   await w.startRender();
   PAGES['/huge.png'] = (req, res) => send(res, 'image/png', png(50000, 50000, [1, 2, 3], 3));
   PAGES['/torn.png'] = (req, res) => send(res, 'image/png', GREEN.subarray(0, GREEN.length / 2));

@@ -156,7 +156,7 @@ test('who got an account before the next try reads in Box, and the vault has not
   await stage.passed();
   assert.equal((await stage.box()).collaborations.filter((c) => c.status === 'accepted').length, 3);
   assert.equal(await stage.vault(), null);
-  assert.equal(await stage.redis.command('HGET', `fb:{s0}:p:${stage.id}-0`, 'fallback'), '');
+  assert.equal(await stage.redis.command('HGET', `fb:{s0}:p:${stage.id}-0`, 'fallback'), null);
 });
 
 test('recalled while it is made: neither place lets anybody in', async (t) => {

@@ -499,7 +499,7 @@ static void the_dump_reads_back_and_hides_secrets(void **state)
     struct fb_config *c = load_good(
         "redis: {url: \"redis://me:hunter2@h:1/0\", password: hunter2}\n"
         "ingest: {token: hunter2, name: \"a \\\"b\\\" \\\\ \\t\", allow: [\"x\\\"y\", z]}\n"
-        "console: {public_url: \"https://u:hunter2@h/?a@b\"}\n"
+        "spool: {url: \"s3://u:hunter2@h/?a@b\"}\n"
         "render: {chromium: \"/opt/\\u6587\\u7bb1\"}\n"
         "rewrite: {key: \"hunter2 hunter2 hunter2 hunter2 hunter2\", postmaster: \"p@h\"}\n");
     assert_int_equal(fb_config_dump(c, &once), FB_OK);

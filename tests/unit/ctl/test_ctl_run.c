@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "services/ctl/run.h"
+#include "common/run.h"
 
 static char program[1100];
 static const char *name;
@@ -48,7 +48,7 @@ static enum fb_status run(const char *text, const char *argument, int timeout_ms
     argv[1] = strdup(argument);
     assert_non_null(argv[0]);
     assert_non_null(argv[1]);
-    enum fb_status s = ctl_run(argv, passed, timeout_ms, out, exit_r, err);
+    enum fb_status s = fb_run(argv, passed, timeout_ms, out, exit_r, err);
     free(argv[0]);
     free(argv[1]);
     if (text != NULL) {
@@ -130,7 +130,7 @@ static void a_file_in_memory_is_readable_by_the_program(void **state)
     int fd = -1;
     int code = -1;
     fb_buf_init(&out, 1000);
-    assert_int_equal(ctl_run_file(fb_slice_str("rules: []\n"), &fd, path, &err), FB_OK);
+    assert_int_equal(fb_run_file(fb_slice_str("rules: []\n"), &fd, path, &err), FB_OK);
     passed = fd;
     assert_int_equal(run("cat \"$1\"", path, 10000, &out, &code, &err), FB_OK);
     assert_string_equal(fb_buf_str(&out), "rules: []\n");
@@ -150,7 +150,7 @@ static void no_other_descriptor_reaches_the_program(void **state)
     int code = -1;
     int leak[2]; /* without CLOEXEC, as hiredis opens its sockets */
     assert_int_equal(pipe(leak), 0);
-    assert_int_equal(ctl_run_file(fb_slice_str("x"), &fd, path, &err), FB_OK);
+    assert_int_equal(fb_run_file(fb_slice_str("x"), &fd, path, &err), FB_OK);
     passed = fd;
     fb_buf_init(&out, 1000);
     assert_int_equal(run("for f in /proc/$$/fd/*; do n=${f##*/}; case $n in 0|1|2|10|\"$1\") ;; *) "

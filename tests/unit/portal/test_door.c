@@ -113,13 +113,13 @@ static void recovery_codes_have_60_bits(void **state)
     (void)state;
     static unsigned letters[128];
     for (int i = 0; i < 10000; i++) {
-        char code[DOOR_RECOVERY], again[DOOR_RECOVERY];
-        door_recovery_new(code);
-        assert_int_equal(strlen(code), DOOR_RECOVERY - 1);
+        char code[FB_TOTP_RECOVERY], again[FB_TOTP_RECOVERY];
+        fb_totp_recovery_new(code);
+        assert_int_equal(strlen(code), FB_TOTP_RECOVERY - 1);
         for (size_t k = 0; code[k] != '\0'; k++) {
             letters[(unsigned char)code[k]]++;
         }
-        assert_true(door_recovery_read(code, again));
+        assert_true(fb_totp_recovery_read(code, again));
         assert_string_equal(code, again);
     }
     unsigned used[32], n = 0;
@@ -158,18 +158,18 @@ static void a_code_is_read_as_people_write_it(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char code[DOOR_CODE_DIGITS + 1] = "";
-        bool is_read = door_code_read(rows[i].typed, code);
+        bool is_read = fb_totp_code_read(rows[i].typed, code);
         if (is_read != (rows[i].code != NULL) || (is_read && strcmp(code, rows[i].code) != 0)) {
             fail_msg("%s: got %s", rows[i].typed, is_read ? code : "refused");
         }
     }
-    char recovery[DOOR_RECOVERY];
-    assert_true(door_recovery_read(" ABCD efgh-0O1L ", recovery));
+    char recovery[FB_TOTP_RECOVERY];
+    assert_true(fb_totp_recovery_read(" ABCD efgh-0O1L ", recovery));
     assert_string_equal(recovery, "abcd-efgh-0011");
-    assert_false(door_recovery_read("abcd-efgh-jkm", recovery));
-    assert_false(door_recovery_read("abcd-efgh-jkmnp", recovery));
-    assert_false(door_recovery_read("abcd-efgh-jkm!", recovery));
-    assert_false(door_recovery_read("", recovery));
+    assert_false(fb_totp_recovery_read("abcd-efgh-jkm", recovery));
+    assert_false(fb_totp_recovery_read("abcd-efgh-jkmnp", recovery));
+    assert_false(fb_totp_recovery_read("abcd-efgh-jkm!", recovery));
+    assert_false(fb_totp_recovery_read("", recovery));
 }
 
 static void addresses_are_masked_matched_and_checked(void **state)
@@ -245,19 +245,19 @@ static void a_secret_opens_for_its_owner_alone(void **state)
 {
     (void)state;
     const uint8_t key[FB_KEY_SIZE] = {1}, other_key[FB_KEY_SIZE] = {2};
-    uint8_t secret[DOOR_TOTP_SECRET], back[DOOR_TOTP_SECRET];
+    uint8_t secret[FB_TOTP_SECRET], back[FB_TOTP_SECRET];
     char sealed[FB_DOOR_SEALED], again[FB_DOOR_SEALED];
     memcpy(secret, "12345678901234567890", sizeof secret);
-    door_totp_seal(key, "owner", secret, sealed);
-    door_totp_seal(key, "owner", secret, again);
+    fb_totp_seal(key, "owner", secret, sealed);
+    fb_totp_seal(key, "owner", secret, again);
     assert_string_not_equal(sealed, again);
-    assert_true(door_totp_unseal(key, "owner", sealed, back));
+    assert_true(fb_totp_unseal(key, "owner", sealed, back));
     assert_memory_equal(secret, back, sizeof secret);
-    assert_false(door_totp_unseal(key, "other", sealed, back));
-    assert_false(door_totp_unseal(other_key, "owner", sealed, back));
-    assert_false(door_totp_unseal(key, "owner", "", back));
+    assert_false(fb_totp_unseal(key, "other", sealed, back));
+    assert_false(fb_totp_unseal(other_key, "owner", sealed, back));
+    assert_false(fb_totp_unseal(key, "owner", "", back));
     sealed[20] = sealed[20] == 'A' ? 'B' : 'A';
-    assert_false(door_totp_unseal(key, "owner", sealed, back));
+    assert_false(fb_totp_unseal(key, "owner", sealed, back));
 }
 
 /* RFC 6238, appendix B (SHA-1; the last six of its eight digits). */
@@ -269,19 +269,19 @@ static void an_apps_code_is_right_in_its_step_and_the_neighbours(void **state)
         const char *code;
     } rows[] = {{59, "287082"},         {1111111109, "081804"}, {1111111111, "050471"},
                 {1234567890, "005924"}, {2000000000, "279037"}, {20000000000, "353130"}};
-    uint8_t secret[DOOR_TOTP_SECRET];
+    uint8_t secret[FB_TOTP_SECRET];
     memcpy(secret, "12345678901234567890", sizeof secret);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int64_t step = 0;
-        assert_true(door_totp_check(secret, rows[i].code, rows[i].s * 1000, &step));
+        assert_true(fb_totp_check(secret, rows[i].code, rows[i].s * 1000, &step));
         assert_int_equal(step, rows[i].s / 30);
-        assert_true(door_totp_check(secret, rows[i].code, (rows[i].s + 30) * 1000, &step));
+        assert_true(fb_totp_check(secret, rows[i].code, (rows[i].s + 30) * 1000, &step));
         assert_int_equal(step, rows[i].s / 30);
-        assert_true(door_totp_check(secret, rows[i].code, (rows[i].s - 30) * 1000, &step));
-        assert_false(door_totp_check(secret, rows[i].code, (rows[i].s + 61) * 1000, &step));
+        assert_true(fb_totp_check(secret, rows[i].code, (rows[i].s - 30) * 1000, &step));
+        assert_false(fb_totp_check(secret, rows[i].code, (rows[i].s + 61) * 1000, &step));
         assert_false(rows[i].s > 61 &&
-                     door_totp_check(secret, rows[i].code, (rows[i].s - 61) * 1000, &step));
-        assert_false(door_totp_check(secret, "000000", rows[i].s * 1000, &step));
+                     fb_totp_check(secret, rows[i].code, (rows[i].s - 61) * 1000, &step));
+        assert_false(fb_totp_check(secret, "000000", rows[i].s * 1000, &step));
     }
 }
 

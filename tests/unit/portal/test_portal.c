@@ -15,7 +15,7 @@
 
 #include "services/portal/form.h"
 #include "services/portal/html.h"
-#include "services/portal/language.h"
+#include "common/language.h"
 #include "services/portal/limit.h"
 
 static void a_form_is_read_as_browsers_write_it(void **state)
@@ -148,7 +148,7 @@ static void the_reader_gets_the_language_they_like_better(void **state)
         {NULL, "de,en;q=0.3", true, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (language_is_ja(rows[i].chosen, rows[i].accept, rows[i].fallback) != rows[i].want) {
+        if (fb_language_is_ja(rows[i].chosen, rows[i].accept, rows[i].fallback) != rows[i].want) {
             fail_msg("%s, %s", rows[i].chosen ? rows[i].chosen : "-",
                      rows[i].accept ? rows[i].accept : "-");
         }

@@ -198,6 +198,7 @@ static json_t *plan_json(const struct fb_plan *p)
     put_uint(o, "date", (uint64_t)p->date_ms);
     put_str(o, "painter", p->painter);
     put_str(o, "why", p->painter_reason);
+    put_opt_str(o, "shadow", p->shadows);
     return o;
 }
 
@@ -458,6 +459,7 @@ static void plan_from(struct from *f, const json_t *o, struct fb_plan *p)
     p->date_ms = (int64_t)get_uint(f, o, "date");
     p->painter = get_str(f, o, "painter");
     p->painter_reason = get_str(f, o, "why");
+    p->shadows = get_opt_str(f, o, "shadow");
 }
 
 static void parcel_from(struct from *f, const json_t *o, struct fb_parcel *p)

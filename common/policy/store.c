@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/policy/store.h"
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/crypto.h"
+#include "common/policy/service_source.h"
+#include "common/yaml.h"
+
+#define HISTORY_KEPT "1000"
+#define HISTORY_PAGE 50 /* entries hold whole documents */
+
+void fb_policy_version_deinit(struct fb_policy_version *v)
+{
+    fb_buf_deinit(&v->document);
+    *v = (struct fb_policy_version){0};
+}
+
+static void copy(char *out, size_t size, const char *text, size_t len)
+{
+    size_t n = len < size - 1 ? len : size - 1;
+    memcpy(out, text, n);
+    out[n] = '\0';
+}
+
+static void name_version(struct fb_policy_version *v)
+{
+    uint8_t sha[FB_SHA256_SIZE];
+    fb_sha256(v->document.ptr, v->document.len, sha);
+    fb_hex(sha, sizeof sha, v->version);
+}
+
+/* ---- in force ---- */
+
+static enum fb_status of_file(const char *path, struct fb_policy_version *v, struct fb_error *err)
+{
+    enum fb_status s = fb_read_file(path, FB_POLICY_MAX, &v->document, err);
+    if (s == FB_OK) {
+        name_version(v);
+        copy(v->author, sizeof v->author, "file", 4);
+    }
+    return s;
+}
+
+static void take_text(const redisReply *e, char *out, size_t size)
+{
+    if (e->type == REDIS_REPLY_STRING) {
+        copy(out, size, e->str, e->len);
+    }
+}
+
+static int64_t take_number(const redisReply *e)
+{
+    int64_t value = 0;
+    return e->type == REDIS_REPLY_STRING && fb_parse_int(e->str, &value) ? value : 0;
+}
+
+static enum fb_status none_in_force(struct fb_error *err)
+{
+    return fb_error_set(
+        err, FB_NOT_FOUND,
+        "no policy is in force: mail is held until one is applied with `fumibako policy "
+        "apply FILE`, or in the console");
+}
+
+static enum fb_status of_redis(struct fb_redis *r, struct fb_policy_version *v,
+                               struct fb_error *err)
+{
+    redisReply *reply = NULL;
+    enum fb_status s = fb_redis_call(r, &reply, err, "HMGET", FB_POLICY_KEY, "version", "document",
+                                     "at", "author", "comment", "number", NULL);
+    if (s != FB_OK) {
+        return s;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 6 ||
+        reply->element[1]->type != REDIS_REPLY_STRING) {
+        s = none_in_force(err);
+    } else if (fb_buf_add(&v->document, reply->element[1]->str, reply->element[1]->len) != FB_OK) {
+        s = fb_error_set(err, FB_TOO_BIG, "the policy in Redis is larger than any policy");
+    } else {
+        name_version(v);
+        v->at_ms = take_number(reply->element[2]);
+        take_text(reply->element[3], v->author, sizeof v->author);
+        take_text(reply->element[4], v->comment, sizeof v->comment);
+        v->number = take_number(reply->element[5]);
+    }
+    freeReplyObject(reply);
+    return s;
+}
+
+enum fb_status fb_policy_current(const struct fb_config *config, struct fb_redis *r,
+                                 struct fb_policy_version *v_r, struct fb_error *err)
+{
+    const char *source = config->policy.source;
+    *v_r = (struct fb_policy_version){0};
+    fb_buf_init(&v_r->document, FB_POLICY_MAX);
+    enum fb_status s =
+        strncmp(source, "file:", 5) == 0 ? of_file(source + 5, v_r, err) : of_redis(r, v_r, err);
+    if (s != FB_OK) {
+        fb_policy_version_deinit(v_r);
+    }
+    return s;
+}
+
+/* ---- history ---- */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text != NULL ? text : "";
+}
+
+/* position: from the oldest, which is 1; for entries of before there were numbers. */
+static bool read_entry(const redisReply *e, int64_t position, bool has_document,
+                       struct fb_policy_version *v)
+{
+    int64_t number = 0;
+    json_t *o = e->type == REDIS_REPLY_STRING ? json_loadb(e->str, e->len, 0, NULL) : NULL;
+    const json_t *document = json_object_get(o, "document");
+    *v = (struct fb_policy_version){0};
+    fb_buf_init(&v->document, FB_POLICY_MAX);
+    bool is_good = json_is_string(document) && strlen(text_of(o, "version")) == 64;
+    if (is_good) {
+        copy(v->version, sizeof v->version, text_of(o, "version"), 64);
+        copy(v->author, sizeof v->author, text_of(o, "author"), strlen(text_of(o, "author")));
+        copy(v->comment, sizeof v->comment, text_of(o, "comment"), strlen(text_of(o, "comment")));
+        (void)fb_parse_int(text_of(o, "at"), &v->at_ms);
+        v->number = fb_parse_int(text_of(o, "number"), &number) ? number : position;
+    }
+    if (is_good && has_document) {
+        is_good = fb_buf_add(&v->document, json_string_value(document),
+                             json_string_length(document)) == FB_OK;
+    }
+    json_decref(o);
+    return is_good;
+}
+
+static enum fb_status count_entries(struct fb_redis *r, int64_t *count_r, struct fb_error *err)
+{
+    redisReply *reply = NULL;
+    enum fb_status s = fb_redis_call(r, &reply, err, "LLEN", FB_POLICY_HISTORY_KEY, NULL);
+    if (s == FB_OK) {
+        *count_r = reply->type == REDIS_REPLY_INTEGER ? (int64_t)reply->integer : 0;
+        freeReplyObject(reply);
+    }
+    return s;
+}
+
+/* Newest first; each owns what it is given for the time of the call. */
+static enum fb_status walk(struct fb_redis *r, bool has_document,
+                           bool (*each)(void *ctx, struct fb_policy_version *v), void *ctx,
+                           struct fb_error *err)
+{
+    int64_t count = 0;
+    bool goes_on = true;
+    enum fb_status s = count_entries(r, &count, err);
+    for (int64_t at = 0; s == FB_OK && goes_on && at < count; at += HISTORY_PAGE) {
+        redisReply *reply = NULL;
+        char from[24], to[24];
+        (void)snprintf(from, sizeof from, "%" PRId64, at);
+        (void)snprintf(to, sizeof to, "%" PRId64, at + HISTORY_PAGE - 1);
+        s = fb_redis_call(r, &reply, err, "LRANGE", FB_POLICY_HISTORY_KEY, from, to, NULL);
+        for (size_t i = 0; s == FB_OK && goes_on && i < reply->elements; i++) {
+            struct fb_policy_version v;
+            bool is_good = read_entry(reply->element[i], count - at - (int64_t)i, has_document, &v);
+            goes_on = !is_good || each(ctx, &v);
+            fb_policy_version_deinit(&v);
+        }
+        if (s == FB_OK) {
+            freeReplyObject(reply);
+        }
+    }
+    return s;
+}
+
+struct listing {
+    int64_t below;
+    size_t left;
+    bool (*each)(void *ctx, const struct fb_policy_version *v);
+    void *ctx;
+};
+
+static bool list_one(void *ctx, struct fb_policy_version *v)
+{
+    struct listing *l = ctx;
+    if (l->below > 0 && v->number >= l->below) {
+        return true;
+    }
+    if (l->left == 0) {
+        return false;
+    }
+    l->left--;
+    return l->each(l->ctx, v) && l->left > 0;
+}
+
+enum fb_status fb_policy_versions(struct fb_redis *r, int64_t below, size_t limit,
+                                  bool (*each)(void *ctx, const struct fb_policy_version *v),
+                                  void *ctx, struct fb_error *err)
+{
+    struct listing l = {.below = below, .left = limit, .each = each, .ctx = ctx};
+    return walk(r, false, list_one, &l, err);
+}
+
+struct finding {
+    const char *name;
+    int64_t number; /* 0: by hash */
+    struct fb_policy_version *v;
+    bool is_found;
+};
+
+static bool find_one(void *ctx, struct fb_policy_version *v)
+{
+    struct finding *f = ctx;
+    f->is_found = f->number > 0 ? v->number == f->number : strcmp(v->version, f->name) == 0;
+    if (f->is_found) {
+        *f->v = *v;
+        fb_buf_init(&v->document, 0); /* is the caller's now */
+    }
+    return !f->is_found;
+}
+
+enum fb_status fb_policy_version_get(struct fb_redis *r, const char *name,
+                                     struct fb_policy_version *v_r, struct fb_error *err)
+{
+    struct finding f = {.name = name, .v = v_r};
+    bool is_hash = strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64;
+    if (!is_hash && (!fb_parse_int(name, &f.number) || f.number <= 0)) {
+        return fb_error_set(err, FB_NOT_FOUND, "\"%.40s\" is neither a number nor a version", name);
+    }
+    enum fb_status s = walk(r, true, find_one, &f, err);
+    if (s == FB_OK && !f.is_found) {
+        s = fb_error_set(err, FB_NOT_FOUND, "version %.64s is not in the history", name);
+    }
+    return s;
+}
+
+/* ---- apply ---- */
+
+/* One step on the key that decides.  (The history is another key, in a cluster on another node.)  ARGV: 1 the version
+ * that must be in force 2 version 3 document 4 at 5 author 6 comment 7 number. */
+static const struct fb_script put_script = {
+    .name = "policy put",
+    .source = "local is = redis.call('HGET', KEYS[1], 'version') or ''\n"
+              "if ARGV[1] ~= is then return 0 end\n"
+              "local n = tonumber(redis.call('HGET', KEYS[1], 'number') or '0')\n"
+              "if tonumber(ARGV[7]) <= n then return 0 end\n"
+              "redis.call('HSET', KEYS[1], 'version', ARGV[2], 'document', ARGV[3], 'at', ARGV[4], "
+              "'author', ARGV[5], 'comment', ARGV[6], 'number', ARGV[7])\n"
+              "return 1\n"};
+
+static enum fb_status put(struct fb_redis *r, const struct fb_policy_change *change,
+                          const struct fb_policy_version *v, const char *before,
+                          struct fb_error *err)
+{
+    char at[24], number[24];
+    redisReply *reply = NULL;
+    struct fb_script script = put_script;
+    fb_redis_script_prepare(&script);
+    (void)snprintf(at, sizeof at, "%" PRId64, v->at_ms);
+    (void)snprintf(number, sizeof number, "%" PRId64, v->number);
+    const struct fb_slice keys[] = {fb_slice_str(FB_POLICY_KEY)};
+    const struct fb_slice args[] = {
+        fb_slice_str(before),    fb_slice_str(v->version), change->document,    fb_slice_str(at),
+        fb_slice_str(v->author), fb_slice_str(v->comment), fb_slice_str(number)};
+    enum fb_status s =
+        fb_redis_script(r, &script, 1, keys, sizeof args / sizeof args[0], args, &reply, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    bool is_done = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return is_done ? FB_OK : fb_error_set(err, FB_LOST, "another policy is in force meanwhile");
+}
+
+/* The entry of the history; NULL when a text of it is no UTF-8. */
+static char *entry_of(const struct fb_policy_change *change, const struct fb_policy_version *v)
+{
+    char at[24], number[24];
+    (void)snprintf(at, sizeof at, "%" PRId64, v->at_ms);
+    (void)snprintf(number, sizeof number, "%" PRId64, v->number);
+    json_t *entry = json_pack("{s:s,s:s%,s:s,s:s,s:s,s:s}", "version", v->version, "document",
+                              (const char *)change->document.ptr, change->document.len, "at", at,
+                              "author", v->author, "comment", v->comment, "number", number);
+    char *text = entry != NULL ? json_dumps(entry, JSON_COMPACT) : NULL;
+    json_decref(entry);
+    return text;
+}
+
+/* History first: what is in force is always in it.  What did not come into force is taken out again. */
+static enum fb_status remember_and_put(struct fb_redis *r, const struct fb_policy_change *change,
+                                       const struct fb_policy_version *v, const char *before,
+                                       struct fb_error *err)
+{
+    redisReply *reply = NULL;
+    char *entry = entry_of(change, v);
+    if (entry == NULL) {
+        return fb_error_set(err, FB_INVALID, "the policy is not UTF-8 text");
+    }
+    enum fb_status s = fb_redis_call(r, &reply, err, "LPUSH", FB_POLICY_HISTORY_KEY, entry, NULL);
+    if (s == FB_OK) {
+        freeReplyObject(reply);
+        s = put(r, change, v, before, err);
+        struct fb_error ignored = {0};
+        enum fb_status t =
+            s == FB_OK     ? fb_redis_call(r, &reply, &ignored, "LTRIM", FB_POLICY_HISTORY_KEY, "0",
+                                           HISTORY_KEPT, NULL)
+            : s == FB_LOST ? fb_redis_call(r, &reply, &ignored, "LREM", FB_POLICY_HISTORY_KEY, "1",
+                                           entry, NULL)
+                           : FB_BUG; /* not known whether it is in force: the entry stays */
+        if (t == FB_OK) {
+            freeReplyObject(reply);
+        }
+    }
+    free(entry);
+    return s;
+}
+
+static bool first_number(void *ctx, const struct fb_policy_version *v)
+{
+    *(int64_t *)ctx = v->number;
+    return false;
+}
+
+static enum fb_status check_texts(const struct fb_policy_change *change, struct fb_error *err)
+{
+    const char *comment = change->comment != NULL ? change->comment : "";
+    if (strlen(comment) > FB_POLICY_MAX_COMMENT) {
+        return fb_error_set(err, FB_INVALID, "comment: longer than %d bytes",
+                            FB_POLICY_MAX_COMMENT);
+    }
+    if (strlen(change->author) >= FB_POLICY_MAX_AUTHOR) {
+        return fb_error_set(err, FB_INVALID, "author: too long a name");
+    }
+    json_t *probe = json_pack("[s,s]", comment, change->author);
+    bool is_text = probe != NULL;
+    json_decref(probe);
+    return is_text ? FB_OK : fb_error_set(err, FB_INVALID, "comment: not UTF-8 text");
+}
+
+/* What is in force; number 0 where there is nothing. */
+static enum fb_status look(const struct fb_config *config, struct fb_redis *r,
+                           struct fb_policy_version *now_r, struct fb_error *err)
+{
+    struct fb_error why = {0};
+    int64_t newest = 0;
+    enum fb_status s = fb_policy_current(config, r, now_r, &why);
+    if (s == FB_NOT_FOUND) {
+        *now_r = (struct fb_policy_version){0};
+        s = FB_OK;
+    }
+    if (s != FB_OK) {
+        *err = why;
+        return s;
+    }
+    fb_buf_deinit(&now_r->document);
+    s = fb_policy_versions(r, 0, 1, first_number, &newest, err);
+    now_r->number = newest > now_r->number ? newest : now_r->number;
+    return s;
+}
+
+static enum fb_status replace(const struct fb_config *config, struct fb_redis *r,
+                              const struct fb_policy_change *change, const char *version,
+                              struct fb_policy_version *v_r, struct fb_error *err)
+{
+    struct fb_policy_version now = {0};
+    enum fb_status s = look(config, r, &now, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    if (change->expected != NULL && strcmp(change->expected, now.version) != 0) {
+        *v_r = now;
+        return fb_error_set(err, FB_LOST, "another policy is in force: version %.12s by %s",
+                            now.version[0] != '\0' ? now.version : "(none)", now.author);
+    }
+    struct fb_policy_version v = {.number = now.number + 1, .at_ms = fb_now_ms()};
+    copy(v.version, sizeof v.version, version, strlen(version));
+    copy(v.author, sizeof v.author, change->author, strlen(change->author));
+    if (change->comment != NULL) {
+        copy(v.comment, sizeof v.comment, change->comment, strlen(change->comment));
+    }
+    s = remember_and_put(r, change, &v, now.version, err);
+    if (s == FB_OK) {
+        *v_r = v;
+    } else if (s == FB_LOST) {
+        struct fb_error why = {0};
+        if (look(config, r, v_r, &why) != FB_OK) {
+            *v_r = now;
+        }
+    }
+    return s;
+}
+
+enum fb_status fb_policy_apply(const struct fb_config *config, struct fb_redis *r,
+                               const struct fb_policy_change *change, struct fb_policy_version *v_r,
+                               struct fb_policy_findings *findings_r, struct fb_error *err)
+{
+    struct fb_policy *policy = NULL;
+    *v_r = (struct fb_policy_version){0};
+    *findings_r = (struct fb_policy_findings){0};
+    if (strcmp(config->policy.source, "redis") != 0) {
+        return fb_error_set(err, FB_DENIED,
+                            "policy.source is %s: the services follow that file; change it there",
+                            config->policy.source);
+    }
+    enum fb_status s = check_texts(change, err);
+    if (s == FB_OK && fb_policy_parse(change->document, &policy, findings_r) != FB_OK) {
+        s = fb_error_set(err, FB_INVALID, "the policy has errors; the one in force stays");
+    }
+    if (s == FB_OK) {
+        s = replace(config, r, change, policy->version, v_r, err);
+        /* Without an edited version: whatever is in force, so once more when somebody was faster. */
+        for (int again = 0; s == FB_LOST && change->expected == NULL && again < 5; again++) {
+            s = replace(config, r, change, policy->version, v_r, err);
+        }
+    }
+    v_r->rule_count = s == FB_OK ? policy->rule_count : 0;
+    fb_policy_unref(&policy);
+    return s;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "services/console/dry_run.h"
+
+#include <string.h>
+
+const char *dry_action_name(enum dry_action action)
+{
+    static const char *const names[] = {"secure", "pass", "reject", "unknown"};
+    return names[action];
+}
+
+static enum dry_action action_of(const char *kind)
+{
+    return strcmp(kind, "secure") == 0   ? DRY_SECURE
+           : strcmp(kind, "reject") == 0 ? DRY_REJECT
+           : strcmp(kind, "pass") == 0   ? DRY_PASS
+                                         : DRY_UNKNOWN;
+}
+
+struct dry_outcome dry_run_before(const struct fb_ledger_message *m, size_t i)
+{
+    uint32_t b = m->recipients[i].branch;
+    if (b >= m->branch_count) {
+        return (struct dry_outcome){DRY_UNKNOWN, ""};
+    }
+    return (struct dry_outcome){action_of(m->branches[b].kind), m->branches[b].rule};
+}
+
+/* ---- rules ---- */
+
+/* Whether a rule asks for what the ledger does not keep. */
+static bool asks_content(const struct fb_policy_rule *r, bool has_subject)
+{
+    return r->body.count > 0 || r->header_count > 0 || r->attachments_present >= 0 ||
+           r->attachment_name.count > 0 || r->attachment_type.count > 0 ||
+           r->attachment_larger_than >= 0 || r->attachment_count_over >= 0 ||
+           (r->subject.count > 0 && !has_subject);
+}
+
+static bool same_terms(const struct fb_policy_terms *a, const struct fb_policy_terms *b)
+{
+    bool is_same = a->count == b->count;
+    for (size_t i = 0; is_same && i < a->count; i++) {
+        is_same = strcmp(a->items[i].text, b->items[i].text) == 0 &&
+                  a->items[i].is_negated == b->items[i].is_negated && a->items[i].group == NULL &&
+                  b->items[i].group == NULL;
+    }
+    return is_same;
+}
+
+/* Whether two rules take the same mails. */
+static bool same_conditions(const struct fb_policy_rule *a, const struct fb_policy_rule *b)
+{
+    bool is_same = same_terms(&a->from, &b->from) && same_terms(&a->to, &b->to) &&
+                   same_terms(&a->subject, &b->subject) && same_terms(&a->body, &b->body) &&
+                   same_terms(&a->attachment_name, &b->attachment_name) &&
+                   same_terms(&a->attachment_type, &b->attachment_type) &&
+                   a->attachments_present == b->attachments_present &&
+                   a->attachment_larger_than == b->attachment_larger_than &&
+                   a->attachment_count_over == b->attachment_count_over &&
+                   a->size_over == b->size_over && a->header_count == b->header_count;
+    for (size_t i = 0; is_same && i < a->header_count; i++) {
+        is_same = strcmp(a->headers[i].name, b->headers[i].name) == 0 &&
+                  same_terms(&a->headers[i].terms, &b->headers[i].terms);
+    }
+    return is_same;
+}
+
+/* The rule without what the ledger does not keep. */
+static struct fb_policy_rule without_content(const struct fb_policy_rule *r, bool has_subject)
+{
+    struct fb_policy_rule known = *r;
+    known.body.count = known.attachment_name.count = known.attachment_type.count = 0;
+    known.header_count = 0;
+    known.attachments_present = -1;
+    known.attachment_larger_than = known.attachment_count_over = -1;
+    known.subject.count = has_subject ? known.subject.count : 0;
+    return known;
+}
+
+enum answer { NO, YES, MAYBE };
+
+/* What is known of a rule that asks for content: it decided before, or did not although it could have. */
+static enum answer by_history(const struct fb_policy_rule *r, const struct fb_policy *old,
+                              const char *decided)
+{
+    const struct fb_policy_rule *then = old != NULL ? fb_policy_find_rule(old, r->name) : NULL;
+    const struct fb_policy_rule *took =
+        old != NULL && decided[0] != '\0' ? fb_policy_find_rule(old, decided) : NULL;
+    if (then == NULL || !then->is_enabled || then->is_shadow || !same_conditions(r, then)) {
+        return MAYBE;
+    }
+    if (then == took) {
+        return YES;
+    }
+    /* First match wins: rules before the one that took it did not. */
+    return took == NULL || then < took ? NO : MAYBE;
+}
+
+static enum answer takes(const struct fb_policy_rule *r, const struct fb_policy *old,
+                         const struct fb_policy_facts *facts, const char *address,
+                         const char *decided, bool has_subject)
+{
+    char why[500];
+    struct fb_policy_rule known = without_content(r, has_subject);
+    known.is_shadow = false;
+    if (!fb_policy_explain(&known, facts, address, why, sizeof why)) {
+        return NO;
+    }
+    return asks_content(r, has_subject) ? by_history(r, old, decided) : YES;
+}
+
+static enum dry_action of_rule(const struct fb_policy_rule *r)
+{
+    return r->action == FB_ACTION_SECURE   ? DRY_SECURE
+           : r->action == FB_ACTION_REJECT ? DRY_REJECT
+                                           : DRY_PASS;
+}
+
+/* Decided before any rule was asked, or for a reason that the rules do not give. */
+static bool is_outside_rules(const struct fb_ledger_message *m, size_t i)
+{
+    uint32_t b = m->recipients[i].branch;
+    const char *why = b < m->branch_count && !m->branches[b].is_held ? m->branches[b].reason : "";
+    return why[0] != '\0' && strcmp(why, "no rule") != 0 && strcmp(why, "rule") != 0;
+}
+
+struct dry_outcome dry_run_after(const struct fb_policy *p, const struct fb_policy *old,
+                                 const struct fb_ledger_message *m, const char *subject, size_t i)
+{
+    struct dry_outcome before = dry_run_before(m, i);
+    const struct fb_policy_facts facts = {
+        .from = m->from, .subject = subject != NULL ? subject : "", .body = "", .size = m->size};
+    if (is_outside_rules(m, i)) {
+        return before; /* a delivery report, an encrypted mail, one without anything to secure */
+    }
+    for (size_t k = 0; k < p->rule_count; k++) {
+        const struct fb_policy_rule *r = &p->rules[k];
+        if (!r->is_enabled || r->is_shadow) {
+            continue;
+        }
+        enum answer a =
+            takes(r, old, &facts, m->recipients[i].address, before.rule, subject != NULL);
+        if (a == YES) {
+            return (struct dry_outcome){of_rule(r), r->name};
+        }
+        if (a == MAYBE) {
+            return (struct dry_outcome){DRY_UNKNOWN, r->name};
+        }
+    }
+    return (struct dry_outcome){DRY_PASS, ""};
+}
