@@ -145,10 +145,11 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
         s = confine(service, config, &err);
     }
     if (s == FB_OK) {
-        s = fb_tracing_start(service->name, config, &err);
-    }
-    if (s == FB_OK) {
         s = service->init(config, &ctx, &err);
+    }
+    /* Has a thread, and init may fork: a lock that a thread holds stays held in the child. */
+    if (s == FB_OK) {
+        s = fb_tracing_start(service->name, config, &err);
     }
     if (s == FB_OK) {
         s = serve_metrics(service, config, &metrics, &err);
