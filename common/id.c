@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/crypto.h"
 
 #define RANDOM_SIZE 10 /* of a ULID */
 #define TEXT_SIZE   26
@@ -207,4 +208,26 @@ bool fb_trace_is_valid(const char *trace)
         return false;
     }
     return is_hex(trace + 53, 2, &is_zero);
+}
+
+void fb_random_text(char out_r[FB_RANDOM_TEXT])
+{
+    uint8_t raw[32];
+    struct fb_buf text;
+    fb_random(raw, sizeof raw);
+    fb_buf_init(&text, FB_RANDOM_TEXT);
+    FB_ASSERT(fb_base64url_encode(fb_slice_of(raw, sizeof raw), &text) == FB_OK &&
+              text.len == FB_RANDOM_TEXT - 1);
+    memcpy(out_r, fb_buf_str(&text), FB_RANDOM_TEXT);
+    fb_wipe(raw, sizeof raw);
+    fb_wipe(text.ptr, text.len);
+    fb_buf_deinit(&text);
+}
+
+bool fb_random_text_is_valid(const char *text)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    return text != NULL && strlen(text) == FB_RANDOM_TEXT - 1 &&
+           strspn(text, letters) == FB_RANDOM_TEXT - 1;
 }

@@ -31,6 +31,11 @@ bool fb_trace_is_valid(const char *trace);
 
 /* Cryptographic random bytes; aborts when the source fails. */
 void fb_random(void *out, size_t len);
+/* Letters of base64url that nobody can guess: 32 random bytes in FB_RANDOM_TEXT - 1 of them. */
+#define FB_RANDOM_TEXT 44
+void fb_random_text(char out_r[FB_RANDOM_TEXT]);
+/* Whether it could be one. */
+bool fb_random_text_is_valid(const char *text);
 /* Uniform in [0, below). */
 uint64_t fb_random_below(uint64_t below);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/id.h"
 #include "common/accounts/audit.h"
 #include "common/log.h"
 #include "services/console/accounts.h"
@@ -130,7 +131,7 @@ static bool read_token(const char *token, char name_r[FB_ACCOUNT_NAME])
         return false;
     }
     const char *dot = strchr(rest, '.');
-    if (dot == NULL || !session_secret_is_valid(dot + 1)) {
+    if (dot == NULL || !fb_random_text_is_valid(dot + 1)) {
         return false;
     }
     fb_buf_init(&name, FB_ACCOUNT_NAME);
@@ -216,7 +217,7 @@ enum fb_status console_authenticate(struct call *call, struct console_who *who_r
         }
         return s;
     }
-    if (!session_secret_is_valid(cookie)) {
+    if (!fb_random_text_is_valid(cookie)) {
         return fb_error_set(err, FB_NOT_FOUND, "nobody is signed in");
     }
     enum fb_status s = by_cookie(call, cookie, &who, err);

@@ -18,7 +18,8 @@
 #include "common/json_words.h"
 #include "common/netlist.h"
 #include "common/policy/service_source.h"
-#include "common/redis.h"
+#include "common/redis_pool.h"
+#include "common/web.h"
 #include "services/console/console.h"
 
 #define CONSOLE_THREADS 8           /* handlers: most of the time they wait for Redis */
@@ -35,10 +36,9 @@ struct console {
     struct fb_netlist *proxies; /* whose X-Forwarded-For is believed */
     struct fb_policy_follow *follow;
     struct console_accounts *accounts; /* what accounts.c keeps; NULL where it keeps nothing */
-    pthread_mutex_t lock;              /* guards the pool */
-    struct fb_redis *pool[CONSOLE_THREADS];
-    bool is_taken[CONSOLE_THREADS];
-    int64_t warned_ms; /* when Redis' state was last complained of; under lock */
+    pthread_mutex_t lock;              /* of warned_ms */
+    struct fb_redis_pool *pool;        /* a connection for each handler */
+    int64_t warned_ms;                 /* when Redis' state was last complained of */
 };
 
 struct call {

@@ -2,7 +2,6 @@
 #include "services/console/helper.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,12 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/exchange.h"
 #include "common/run.h"
 
 #define RUN_MS      40000
 #define ANSWER_MS   48000 /* the run, its end, and the way */
 #define TURN_MS     5000
-#define MAX_POLL_MS 1000000
 #define MAX_ANSWER  (8U << 20)
 #define MAX_TEXT    (64U << 10) /* of all addresses */
 #define MAX_PART    (80U << 20) /* of a mail */
@@ -41,60 +40,6 @@ struct answer_head {
 static int channel = -1; /* to the helper */
 static pid_t helper_pid = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* ---- both ends ---- */
-
-static bool wait_for(int fd, short events, int64_t until_ms)
-{
-    for (;;) {
-        int64_t left = until_ms - fb_mono_ms();
-        struct pollfd p = {.fd = fd, .events = events};
-        if (left <= 0) {
-            return false;
-        }
-        int n = poll(&p, 1, left < MAX_POLL_MS ? (int)left : MAX_POLL_MS);
-        if (n > 0) {
-            return true;
-        }
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-    }
-}
-
-static bool send_all(int fd, const void *bytes, size_t len, int64_t until_ms)
-{
-    const uint8_t *at = bytes;
-    while (len > 0) {
-        if (!wait_for(fd, POLLOUT, until_ms)) {
-            return false;
-        }
-        ssize_t n = send(fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EINTR && errno != EAGAIN) {
-            return false;
-        }
-        at += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-static bool receive_all(int fd, void *bytes, size_t len, int64_t until_ms)
-{
-    uint8_t *at = bytes;
-    while (len > 0) {
-        if (!wait_for(fd, POLLIN, until_ms)) {
-            return false;
-        }
-        ssize_t n = recv(fd, at, len, MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
-            return false;
-        }
-        at += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
 
 /* ---- the helper ---- */
 
@@ -152,7 +97,8 @@ static bool receive_parts(int fd, const struct question_head *q, char *parts[4])
 {
     for (size_t i = 0; i < 4; i++) {
         parts[i] = fb_alloc_bounded((size_t)q->len[i] + 1, (size_t)MAX_PART + 1);
-        if (parts[i] == NULL || !receive_all(fd, parts[i], q->len[i], fb_mono_ms() + ANSWER_MS)) {
+        if (parts[i] == NULL ||
+            fb_exchange_receive(fd, parts[i], q->len[i], fb_mono_ms() + ANSWER_MS) != FB_OK) {
             return false;
         }
         parts[i][q->len[i]] = '\0';
@@ -167,7 +113,8 @@ static bool send_answer(int fd, enum fb_status s, int exit_code, const struct fb
     const struct answer_head head = {
         .status = (uint32_t)s, .exit_code = exit_code, .len = (uint32_t)text.len};
     int64_t until = fb_mono_ms() + ANSWER_MS;
-    return send_all(fd, &head, sizeof head, until) && send_all(fd, text.ptr, text.len, until);
+    return fb_exchange_send(fd, &head, sizeof head, until) == FB_OK &&
+           fb_exchange_send(fd, text.ptr, text.len, until) == FB_OK;
 }
 
 /* One question; false: the console has ended, or does not keep to what was agreed. */
@@ -179,7 +126,7 @@ static bool serve_one(int fd)
     char *parts[4] = {NULL};
     int exit_code = 0;
     enum fb_status s = FB_BUG;
-    if (!receive_all(fd, &q, sizeof q, INT64_MAX) || !is_possible(&q)) {
+    if (fb_exchange_receive(fd, &q, sizeof q, INT64_MAX) != FB_OK || !is_possible(&q)) {
         return false;
     }
     fb_buf_init(&out, MAX_ANSWER);
@@ -257,13 +204,13 @@ static enum fb_status take_answer(json_t **answer_r, int *exit_r, int64_t until,
                                   struct fb_error *err)
 {
     struct answer_head head;
-    if (!receive_all(channel, &head, sizeof head, until) || head.len > MAX_ANSWER ||
+    if (fb_exchange_receive(channel, &head, sizeof head, until) != FB_OK || head.len > MAX_ANSWER ||
         head.status >= FB_STATUS_COUNT) {
         return fb_error_set(err, FB_NETWORK, "the console's helper does not answer");
     }
     char *text = fb_xcalloc(1, (size_t)head.len + 1);
     enum fb_status s = (enum fb_status)head.status;
-    if (!receive_all(channel, text, head.len, until)) {
+    if (fb_exchange_receive(channel, text, head.len, until) != FB_OK) {
         s = fb_error_set(err, FB_NETWORK, "the console's helper does not answer");
     } else if (s != FB_OK) {
         (void)fb_error_set(err, s, "%s", text);
@@ -288,9 +235,9 @@ static enum fb_status ask(const struct question_head *head, const struct fb_slic
         return fb_error_set(err, FB_AGAIN, "others are being served");
     }
     int64_t until = fb_mono_ms() + ANSWER_MS;
-    bool is_sent = channel >= 0 && send_all(channel, head, sizeof *head, until);
+    bool is_sent = channel >= 0 && fb_exchange_send(channel, head, sizeof *head, until) == FB_OK;
     for (size_t i = 0; i < 4 && is_sent; i++) {
-        is_sent = send_all(channel, parts[i].ptr, parts[i].len, until);
+        is_sent = fb_exchange_send(channel, parts[i].ptr, parts[i].len, until) == FB_OK;
     }
     enum fb_status s = is_sent ? take_answer(answer_r, exit_r, until, err)
                                : fb_error_set(err, FB_NETWORK, "the console's helper has ended");

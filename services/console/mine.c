@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/id.h"
 #include "services/console/accounts.h"
 
 #define DAY_MS     INT64_C(86400000)
@@ -245,10 +246,10 @@ static enum fb_status add_token(struct fb_account *a, void *ctx, struct fb_error
 /* fbt.<name>.<secret> */
 static void make_token(const char *user, char out_r[TOKEN_SIZE])
 {
-    char secret[SESSION_SECRET];
+    char secret[FB_RANDOM_TEXT];
     struct fb_buf name;
     fb_buf_init(&name, TOKEN_SIZE);
-    session_secret_new(secret);
+    fb_random_text(secret);
     FB_ASSERT(fb_base64url_encode(fb_slice_str(user), &name) == FB_OK);
     (void)snprintf(out_r, TOKEN_SIZE, "fbt.%.180s.%s", fb_buf_str(&name), secret);
     fb_buf_deinit(&name);

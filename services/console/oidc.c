@@ -3,6 +3,7 @@
  * Signing in at an OpenID Connect provider: authorization code with PKCE (RFC 7636, S256), state and nonce, which this
  * browser alone has (cookie) and which count once.  Whoever comes back gets an account of his own, known by issuer and
  * subject: a name that the provider tells never opens a local account. */
+#include "common/id.h"
 #include "services/console/oidc.h"
 
 #include <stdio.h>
@@ -45,7 +46,7 @@ static enum fb_status add_query(struct fb_buf *url, const char *name, const char
 }
 
 struct secrets {
-    char state[SESSION_SECRET], nonce[SESSION_SECRET], verifier[SESSION_SECRET];
+    char state[FB_RANDOM_TEXT], nonce[FB_RANDOM_TEXT], verifier[FB_RANDOM_TEXT];
 };
 
 static enum fb_status make_url(const struct call *c, const char *endpoint, const struct secrets *k,
@@ -76,7 +77,7 @@ static enum fb_status make_url(const struct call *c, const char *endpoint, const
 void oidc_begin(struct call *c)
 {
     struct fb_error err = {0};
-    char endpoint[OIDC_URL], cookie[SESSION_SECRET], name[FB_ACCOUNT_HASH];
+    char endpoint[OIDC_URL], cookie[FB_RANDOM_TEXT], name[FB_ACCOUNT_HASH];
     struct secrets k;
     struct fb_buf url;
     struct oidc *o = c->console->accounts->oidc;
@@ -93,10 +94,10 @@ void oidc_begin(struct call *c)
         fail(c, "oidc-unavailable");
         return;
     }
-    session_secret_new(k.state);
-    session_secret_new(k.nonce);
-    session_secret_new(k.verifier);
-    session_secret_new(cookie);
+    fb_random_text(k.state);
+    fb_random_text(k.nonce);
+    fb_random_text(k.verifier);
+    fb_random_text(cookie);
     session_hash(cookie, name);
     fb_buf_init(&url, LOCATION);
     json_t *what = json_pack("{s:s,s:s,s:s,s:s}", "kind", "oidc", "state", k.state, "nonce",
@@ -125,7 +126,7 @@ static json_t *take_begun(struct call *c)
     const char *cookie = cookie_get(c, COOKIE_BEGIN);
     const char *state = fb_http_query(c->request, "state");
     cookie_set(c, COOKIE_BEGIN, "", 0);
-    if (!session_secret_is_valid(cookie) || !session_secret_is_valid(state)) {
+    if (!fb_random_text_is_valid(cookie) || !fb_random_text_is_valid(state)) {
         return NULL;
     }
     session_hash(cookie, name);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/id.h"
 #include "common/log.h"
 #include "services/console/accounts.h"
 
@@ -39,9 +40,9 @@ static bool set_site(struct call *c, struct ceremony *k)
 static enum fb_status begin(struct call *c, struct ceremony *k, const char *kind,
                             struct fb_error *err)
 {
-    char cookie[SESSION_SECRET], name[FB_ACCOUNT_HASH];
-    session_secret_new(k->challenge);
-    session_secret_new(cookie);
+    char cookie[FB_RANDOM_TEXT], name[FB_ACCOUNT_HASH];
+    fb_random_text(k->challenge);
+    fb_random_text(cookie);
     session_hash(cookie, name);
     json_t *what = json_pack("{s:s,s:s,s:s}", "kind", kind, "challenge", k->challenge, "session",
                              c->who.session);
@@ -64,7 +65,7 @@ static bool finish(struct call *c, struct ceremony *k, const char *kind)
         return false;
     }
     enum fb_status s = FB_NOT_FOUND;
-    if (session_secret_is_valid(cookie)) {
+    if (fb_random_text_is_valid(cookie)) {
         session_hash(cookie, name);
         s = begin_take(c->redis, name, &what, &err);
     }

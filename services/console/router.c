@@ -10,53 +10,8 @@
 #include "common/metrics.h"
 #include "services/console/call.h"
 
-#define MAX_FORWARDED 32768 /* more than any head holds */
-#define MAX_DEPTH     16    /* of JSON in a request */
-#define API_PREFIX    "/api/"
-
-/* ---- the pool ---- */
-
-static struct fb_redis *take_redis(struct console *s)
-{
-    struct fb_redis *r = NULL;
-    (void)pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < CONSOLE_THREADS && r == NULL; i++) {
-        if (!s->is_taken[i]) {
-            s->is_taken[i] = true;
-            r = s->pool[i];
-        }
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-    FB_ASSERT(r != NULL); /* there are as many as handlers */
-    return r;
-}
-
-static void give_redis(struct console *s, struct fb_redis *r)
-{
-    (void)pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < CONSOLE_THREADS; i++) {
-        if (s->pool[i] == r) {
-            s->is_taken[i] = false;
-        }
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-/* ---- who connects ---- */
-
-static void find_client(struct call *c)
-{
-    struct fb_buf forwarded;
-    memset(&c->client, 0, sizeof c->client);
-    if (c->request->peer == NULL || !fb_net_address_of(c->request->peer, &c->client)) {
-        return;
-    }
-    fb_buf_init(&forwarded, MAX_FORWARDED);
-    if (fb_http_header_list(c->request, "X-Forwarded-For", &forwarded) == FB_OK) {
-        fb_netlist_client(c->console->proxies, fb_slice_buf(&forwarded), &c->client);
-    }
-    fb_buf_deinit(&forwarded);
-}
+#define MAX_DEPTH  16 /* of JSON in a request */
+#define API_PREFIX "/api/"
 
 /* ---- paths ---- */
 
@@ -245,11 +200,11 @@ static const char *api(struct call *c)
         answer_problem(c, 404, "not-found", "見つかりません。", "There is nothing here.");
         return "other";
     }
-    c->redis = take_redis(c->console);
+    c->redis = fb_redis_pool_take(c->console->pool);
     if (is_allowed(c, r) && take_body(c, r)) {
         r->handle(c);
     }
-    give_redis(c->console, c->redis);
+    fb_redis_pool_give(c->console->pool, c->redis);
     json_decref(c->body);
     return r->path;
 }
@@ -274,7 +229,7 @@ void console_handle(void *ctx, const struct fb_http_request *request, struct fb_
     c.is_ja = fb_language_is_ja(NULL, fb_http_header(request, "Accept-Language"), false);
     bool is_api = is_api_path(request->path);
     console_security_headers(c.console, is_api, answer);
-    find_client(&c);
+    fb_web_client(request, c.console->proxies, &c.client);
     if (is_api) {
         const char *path = api(&c);
         count(&c, path);

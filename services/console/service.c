@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
@@ -45,39 +44,13 @@ enum fb_status console_prepare(const struct fb_config *config, struct fb_error *
     return helper_start(config, err);
 }
 
-/* As browsers write an origin: without the scheme's own port (the configuration has small letters only). */
-static void set_origin(struct console *s)
-{
-    const char *url = s->config->console.public_url;
-    if (url == NULL) {
-        return; /* on this machine only: accounts.c believes http://localhost and 127.0.0.1 */
-    }
-    s->is_https = strncmp(url, "https://", 8) == 0;
-    (void)snprintf(s->origin, sizeof s->origin, "%s", url);
-    const char *usual = s->is_https ? ":443" : ":80";
-    size_t len = strlen(s->origin);
-    size_t tail = strlen(usual);
-    if (len > tail && strcmp(s->origin + len - tail, usual) == 0) {
-        s->origin[len - tail] = '\0';
-    }
-}
-
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static enum fb_status start(struct console_service *s, struct fb_error *err)
 {
     struct console *c = &s->console;
     enum fb_status status =
         fb_netlist_new(&c->config->console.proxies, "console.proxies", &c->proxies, err);
-    for (size_t i = 0; i < CONSOLE_THREADS && status == FB_OK; i++) {
-        status = fb_redis_new(c->config, REDIS_TIMEOUT_MS, &c->pool[i], err);
+    if (status == FB_OK) {
+        status = fb_redis_pool_new(c->config, CONSOLE_THREADS, REDIS_TIMEOUT_MS, &c->pool, err);
     }
     if (status == FB_OK) {
         status = fb_redis_new(c->config, REDIS_TIMEOUT_MS, &s->redis, err);
@@ -110,8 +83,12 @@ enum fb_status console_init(const struct fb_config *config, void **ctx_r, struct
     struct console_service *s = fb_xcalloc(1, sizeof *s);
     s->console.config = config;
     FB_ASSERT(pthread_mutex_init(&s->console.lock, NULL) == 0);
-    raise_file_limit();
-    set_origin(&s->console);
+    fb_web_raise_file_limit();
+    if (config->console.public_url !=
+        NULL) { /* else accounts.c believes http://localhost and 127.0.0.1 */
+        s->console.is_https =
+            fb_web_origin(config->console.public_url, s->console.origin, sizeof s->console.origin);
+    }
     enum fb_status status = start(s, err);
     if (status != FB_OK) {
         console_deinit(s);
@@ -151,9 +128,7 @@ void console_deinit(void *ctx)
     helper_stop();
     console_accounts_free(&c->accounts);
     fb_policy_follow_free(&c->follow);
-    for (size_t i = 0; i < CONSOLE_THREADS; i++) {
-        fb_redis_free(&c->pool[i]);
-    }
+    fb_redis_pool_free(&c->pool);
     fb_redis_free(&s->redis);
     fb_netlist_free(&c->proxies);
     (void)pthread_mutex_destroy(&c->lock);

@@ -12,7 +12,6 @@
 #define BEGIN   ACCOUNTS_PREFIX "begin:"
 #define STEP    ACCOUNTS_PREFIX "step:"
 #define STEP_MS "180000" /* longer than any code is taken */
-#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 enum script { SCRIPT_PUT, SCRIPT_GET, SCRIPT_PENDING, SCRIPT_COUNT };
 
@@ -88,26 +87,6 @@ void session_hash(const char *text, char out_r[FB_ACCOUNT_HASH])
     uint8_t digest[FB_SHA256_SIZE];
     fb_sha256(text, strlen(text), digest);
     fb_hex(digest, sizeof digest, out_r);
-}
-
-void session_secret_new(char out_r[SESSION_SECRET])
-{
-    uint8_t raw[32];
-    struct fb_buf text;
-    fb_random(raw, sizeof raw);
-    fb_buf_init(&text, SESSION_SECRET);
-    FB_ASSERT(fb_base64url_encode(fb_slice_of(raw, sizeof raw), &text) == FB_OK &&
-              text.len == SESSION_SECRET - 1);
-    memcpy(out_r, fb_buf_str(&text), SESSION_SECRET);
-    fb_wipe(raw, sizeof raw);
-    fb_wipe(text.ptr, text.len);
-    fb_buf_deinit(&text);
-}
-
-bool session_secret_is_valid(const char *text)
-{
-    return text != NULL && strlen(text) == SESSION_SECRET - 1 &&
-           strspn(text, LETTERS) == SESSION_SECRET - 1;
 }
 
 /* ---- writing ---- */

@@ -8,9 +8,8 @@
 
 #include "services/console/console.h"
 
-#define SESSION_AGENT  121
-#define SESSION_MOST   20 /* of one account; the oldest one makes room */
-#define SESSION_SECRET 44 /* 32 bytes in base64url, and a NUL */
+#define SESSION_AGENT 121
+#define SESSION_MOST  20 /* of one account; the oldest one makes room */
 
 struct session {
     char user[FB_ACCOUNT_NAME];
@@ -29,9 +28,6 @@ struct session {
 const char *session_need_name(enum console_need need);
 /* SHA-256 in hex. */
 void session_hash(const char *text, char out_r[FB_ACCOUNT_HASH]);
-/* A fresh cookie or token: 256 bits. */
-void session_secret_new(char out_r[SESSION_SECRET]);
-bool session_secret_is_valid(const char *text);
 
 /* Makes it, and ends the one named old ("" = none) in the same step. */
 FB_MUST_USE enum fb_status session_put(struct fb_redis *r, const char *name, const char *old,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/id.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/totp/totp.h"
@@ -109,10 +110,10 @@ enum fb_status account_sign_in(struct call *c, const struct fb_account *a, const
                                enum console_need need, struct fb_error *err)
 {
     struct session s = {.need = need, .proved_ms = fb_now_ms()};
-    char cookie[SESSION_SECRET], hash[FB_ACCOUNT_HASH];
+    char cookie[FB_RANDOM_TEXT], hash[FB_ACCOUNT_HASH];
     (void)snprintf(s.method, sizeof s.method, "%s", method);
     enum fb_status status = fill_session(c, a, &s, err);
-    session_secret_new(cookie);
+    fb_random_text(cookie);
     session_hash(cookie, hash);
     if (status == FB_OK) {
         status = session_put(c->redis, hash, c->who.session, &s,

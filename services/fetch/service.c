@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/crypto.h"
-#include "common/http_server.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/service.h"
+#include "common/web.h"
 #include "services/fetch/shelf.h"
 
 #define STEP_MS     1000
@@ -73,22 +72,6 @@ static void count(const char *outcome)
 
 /* ---- the call ---- */
 
-static bool is_token_right(const struct fetch_service *s, const struct fb_http_request *r)
-{
-    static const char scheme[] = "Bearer ";
-    const char *given = fb_http_header(r, "Authorization");
-    uint8_t a[FB_SHA256_SIZE], b[FB_SHA256_SIZE];
-    if (given == NULL || strncasecmp(given, scheme, sizeof scheme - 1) != 0) {
-        return false;
-    }
-    given += sizeof scheme - 1;
-    fb_sha256(given, strlen(given), a);
-    fb_sha256(s->config->fetch.token, strlen(s->config->fetch.token), b);
-    bool is_right = fb_equal_secret(a, b, sizeof a);
-    fb_wipe(b, sizeof b);
-    return is_right;
-}
-
 static void get(void *ctx, const char *url, struct fetch_image *image_r)
 {
     const struct fetch_service *s = ctx;
@@ -140,7 +123,7 @@ static void handle(void *ctx, const struct fb_http_request *r, struct fb_http_an
         refuse(out, 404, "not_found", "there is only /v1/image here");
     } else if (strcmp(r->method, "POST") != 0) {
         refuse(out, 405, "invalid", "only POST is taken here");
-    } else if (!is_token_right(s, r)) {
+    } else if (!fb_web_is_bearer(fb_http_header(r, "Authorization"), s->config->fetch.token)) {
         count("denied");
         fb_log(FB_WARN, "a request without the right token is refused; render and fetch need the "
                         "same fetch.token");

@@ -21,6 +21,7 @@
 #include "common/crypto.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/web.h"
 #include "pressure.h"
 #include "smtp_command.h"
 #include "smtp_data.h"
@@ -139,23 +140,6 @@ static const char *header(const struct request *r, const char *name)
     return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
-/* Both are hashed, so that neither content nor length of the token shows in the time taken. */
-static bool is_authorized(const struct request *r)
-{
-    static const char scheme[] = "Bearer ";
-    const char *given = header(r, "Authorization");
-    uint8_t a[FB_SHA256_SIZE], b[FB_SHA256_SIZE];
-    if (given == NULL || strncasecmp(given, scheme, sizeof scheme - 1) != 0) {
-        return false;
-    }
-    given += sizeof scheme - 1;
-    fb_sha256(given, strlen(given), a);
-    fb_sha256(r->server->token, strlen(r->server->token), b);
-    bool is = fb_equal_secret(a, b, sizeof a);
-    explicit_bzero(b, sizeof b);
-    return is;
-}
-
 /* "<a@b>" and "a@b" are the same. */
 static struct fb_slice address_of(const char *value)
 {
@@ -265,7 +249,7 @@ static void check_head(struct request *r, const char *method, const char *url)
 {
     const char *type = header(r, "Content-Type");
     const char *length = header(r, "Content-Length");
-    if (!is_authorized(r)) {
+    if (!fb_web_is_bearer(header(r, "Authorization"), r->server->token)) {
         refuse(r, MHD_HTTP_UNAUTHORIZED, "unauthorized", "The bearer token is missing or wrong.");
     } else if (strcmp(url, "/v1/messages") != 0) {
         refuse(r, MHD_HTTP_NOT_FOUND, "not_found", "There is nothing here; POST to /v1/messages.");

@@ -2,6 +2,7 @@
  *
  * What the door's forms do.  Each POST was found to come from our page (reader.c); each secret is counted before, or in
  * the same step as, it is looked at (common/ledger/door.h). */
+#include "common/id.h"
 #include "services/portal/door.h"
 
 #include <inttypes.h>
@@ -96,7 +97,7 @@ static bool take_address(struct reader *r, char address_r[READER_ADDRESS], bool 
 
 static void hash_code(const struct reader *r, const char *code, char out_r[FB_DOOR_HASH])
 {
-    char grant[64], bound[FB_DOOR_HASH + DOOR_COOKIE], browser[FB_DOOR_HASH];
+    char grant[64], bound[FB_DOOR_HASH + FB_RANDOM_TEXT], browser[FB_DOOR_HASH];
     door_browser(r, browser);
     (void)snprintf(grant, sizeof grant, "%s.%" PRIu32, r->parcel_id, r->recipient);
     (void)snprintf(bound, sizeof bound, "%s %s", browser, code);
@@ -109,12 +110,12 @@ static enum fb_status ask(struct reader *r, const char *address, bool fits, int6
                           struct fb_error *err)
 {
     const struct fb_door_grant grant = {.parcel_id = r->parcel_id, .recipient = r->recipient};
-    char code[DOOR_CODE_DIGITS + 1], nonsense[DOOR_COOKIE], browser[FB_DOOR_HASH],
+    char code[DOOR_CODE_DIGITS + 1], nonsense[FB_RANDOM_TEXT], browser[FB_DOOR_HASH],
         hash[FB_DOOR_HASH];
     int64_t now_ms = fb_now_ms();
     struct fb_buf sealed;
     door_code_new(code);
-    door_cookie_new(nonsense);
+    fb_random_text(nonsense);
     door_browser(r, browser);
     hash_code(r, fits ? code : nonsense, hash);
     fb_buf_init(&sealed, FB_DOOR_SEALED);

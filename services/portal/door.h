@@ -23,7 +23,6 @@
 #include "common/totp/totp.h"
 #include "services/portal/reader.h"
 
-#define DOOR_COOKIE      44 /* 32 bytes in base64url, and a NUL */
 #define DOOR_CODE_DIGITS FB_TOTP_DIGITS
 #define DOOR_NETWORK     64 /* "2001:db8::/64" and a NUL */
 
@@ -34,9 +33,6 @@ void door_sha256(const char *text, char out_r[FB_DOOR_HASH]);
 /* HMAC-SHA256 in hex; purpose, a and b hold no NUL, so that no two of them make the same text. */
 void door_hmac(const uint8_t key[FB_KEY_SIZE], const char *purpose, const char *a, const char *b,
                char out_r[FB_DOOR_HASH]);
-/* A fresh cookie or token: 256 bits. */
-void door_cookie_new(char out_r[DOOR_COOKIE]);
-bool door_cookie_is_valid(const char *cookie);
 /* "012345": each of a million as likely as any other. */
 void door_code_new(char out_r[DOOR_CODE_DIGITS + 1]);
 /* What a network counts as one: 203.0.113.0/24, 2001:db8::/64. */

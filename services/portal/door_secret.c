@@ -5,9 +5,6 @@
 
 #include "services/portal/door.h"
 
-#define COOKIE_RAW 32
-#define LETTERS    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
 /* ---- hashes ---- */
 
 void door_sha256(const char *text, char out_r[FB_DOOR_HASH])
@@ -34,25 +31,6 @@ void door_hmac(const uint8_t key[FB_KEY_SIZE], const char *purpose, const char *
 }
 
 /* ---- cookies, codes ---- */
-
-void door_cookie_new(char out_r[DOOR_COOKIE])
-{
-    uint8_t raw[COOKIE_RAW];
-    struct fb_buf text;
-    fb_random(raw, sizeof raw);
-    fb_buf_init(&text, DOOR_COOKIE);
-    FB_ASSERT(fb_base64url_encode(fb_slice_of(raw, sizeof raw), &text) == FB_OK &&
-              text.len == DOOR_COOKIE - 1);
-    memcpy(out_r, fb_buf_str(&text), DOOR_COOKIE);
-    fb_wipe(raw, sizeof raw);
-    fb_wipe(text.ptr, text.len);
-    fb_buf_deinit(&text);
-}
-
-bool door_cookie_is_valid(const char *cookie)
-{
-    return strlen(cookie) == DOOR_COOKIE - 1 && strspn(cookie, LETTERS) == DOOR_COOKIE - 1;
-}
 
 void door_code_new(char out_r[DOOR_CODE_DIGITS + 1])
 {

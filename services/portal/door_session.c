@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/id.h"
 #include "common/log.h"
 #include "services/portal/door.h"
 
@@ -62,7 +63,7 @@ static const char *get_cookie(const struct reader *r, const char *name)
     char full[64];
     (void)snprintf(full, sizeof full, "%s%s", prefix(r), name);
     const char *value = fb_http_cookie(r->visit->request, full);
-    return value != NULL && door_cookie_is_valid(value) ? value : NULL;
+    return value != NULL && fb_random_text_is_valid(value) ? value : NULL;
 }
 
 bool reader_session_name(const struct portal *p, const struct fb_http_request *request,
@@ -70,7 +71,7 @@ bool reader_session_name(const struct portal *p, const struct fb_http_request *r
 {
     const char *cookie =
         fb_http_cookie(request, p->is_https ? "__Secure-fumibako-session" : "fumibako-session");
-    if (cookie == NULL || !door_cookie_is_valid(cookie)) {
+    if (cookie == NULL || !fb_random_text_is_valid(cookie)) {
         return false;
     }
     door_sha256(cookie, id_hash_r);
@@ -163,10 +164,10 @@ enum fb_status door_session_load(struct reader *r, struct fb_error *err)
 
 static enum fb_status trust(struct reader *r, const struct door_proved *p, struct fb_error *err)
 {
-    char cookie[DOOR_COOKIE], name[FB_DOOR_HASH], cookie_name[40];
+    char cookie[FB_RANDOM_TEXT], name[FB_DOOR_HASH], cookie_name[40];
     struct fb_door_device d = {.since_ms = fb_now_ms()};
     int64_t days = r->parcel.trusted_days;
-    door_cookie_new(cookie);
+    fb_random_text(cookie);
     door_sha256(cookie, name);
     fb_door_owner(p->address, d.owner);
     (void)snprintf(d.proof, sizeof d.proof, "%s", proof_names[p->proof]);
@@ -224,7 +225,7 @@ enum fb_status door_admit(struct reader *r, const struct door_proved *p, enum fb
     const struct fb_config *config = r->visit->portal->config;
     enum reader_need need = READER_NEEDS_NOTHING;
     struct fb_door_session s = {.since_ms = fb_now_ms()};
-    char cookie[DOOR_COOKIE], id_hash[FB_DOOR_HASH];
+    char cookie[FB_RANDOM_TEXT], id_hash[FB_DOOR_HASH];
     bool replaces = false;
     if (strlen(p->address) >= sizeof s.address) {
         return fb_error_set(err, FB_INVALID, "an address that is too long");
@@ -253,7 +254,7 @@ enum fb_status door_admit(struct reader *r, const struct door_proved *p, enum fb
     if (need == READER_NEEDS_ENROL) {
         new_app_secret(r, &s, replaces);
     }
-    door_cookie_new(cookie);
+    fb_random_text(cookie);
     door_hmac(r->visit->portal->door_key, "form", cookie, "", s.form);
     door_sha256(cookie, id_hash);
     status = fb_door_session_put(r->redis, r->shard, id_hash, r->session.id_hash, &s,

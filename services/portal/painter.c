@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/confine.h"
+#include "common/exchange.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/zygote.h"
@@ -121,7 +122,7 @@ static enum fb_status send_file(int fd, const struct painter_job *job, int64_t u
             s = fb_error_set(err, FB_CORRUPT, "a file is shorter than its size says");
         }
         if (s == FB_OK) {
-            enum fb_status sent = painter_send(fd, chunk, n, until_ms);
+            enum fb_status sent = fb_exchange_send(fd, chunk, n, until_ms);
             if (sent == FB_NETWORK) {
                 break;
             }
@@ -138,7 +139,8 @@ static enum fb_status receive_image(int fd, const struct painter_job *job, int64
                                     struct fb_error *err)
 {
     uint8_t head[PAINTER_ANSWER_SIZE];
-    enum fb_status s = told(painter_receive(fd, head, sizeof head, until_ms), "it painted", err);
+    enum fb_status s =
+        told(fb_exchange_receive(fd, head, sizeof head, until_ms), "it painted", err);
     if (s == FB_OK && !painter_answer_read(head, a)) {
         s = fb_error_set(err, FB_CRASHED, "the painter's answer makes no sense");
     }
@@ -148,7 +150,8 @@ static enum fb_status receive_image(int fd, const struct painter_job *job, int64
     if (s == FB_OK && job->page > 0) {
         s = fb_buf_reserve(png, a->image_len);
         if (s == FB_OK) {
-            s = told(painter_receive(fd, png->ptr, a->image_len, until_ms), "its image came", err);
+            s = told(fb_exchange_receive(fd, png->ptr, a->image_len, until_ms), "its image came",
+                     err);
         }
         if (s == FB_OK) {
             png->len = a->image_len;
@@ -171,9 +174,9 @@ static enum fb_status converse(int fd, const struct painter_job *job, struct pai
                                             .size = job->size,
                                             .mark_len = (uint32_t)strlen(job->mark)};
     painter_request_write(&request, head);
-    enum fb_status s = told(painter_send(fd, head, sizeof head, until_ms), "it was asked", err);
+    enum fb_status s = told(fb_exchange_send(fd, head, sizeof head, until_ms), "it was asked", err);
     if (s == FB_OK) {
-        s = told(painter_send(fd, job->mark, request.mark_len, until_ms), "it was asked", err);
+        s = told(fb_exchange_send(fd, job->mark, request.mark_len, until_ms), "it was asked", err);
     }
     if (s == FB_OK) {
         s = send_file(fd, job, until_ms, err);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/exchange.h"
 #include "services/portal/painter.h"
 
 #define WIDTH      1240.0   /* of a page: A4 with 150 dots an inch */
@@ -288,13 +289,13 @@ void painter_child_run(int fd)
     struct painter_answer a = {0};
     struct picture p = {0};
     struct fb_buf png;
-    if (painter_receive(fd, head, sizeof head, until_ms) != FB_OK ||
+    if (fb_exchange_receive(fd, head, sizeof head, until_ms) != FB_OK ||
         !painter_request_read(head, &r) ||
-        painter_receive(fd, mark, r.mark_len, until_ms) != FB_OK) {
+        fb_exchange_receive(fd, mark, r.mark_len, until_ms) != FB_OK) {
         return;
     }
     uint8_t *file = fb_alloc_bounded((size_t)r.size, PAINTER_MAX_INPUT);
-    if (file == NULL || painter_receive(fd, file, (size_t)r.size, until_ms) != FB_OK) {
+    if (file == NULL || fb_exchange_receive(fd, file, (size_t)r.size, until_ms) != FB_OK) {
         free(file);
         return;
     }
@@ -307,8 +308,8 @@ void painter_child_run(int fd)
         a.image_len = (uint32_t)png.len;
     }
     painter_answer_write(&a, out);
-    if (painter_send(fd, out, sizeof out, until_ms) == FB_OK) {
-        enum fb_status s = painter_send(fd, png.ptr, png.len, until_ms);
+    if (fb_exchange_send(fd, out, sizeof out, until_ms) == FB_OK) {
+        enum fb_status s = fb_exchange_send(fd, png.ptr, png.len, until_ms);
         (void)s; /* whoever is gone needs no image */
     }
     /* Nothing is freed: the process ends. */

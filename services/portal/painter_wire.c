@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "services/portal/painter_wire.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "services/portal/painter.h"
 
@@ -87,64 +84,4 @@ bool painter_is_png(struct fb_slice image, uint32_t width, uint32_t height)
                                      0,    0,   0,   13,  'I',  'H',  'D',  'R'};
     return image.len >= PNG_HEAD && memcmp(image.ptr, head, sizeof head) == 0 &&
            big_endian(image.ptr + 16) == width && big_endian(image.ptr + 20) == height;
-}
-
-/* Waits until the socket is ready for events. */
-static enum fb_status wait_for(int fd, short events, int64_t until_ms)
-{
-    for (;;) {
-        int64_t left = until_ms - fb_mono_ms();
-        struct pollfd p = {.fd = fd, .events = events};
-        int n = left > 0 ? poll(&p, 1, (int)left) : 0;
-        if (n > 0) {
-            return FB_OK;
-        }
-        if (n == 0) {
-            return FB_CRASHED;
-        }
-        if (errno != EINTR) {
-            return FB_NETWORK;
-        }
-    }
-}
-
-static bool is_not_yet(ssize_t n)
-{
-    return n < 0 && (errno == EAGAIN || errno == EINTR);
-}
-
-enum fb_status painter_send(int fd, const void *ptr, size_t len, int64_t until_ms)
-{
-    const uint8_t *at = ptr;
-    while (len > 0) {
-        enum fb_status s = wait_for(fd, POLLOUT, until_ms);
-        if (s != FB_OK) {
-            return s;
-        }
-        ssize_t n = send(fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n <= 0 && !is_not_yet(n)) {
-            return FB_NETWORK;
-        }
-        at += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return FB_OK;
-}
-
-enum fb_status painter_receive(int fd, void *ptr, size_t len, int64_t until_ms)
-{
-    uint8_t *at = ptr;
-    while (len > 0) {
-        enum fb_status s = wait_for(fd, POLLIN, until_ms);
-        if (s != FB_OK) {
-            return s;
-        }
-        ssize_t n = recv(fd, at, len, MSG_DONTWAIT);
-        if (n <= 0 && !is_not_yet(n)) {
-            return FB_NETWORK;
-        }
-        at += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return FB_OK;
 }

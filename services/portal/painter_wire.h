@@ -41,9 +41,4 @@ bool painter_answer_read(const uint8_t in[PAINTER_ANSWER_SIZE], struct painter_a
 /* Whether the bytes are a PNG of that size, as far as its head says it. */
 bool painter_is_png(struct fb_slice image, uint32_t width, uint32_t height);
 
-/* All of it until the monotonic clock says until_ms.  FB_NETWORK: the other one is gone; FB_CRASHED: it took too
- * long. */
-FB_MUST_USE enum fb_status painter_send(int fd, const void *ptr, size_t len, int64_t until_ms);
-FB_MUST_USE enum fb_status painter_receive(int fd, void *ptr, size_t len, int64_t until_ms);
-
 #endif

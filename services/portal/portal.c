@@ -6,60 +6,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/language.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/netlist.h"
 #include "services/portal/assets.h"
-#include "common/language.h"
 #include "services/portal/reader.h"
 
-#define MAX_FORWARDED 32768 /* more than any head holds */
-#define LINK_LETTERS  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-/* ---- the pool ---- */
-
-struct fb_redis *portal_redis_take(struct portal *p)
-{
-    struct fb_redis *r = NULL;
-    (void)pthread_mutex_lock(&p->lock);
-    for (size_t i = 0; i < PORTAL_THREADS && r == NULL; i++) {
-        if (!p->is_taken[i]) {
-            p->is_taken[i] = true;
-            r = p->pool[i];
-        }
-    }
-    (void)pthread_mutex_unlock(&p->lock);
-    FB_ASSERT(r != NULL);
-    return r;
-}
-
-void portal_redis_give(struct portal *p, struct fb_redis *r)
-{
-    (void)pthread_mutex_lock(&p->lock);
-    for (size_t i = 0; i < PORTAL_THREADS; i++) {
-        if (p->pool[i] == r) {
-            p->is_taken[i] = false;
-        }
-    }
-    (void)pthread_mutex_unlock(&p->lock);
-}
+#define LINK_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 /* ---- who asks ---- */
-
-/* All lines of X-Forwarded-For: some proxies add one of their own behind what the client wrote. */
-static void find_client(struct visit *v)
-{
-    struct fb_buf forwarded;
-    memset(&v->client, 0, sizeof v->client);
-    if (v->request->peer == NULL || !fb_net_address_of(v->request->peer, &v->client)) {
-        return;
-    }
-    fb_buf_init(&forwarded, MAX_FORWARDED);
-    if (fb_http_header_list(v->request, "X-Forwarded-For", &forwarded) == FB_OK) {
-        fb_netlist_client(v->portal->proxies, fb_slice_buf(&forwarded), &v->client);
-    }
-    fb_buf_deinit(&forwarded);
-}
 
 static bool is_method(const struct visit *v, const char *method)
 {
@@ -233,7 +189,7 @@ void portal_handle(void *ctx, const struct fb_http_request *request, struct fb_h
     v.is_ja = fb_language_is_ja(chosen, fb_http_header(request, "Accept-Language"), false);
     v.brand = brand_take(&v.portal->brands);
     page_headers(&v);
-    find_client(&v);
+    fb_web_client(request, v.portal->proxies, &v.client);
     if (!portal_limit_take(v.portal->limit, &v.client, LIMIT_REQUEST, fb_mono_ms())) {
         page_error(&v, PAGE_TOO_MANY);
     } else if (strncmp(request->path, "/s/", 3) == 0) {

@@ -17,6 +17,8 @@
 
 #include <pthread.h>
 
+#include "common/redis_pool.h"
+#include "common/web.h"
 #include "common/config.h"
 #include "common/crypto.h"
 #include "common/http_server.h"
@@ -45,10 +47,9 @@ struct portal {
     struct brand_keeper brands;    /* follows the policy, once a second */
     uint8_t door_key[FB_KEY_SIZE]; /* hashes and seals what the door keeps in Redis (door.h) */
     int64_t watched_ms;            /* when guessing was looked for last; of the main thread */
-    pthread_mutex_t lock;          /* guards the pool */
-    struct fb_redis *pool[PORTAL_THREADS];
-    bool is_taken[PORTAL_THREADS];
-    int64_t warned_ms; /* when Redis' state was last complained of; under lock */
+    pthread_mutex_t lock;          /* of warned_ms */
+    struct fb_redis_pool *pool;    /* a connection for each handler */
+    int64_t warned_ms;             /* when Redis' state was last complained of */
 };
 
 struct visit {
@@ -71,10 +72,6 @@ struct visit {
 
 /* The handler of the server; ctx is the portal. */
 void portal_handle(void *ctx, const struct fb_http_request *request, struct fb_http_answer *answer);
-
-/* A connection of the pool, for one request.  There are as many as handlers. */
-struct fb_redis *portal_redis_take(struct portal *p);
-void portal_redis_give(struct portal *p, struct fb_redis *r);
 
 /* Whether the browser says that the request was made by a page of ours; whether its body is a form's. */
 bool portal_is_from_here(const struct visit *v);

@@ -312,7 +312,7 @@ static void enter(struct reader *r)
         reader_refuse(r, state);
         return;
     }
-    r->redis = portal_redis_take(v->portal);
+    r->redis = fb_redis_pool_take(v->portal->pool);
     r->shard = fb_redis_shard(r->redis, r->msg_id);
     if (reader_is_allowed(r)) {
         enum fb_status s = door_session_load(r, &err);
@@ -322,7 +322,7 @@ static void enter(struct reader *r)
             page_unavailable(v, &err);
         }
     }
-    portal_redis_give(v->portal, r->redis);
+    fb_redis_pool_give(v->portal->pool, r->redis);
     r->redis = NULL;
 }
 

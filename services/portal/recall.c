@@ -111,7 +111,7 @@ void recall_act(struct visit *v, const struct form *form)
     struct fb_error err = {0};
     struct sender_view view;
     struct fb_recall_request q = {.source = "portal"};
-    struct fb_redis *r = portal_redis_take(v->portal);
+    struct fb_redis *r = fb_redis_pool_take(v->portal->pool);
     enum fb_status s = sender_load(v, r, &view, &err);
     if (s == FB_NOT_FOUND) {
         count("failed");
@@ -128,6 +128,6 @@ void recall_act(struct visit *v, const struct form *form)
         s = fb_ledger_recall(r, v->msg_id, &q, NULL, &err);
         answer(v, form, &q, s, &err);
     }
-    portal_redis_give(v->portal, r);
+    fb_redis_pool_give(v->portal->pool, r);
     sender_deinit(&view);
 }

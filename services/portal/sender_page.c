@@ -492,9 +492,9 @@ void sender_page(struct visit *v)
 {
     struct fb_error err = {0};
     struct sender_view view;
-    struct fb_redis *r = portal_redis_take(v->portal);
+    struct fb_redis *r = fb_redis_pool_take(v->portal->pool);
     enum fb_status s = sender_load(v, r, &view, &err);
-    portal_redis_give(v->portal, r);
+    fb_redis_pool_give(v->portal->pool, r);
     if (s == FB_OK) {
         write_page(v, &view);
     } else if (s == FB_NOT_FOUND) {

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -54,20 +53,6 @@ enum fb_status portal_check(const struct fb_config *config, struct fb_error *err
     return s;
 }
 
-/* As browsers write an origin: without the scheme's own port (the configuration has small letters only). */
-static void set_origin(struct portal *p)
-{
-    const char *url = p->config->portal.public_url;
-    p->is_https = strncmp(url, "https://", 8) == 0;
-    (void)snprintf(p->origin, sizeof p->origin, "%s", url);
-    const char *usual = p->is_https ? ":443" : ":80";
-    size_t len = strlen(p->origin);
-    size_t tail = strlen(usual);
-    if (len > tail && strcmp(p->origin + len - tail, usual) == 0) {
-        p->origin[len - tail] = '\0';
-    }
-}
-
 /* No script, nothing from anywhere but our own images (the logo); the one style sheet by its hash. */
 static void set_policy(struct portal *p)
 {
@@ -91,23 +76,13 @@ static unsigned io_threads(void)
     return n < 2 ? 2 : n > MAX_IO_THREADS ? MAX_IO_THREADS : (unsigned)n;
 }
 
-/* A connection that downloads has a file as well. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static enum fb_status start(struct portal_service *s, struct fb_error *err)
 {
     struct portal *p = &s->portal;
     enum fb_status status =
         fb_netlist_new(&p->config->portal.proxies, "portal.proxies", &p->proxies, err);
-    for (size_t i = 0; i < PORTAL_THREADS && status == FB_OK; i++) {
-        status = fb_redis_new(p->config, REDIS_TIMEOUT_MS, &p->pool[i], err);
+    if (status == FB_OK) {
+        status = fb_redis_pool_new(p->config, PORTAL_THREADS, REDIS_TIMEOUT_MS, &p->pool, err);
     }
     if (status == FB_OK) {
         status = fb_redis_new(p->config, REDIS_TIMEOUT_MS, &s->redis, err);
@@ -142,9 +117,9 @@ enum fb_status portal_init(const struct fb_config *config, void **ctx_r, struct 
     struct portal *p = &s->portal;
     p->config = config;
     FB_ASSERT(pthread_mutex_init(&p->lock, NULL) == 0);
-    raise_file_limit();
+    fb_web_raise_file_limit(); /* a connection that downloads has a file as well */
     brand_keeper_init(&p->brands);
-    set_origin(p);
+    p->is_https = fb_web_origin(config->portal.public_url, p->origin, sizeof p->origin);
     set_policy(p);
     fb_hkdf_sha256(fb_slice_str(config->rewrite.key), fb_slice_str(NULL),
                    FB_SLICE_LITERAL("fumibako portal form 1"), p->form_key, sizeof p->form_key);
@@ -204,9 +179,7 @@ void portal_deinit(void *ctx)
     painter_stop();
     reader_vaults_free(&p->vaults);
     fb_policy_follow_free(&p->follow);
-    for (size_t i = 0; i < PORTAL_THREADS; i++) {
-        fb_redis_free(&p->pool[i]);
-    }
+    fb_redis_pool_free(&p->pool);
     fb_redis_free(&s->redis);
     portal_limit_free(&p->limit);
     fb_netlist_free(&p->proxies);

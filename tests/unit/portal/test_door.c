@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "common/id.h"
 #include "common/link.h"
 #include "services/portal/door.h"
 
@@ -60,12 +61,12 @@ static void cookies_have_256_bits_and_never_come_twice(void **state)
 {
     (void)state;
     enum { TRIES = 4096 };
-    static char seen[TRIES][DOOR_COOKIE];
+    static char seen[TRIES][FB_RANDOM_TEXT];
     static unsigned ones[256];
     for (int i = 0; i < TRIES; i++) {
         struct fb_buf bytes;
-        door_cookie_new(seen[i]);
-        assert_true(door_cookie_is_valid(seen[i]));
+        fb_random_text(seen[i]);
+        assert_true(fb_random_text_is_valid(seen[i]));
         fb_buf_init(&bytes, 33);
         assert_int_equal(fb_base64url_decode(fb_slice_str(seen[i]), &bytes), FB_OK);
         assert_int_equal(bytes.len, 32);
@@ -77,12 +78,12 @@ static void cookies_have_256_bits_and_never_come_twice(void **state)
     for (int b = 0; b < 256; b++) { /* 6 standard deviations */
         assert_true(fabs(ones[b] - TRIES / 2.0) < 6 * sqrt(TRIES) / 2);
     }
-    qsort(seen, TRIES, DOOR_COOKIE, by_text);
+    qsort(seen, TRIES, FB_RANDOM_TEXT, by_text);
     for (int i = 1; i < TRIES; i++) {
         assert_string_not_equal(seen[i - 1], seen[i]);
     }
-    assert_false(door_cookie_is_valid(""));
-    assert_false(door_cookie_is_valid("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+"));
+    assert_false(fb_random_text_is_valid(""));
+    assert_false(fb_random_text_is_valid("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+"));
 }
 
 static void a_link_carries_256_bits_of_secret(void **state)
