@@ -102,11 +102,11 @@ static json_t *storage_json(struct call *c, const struct fb_policy *p,
         return NULL;
     }
     bool is_ok = json_array_size(alarms) == 0;
-    return json_pack("{s:o,s:s,s:o,s:I,s:o,s:n,s:o,s:o,s:b}", "name", fb_json_text(s->name), "type",
+    return json_pack("{s:o,s:s,s:o,s:I,s:o,s:o,s:o,s:b}", "name", fb_json_text(s->name), "type",
                      is_box ? "box" : "vault", "place", fb_json_text(place != NULL ? place : ""),
                      "users", (json_int_t)s->user_count, "quota",
-                     s->quota > 0 ? json_integer((json_int_t)s->quota) : json_null(), "used",
-                     "rules", rules_json(p, s), "alarms", alarms, "is_ok", is_ok);
+                     s->quota > 0 ? json_integer((json_int_t)s->quota) : json_null(), "rules",
+                     rules_json(p, s), "alarms", alarms, "is_ok", is_ok);
 }
 
 void api_storages(struct call *c)

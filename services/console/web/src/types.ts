@@ -162,7 +162,6 @@ export interface Storage {
   place: string; // URL or root folder
   users: number;
   quota: number | null; // bytes; null = no limit of ours
-  used: number | null; // bytes; null = not known
   rules: string[]; // that use it
   alarms: Alarm[];
   is_ok: boolean;
@@ -179,13 +178,6 @@ export interface CheckLine {
 export interface Checks {
   is_ok: boolean;
   checks: CheckLine[];
-}
-export interface Notice {
-  kind: string;
-  language: string;
-  subject: string;
-  text: string;
-  html: string | null;
 }
 export interface AuditItem {
   id: string;

@@ -15,7 +15,7 @@ import { DurationField, PolicyPage, SizeField, useNameError } from '../policy/pa
 import type { Checks, Storage, Storages } from '../types';
 import { Button, Checkbox, Choice, LinkButton, NumberField, TextField, Texts } from '../ui/controls';
 import { Confirm, Dialog } from '../ui/dialog';
-import { CheckList, Meter } from '../ui/checks';
+import { CheckList } from '../ui/checks';
 import { Card, Empty, ErrorBox, Facts, Loading, Note, PageHead, Pill, say, useAction } from '../ui/page';
 
 const PATHS = { security_definitions: '/policy/definitions', storages: '/policy/storages', groups: '/policy/groups' } as const;
@@ -216,9 +216,7 @@ function StorageState({ storage, onTest }: { storage: Storage; onTest: (() => vo
     <>
       <p><Pill tone={storage.is_ok ? 'good' : 'bad'}>{storage.is_ok ? t('storage.ok') : t('storage.bad')}</Pill></p>
       {storage.alarms.map((a) => <Note key={`${a.kind} ${a.cause} ${a.who}`} tone="bad" title={known('alarm', a.kind)}><p>{a.text}</p></Note>)}
-      {storage.used !== null && (storage.quota !== null && storage.quota > 0
-        ? <Meter label={t('storage.used')} value={storage.used} max={storage.quota} text={t('storage.used.of', { used: bytes(storage.used), quota: bytes(storage.quota) })} />
-        : <p className="soft">{t('storage.used.some', { used: bytes(storage.used) })}</p>)}
+      {storage.quota !== null && storage.quota > 0 && <p className="soft">{t('storage.quota.of', { quota: bytes(storage.quota) })}</p>}
       {onTest && <p><Button icon={Plug} onPress={onTest}>{t('storage.test')}</Button></p>}
     </>
   );

@@ -15,7 +15,6 @@ export { default as CheckCircle2 } from 'lucide-react/icons/check-circle-2';
 export { default as ChevronDown } from 'lucide-react/icons/chevron-down';
 export { default as Copy } from 'lucide-react/icons/copy';
 export { default as Download } from 'lucide-react/icons/download';
-export { default as Eye } from 'lucide-react/icons/eye';
 export { default as FileCode2 } from 'lucide-react/icons/file-code-2';
 export { default as FileUp } from 'lucide-react/icons/file-up';
 export { default as FlaskConical } from 'lucide-react/icons/flask-conical';
