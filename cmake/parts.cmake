@@ -6,7 +6,7 @@ find_package(OpenSSL 3.0 REQUIRED)
 find_package(CURL REQUIRED)
 foreach(part hiredis yaml-0.1 jansson libevent libevent_openssl libevent_pthreads libmicrohttpd gmime-3.0
         pango pangocairo cairo libseccomp gumbo zlib cmocka liboath libqrencode libsodium libfido2 libcbor
-        poppler-glib gdk-pixbuf-2.0 libarchive libical libwebp libqpdf)
+        poppler-glib gdk-pixbuf-2.0 libarchive libical libwebp libqpdf libdeflate)
     string(REGEX REPLACE "[^a-z]" "" name ${part})
     pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${part})
     add_library(FB::${name} ALIAS PkgConfig::${name})
@@ -16,6 +16,9 @@ foreach(part hiredis yaml-0.1 jansson libevent libevent_openssl libevent_pthread
         set_target_properties(PkgConfig::${name} PROPERTIES INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${dirs}")
     endif()
 endforeach()
+# giflib comes without a .pc file.
+find_package(GIF 5.1 REQUIRED)
+add_library(FB::giflib ALIAS GIF::GIF)
 # TLS to Redis: hiredis 1.x has it (Debian 13), 0.14 does not (Debian 12).
 pkg_check_modules(hiredisssl IMPORTED_TARGET GLOBAL hiredis_ssl)
 # Debian 12 calls it msgpack (package libmsgpack-dev), Debian 13 msgpack-c (libmsgpack-c-dev).

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "services/render/carrier.h"
 #include "services/render/charset_jp.h"
 
 /* Names as glibc knows them.  The order is free; an entry is opened once and kept for the life of
@@ -497,6 +498,8 @@ enum fb_status render_charset_to_utf8(struct fb_slice bytes, const char *charset
     } else {
         status = render_charset_iconv(bytes, as, out);
     }
+    bool is_unicode = as == NULL || strncmp(as, "UTF-", 4) == 0;
+    status = status == FB_OK ? render_carrier_replace(out, before, is_unicode) : status;
     if (status != FB_OK) {
         out->len = before;
         if (out->ptr != NULL) {

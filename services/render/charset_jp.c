@@ -40,13 +40,16 @@ static enum fb_status put_unreadable(struct jp *j)
 
 static enum fb_status put_0208(struct jp *j, uint8_t row, uint8_t cell)
 {
-    if ((row >= 0x75 && row < 0x79) || row > 0x7C) {
-        return put_unreadable(j); /* emoji of phone companies: CP932 would tear the pair apart */
+    if (row > 0x7C) {
+        return put_unreadable(j); /* CP932 would tear the pair apart */
     }
     uint8_t high = (uint8_t)(((row - 0x21) >> 1) + 0x81);
     uint8_t low =
         (row & 1) != 0 ? (uint8_t)(cell + (cell < 0x60 ? 0x1F : 0x20)) : (uint8_t)(cell + 0x7E);
-    uint8_t pair[2] = {(uint8_t)(high > 0x9F ? high + 0x40 : high), low};
+    high = (uint8_t)(high > 0x9F ? high + 0x40 : high);
+    high =
+        (uint8_t)(high == 0xEB || high == 0xEC ? high + 0x0B : high); /* emoji of au: carrier.h */
+    uint8_t pair[2] = {high, low};
     return put_sjis(j, pair, 2);
 }
 

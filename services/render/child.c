@@ -17,9 +17,10 @@
 #include "services/render/native.h"
 #include "services/render/text_paint.h"
 
-#define MAX_PREPARED   (32U << 20)
-#define NATIVE_AUTO_MS 3000 /* of processor time: what takes longer, Chromium may try */
-#define NATIVE_MS      15000
+#define MAX_PREPARED      (32U << 20)
+#define NATIVE_AUTO_MS    3000 /* of processor time: what takes longer, Chromium may try */
+#define NATIVE_MS         15000
+#define WITHOUT_STRUCTURE "without structure" /* why, for plan, log and metric (handle.c) */
 
 struct job {
     struct child_talk talk;
@@ -124,36 +125,53 @@ static void replace(char **at, const char *text)
     *at = fb_xstrdup(text);
 }
 
+static bool is_second_try(const struct job *j)
+{
+    return strcmp(j->talk.start.engine, RENDER_ENGINE_SECOND) == 0;
+}
+
+/* Better a letter without structure than none: where Cairo refused it, or the first child may have died of
+ * it. */
 static enum fb_status paint_text(struct job *j, struct render_rpc_stored *stored,
                                  struct render_glyphs *glyphs, struct fb_error *err)
 {
     struct fb_buf pdf;
+    struct render_letter *letter = &j->mail.letter;
+    bool is_structured = letter->is_tagged;
     fb_buf_init(&pdf, FB_MAX_OBJECT);
-    enum fb_status s = render_text_paint(&j->mail.letter, j->talk.start.paper, &pdf, err);
+    letter->is_tagged = is_structured && !is_second_try(j);
+    enum fb_status s = render_text_paint(letter, j->talk.start.paper, &pdf, err);
+    if (s == FB_BUG && letter->is_tagged) {
+        *err = (struct fb_error){0};
+        letter->is_tagged = false;
+        fb_buf_clear(&pdf);
+        s = render_text_paint(letter, j->talk.start.paper, &pdf, err);
+    }
     if (s == FB_OK) {
         s = child_store_body(&j->talk, &j->mail.letter, fb_slice_buf(&pdf), &j->note, stored, err);
     }
     fb_buf_deinit(&pdf);
     render_glyphs_look_letter(glyphs, &j->mail.letter);
     replace(&j->plan.painter, "text");
-    replace(&j->plan.painter_reason, "plain text");
+    replace(&j->plan.painter_reason,
+            is_structured && !letter->is_tagged ? WITHOUT_STRUCTURE : "plain text");
     return s;
 }
 
-/* What becomes of HTML, and why: "auto" takes native where the document lies inside its subset. */
-/* Cairo's tags have faults: better without than not at all. */
 static enum fb_status paint_untagged(struct job *j, const struct render_html_document *document,
                                      struct render_native **native, struct fb_buf *pdf,
                                      struct fb_error *why)
 {
     *why = (struct fb_error){0};
     j->mail.letter.is_tagged = false;
+    fb_buf_clear(pdf);
     render_native_free(native);
     *native =
         render_native_new(&j->mail.letter, document->tree, j->talk.start.paper, false, NATIVE_MS);
     return render_native_paint(*native, pdf, why);
 }
 
+/* What becomes of HTML, and why: "auto" takes native where the document lies inside its subset. */
 static enum fb_status paint_native(struct job *j, const struct render_html_document *document,
                                    struct render_rpc_stored *stored, struct fb_error *err)
 {
@@ -170,11 +188,14 @@ static enum fb_status paint_native(struct job *j, const struct render_html_docum
         s = render_native_paint(native, &pdf, &why);
         outside = render_native_outside(native);
     }
-    if (s == FB_BUG && !is_auto && j->mail.letter.is_tagged) {
+    bool is_refused = s == FB_BUG && j->mail.letter.is_tagged;
+    if (is_refused) {
         s = paint_untagged(j, document, &native, &pdf, &why);
     }
     replace(&j->plan.painter, "native");
-    replace(&j->plan.painter_reason, is_auto ? "inside the subset" : "configured");
+    replace(&j->plan.painter_reason, is_refused ? WITHOUT_STRUCTURE
+                                     : is_auto  ? "inside the subset"
+                                                : "configured");
     if (s == FB_OK) {
         s = child_store_body(&j->talk, &j->mail.letter, fb_slice_buf(&pdf), &j->note, stored, err);
     } else if (is_auto) { /* a limit, or outside: Chromium paints it */
@@ -202,9 +223,7 @@ static enum fb_status paint_html(struct job *j, struct render_rpc_stored *stored
     if (s == FB_OK && !is_chromium) {
         s = paint_native(j, &document, stored, err);
     } else if (s == FB_OK) {
-        replace(&j->plan.painter_reason, strcmp(j->talk.start.engine, RENDER_ENGINE_SECOND) == 0
-                                             ? "second try"
-                                             : "configured");
+        replace(&j->plan.painter_reason, is_second_try(j) ? "second try" : "configured");
         s = FB_DENIED;
     }
     if (s == FB_DENIED) {

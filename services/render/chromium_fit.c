@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A letter that is wider than the page is made smaller, its header block is not. html_prepare.c
- * sees fixed widths; what a table without line breaks needs is known only when the page is laid
- * out. Scripts are off, so the protocol measures, and writes the zoom into the style of #fb-mail.
+ * A letter that is wider than the page is made smaller, its header block is not; where it could not be
+ * read any more, the page becomes wider.  html_prepare.c sees fixed widths; what a table without line
+ * breaks needs is known only when the page is laid out. Scripts are off, so the protocol measures, and
+ * writes the zoom into the style of #fb-mail.
  */
 #include "services/render/chromium_internal.h"
+#include "services/render/html_prepare_steps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +29,42 @@ static enum fb_status call_number(struct render_cdp *cdp, const char *method, js
     return s;
 }
 
-enum fb_status render_chromium_fit_view(struct render_chromium_page *page, double width_in,
-                                        struct fb_error *err)
+/* What html_prepare.c wrote: zoom and width of a letter that needs a wider page; 0 without.  The mail could
+ * write the same before it, in a style sheet: it gets the page then that it asked for. */
+static double prepared_px(struct fb_slice html)
 {
-    int view_px = (int)((width_in - MARGINS_IN) * 96);
+    static const char mail[] = "<fb-mail id=\"fb-mail\" style=\"zoom:";
+    static const char width[] = ";--fb-width:";
+    size_t at = fb_slice_find(html, fb_slice_str(mail));
+    char text[64] = "";
+    if (at == SIZE_MAX) {
+        return 0;
+    }
+    struct fb_slice style = fb_slice_sub(html, at + sizeof mail - 1, sizeof text - 1);
+    memcpy(text, style.ptr, style.len);
+    char *end = NULL;
+    double zoom = strtod(text, &end);
+    bool is_width = strncmp(end, width, sizeof width - 1) == 0;
+    double px = is_width ? strtod(end + sizeof width - 1, NULL) : 0;
+    return zoom >= RENDER_HTML_ZOOM_MIN - 0.001 && zoom <= 1 && px > 0 && px <= RENDER_HTML_WIDEST
+               ? zoom * px
+               : 0;
+}
+
+static void widen(struct render_chromium_page *page, double px)
+{
+    double width_in = px / 96 + MARGINS_IN;
+    page->width_in = width_in > page->width_in ? width_in : page->width_in;
+}
+
+enum fb_status render_chromium_fit_view(struct render_chromium_page *page, struct fb_error *err)
+{
+    page->width_in = page->job->width_in;
+    double px = prepared_px(page->job->html);
+    if (px > (page->width_in - MARGINS_IN) * 96 + 1) {
+        widen(page, px);
+    }
+    int view_px = (int)((page->width_in - MARGINS_IN) * 96);
     if (page->view_px == view_px) {
         return FB_OK;
     }
@@ -63,6 +97,22 @@ static enum fb_status read_zoom(struct render_cdp *cdp, int node, double *zoom_r
     return s;
 }
 
+/* The zoom for a letter that takes `width` pixels with the one that it has; gives what it takes then. */
+static double fit(struct render_chromium_page *page, double width, double *zoom)
+{
+    double least = *zoom < RENDER_HTML_ZOOM_MIN ? *zoom : RENDER_HTML_ZOOM_MIN;
+    double smaller = *zoom * page->view_px / width;
+    double px = page->view_px;
+    if (smaller < least) {
+        px = width * least / *zoom;
+        smaller = px > RENDER_HTML_WIDE_PX ? least * RENDER_HTML_WIDE_PX / px : least;
+        px = px > RENDER_HTML_WIDE_PX ? RENDER_HTML_WIDE_PX : px;
+        widen(page, px);
+    }
+    *zoom = smaller > MIN_ZOOM ? smaller : MIN_ZOOM;
+    return px;
+}
+
 enum fb_status render_chromium_fit(struct render_chromium_page *page, struct fb_error *err)
 {
     struct render_cdp *cdp = &page->cdp;
@@ -85,10 +135,8 @@ enum fb_status render_chromium_fit(struct render_chromium_page *page, struct fb_
     s = read_zoom(cdp, (int)node, &zoom, err);
     if (s == FB_OK) {
         char style[64];
-        zoom *= page->view_px / width;
-        zoom = zoom > MIN_ZOOM ? zoom : MIN_ZOOM;
-        (void)snprintf(style, sizeof style, "zoom:%.4f;--fb-width:%dpx", zoom,
-                       (int)(page->view_px / zoom));
+        double px = fit(page, width, &zoom);
+        (void)snprintf(style, sizeof style, "zoom:%.4f;--fb-width:%dpx", zoom, (int)(px / zoom));
         s = render_cdp_call(
             cdp, "DOM.setAttributeValue",
             json_pack("{s:i,s:s,s:s}", "nodeId", (int)node, "name", "style", "value", style), NULL,

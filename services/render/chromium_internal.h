@@ -163,6 +163,7 @@ struct render_chromium_page {
     int requests;
     uint64_t answered_bytes;
     int view_px;     /* width that the page is laid out for */
+    double width_in; /* of the paper */
     char frame[64];  /* id of the target and of its main frame */
     char loaded[64]; /* loader id of the last document that was loaded */
 };
@@ -180,10 +181,10 @@ FB_MUST_USE enum fb_status render_chromium_page_print(struct render_chromium_pag
 
 /* ---- chromium_fit.c ---- */
 
-/* Lays out for the text width of that paper. */
+/* Lays out for the text width of the job's paper, or a wider one where the letter was prepared for it. */
 FB_MUST_USE enum fb_status render_chromium_fit_view(struct render_chromium_page *page,
-                                                    double width_in, struct fb_error *err);
-/* Makes the letter that is loaded smaller when it is wider than that. */
+                                                    struct fb_error *err);
+/* Makes the letter that is loaded smaller when it is wider than that, or the page wider. */
 FB_MUST_USE enum fb_status render_chromium_fit(struct render_chromium_page *page,
                                                struct fb_error *err);
 

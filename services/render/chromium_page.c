@@ -299,7 +299,7 @@ static enum fb_status print_pdf(struct render_chromium_page *page, struct fb_buf
                                 struct fb_error *err)
 {
     json_t *params = json_pack("{s:b,s:b,s:f,s:f,s:i,s:i,s:i,s:i,s:b,s:b,s:s}", "printBackground",
-                               1, "preferCSSPageSize", 1, "paperWidth", page->job->width_in,
+                               1, "preferCSSPageSize", 1, "paperWidth", page->width_in,
                                "paperHeight", page->job->height_in, "marginTop", 0, "marginBottom",
                                0, "marginLeft", 0, "marginRight", 0, "generateTaggedPDF",
                                page->job->is_tagged, "generateDocumentOutline",
@@ -337,7 +337,7 @@ enum fb_status render_chromium_page_print(struct render_chromium_page *page,
     page->answered_bytes = 0;
     page->cdp.deadline_ms = deadline_ms;
     page->cdp.next_look_ms = 0;
-    enum fb_status s = render_chromium_fit_view(page, job->width_in, err);
+    enum fb_status s = render_chromium_fit_view(page, err);
     if (s == FB_OK) {
         s = load(page, LETTER_URL, err);
     }

@@ -166,8 +166,9 @@ static const char *known(const char *word, const char *const *list, size_t count
 
 static const char *reason_of(const struct fb_plan *plan)
 {
-    static const char *const reasons[] = {"plain text", "inside the subset", "configured",
-                                          "native gave up", "second try"};
+    static const char *const reasons[] = {"plain text", "inside the subset",
+                                          "configured", "native gave up",
+                                          "second try", "without structure"};
     char why[64]; /* what stands behind a semicolon is about the file, not the painter */
     (void)snprintf(why, sizeof why, "%.*s", (int)strcspn(plan->painter_reason, ";"),
                    plan->painter_reason);

@@ -114,16 +114,19 @@ void render_html_document_deinit(struct render_html_document *d)
     *d = (struct render_html_document){0};
 }
 
-/* A mail that is laid out wider than the page is made smaller; the header block is not.  (What this
- * does not see, Chromium shrinks together with the whole page.) */
+/* A mail that is laid out wider than the page is made smaller; the header block is not.  Below what can be
+ * read, the page becomes wider, by what the painters read here.  (What this does not see, they find when they
+ * have laid it out: chromium_fit.c, native.c.) */
 static enum fb_status open_mail(const struct render_html *h, struct fb_buf *out)
 {
     if (h->widest <= RENDER_HTML_PAGE_PX) {
         return fb_buf_add_str(out, "<fb-mail id=\"fb-mail\">");
     }
     long width = h->widest < RENDER_HTML_WIDEST ? h->widest : RENDER_HTML_WIDEST;
-    return fb_buf_printf(out, "<fb-mail id=\"fb-mail\" style=\"zoom:%.3f;--fb-width:%ldpx\">",
-                         (double)RENDER_HTML_PAGE_PX / (double)width, width);
+    double zoom = (double)RENDER_HTML_PAGE_PX / (double)width;
+    zoom = zoom > RENDER_HTML_ZOOM_MIN ? zoom : RENDER_HTML_ZOOM_MIN;
+    return fb_buf_printf(out, "<fb-mail id=\"fb-mail\" style=\"zoom:%.3f;--fb-width:%ldpx\">", zoom,
+                         width);
 }
 
 static enum fb_status assemble(struct render_html *h, struct fb_buf *out)

@@ -153,7 +153,7 @@ static enum fb_status put_container(const struct render_html *inner, size_t numb
     enum fb_status s =
         fb_buf_printf(out, "<fb-inner class=\"fb-inner\" id=\"fb-inner-%zu\"", number);
     if (s == FB_OK && inner->widest > RENDER_HTML_PAGE_PX) {
-        long width = inner->widest < RENDER_HTML_WIDEST ? inner->widest : RENDER_HTML_WIDEST;
+        long width = inner->widest < RENDER_HTML_INNER ? inner->widest : RENDER_HTML_INNER;
         s = fb_buf_printf(out, " style=\"zoom:%.3f\"", (double)RENDER_HTML_PAGE_PX / (double)width);
     }
     s = s == FB_OK ? fb_buf_add_char(out, '>') : s;

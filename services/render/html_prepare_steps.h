@@ -9,8 +9,12 @@
 
 #include "services/render/html_prepare.h"
 
-#define RENDER_HTML_WIDEST  1900 /* px: made smaller than a third, nobody could read it */
-#define RENDER_HTML_PAGE_PX 644  /* text width of A4 with our margins: see html_prepare_head.c */
+#define RENDER_HTML_PAGE_PX  644 /* text width of A4 with our margins: see html_prepare_head.c */
+#define RENDER_HTML_ZOOM_MIN 0.6 /* made smaller, nobody could read it: the page becomes wider */
+#define RENDER_HTML_WIDE_PX                                                                        \
+    2400 /* text width of the widest page; what is wider still is made smaller */
+#define RENDER_HTML_WIDEST 4000 /* px, at that size on that page */
+#define RENDER_HTML_INNER  1900 /* px: of an attached message, which must do with the page at hand */
 
 /* What one letter's preparation carries along. */
 struct render_html {

@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "proto/limits.h"
+#include "services/render/carrier.h"
 #include "services/render/charset.h"
 #include "services/render/facts.h"
+#include "services/render/headers.h"
 #include "services/render/html_text.h"
 #include "services/render/mime_proof.h"
 #include "services/render/mime_scan.h"
@@ -128,6 +130,9 @@ enum fb_status render_mime_parse(const struct render_source *source, const struc
     if (status != FB_OK) {
         return status;
     }
+    struct render_field from = {0};
+    (void)render_field_find(fb_slice_buf(&view.raw_head), "From", &from);
+    render_carrier_look(from.value);
     status = facts_read_head(fb_slice_buf(&view.raw_head), mail_r, err);
     if (status == FB_OK) {
         status = read_structure(&w, envelope);

@@ -3,7 +3,7 @@
 set(render_dir ${CMAKE_SOURCE_DIR}/services/render)
 file(GLOB section_sources CONFIGURE_DEPENDS ${render_dir}/section*.c)
 add_library(render_mime STATIC ${section_sources} ${render_dir}/content_line.c
-    ${render_dir}/addresses.c ${render_dir}/charset.c ${render_dir}/charset_guess.c ${render_dir}/charset_jp.c
+    ${render_dir}/addresses.c ${render_dir}/carrier.c ${render_dir}/carrier_table.c ${render_dir}/charset.c ${render_dir}/charset_guess.c ${render_dir}/charset_jp.c
     ${render_dir}/facts.c ${render_dir}/headers.c ${render_dir}/html_entities.c ${render_dir}/html_text.c
     ${render_dir}/image_size.c ${render_dir}/language.c ${render_dir}/letter.c ${render_dir}/mime.c ${render_dir}/mime_body.c
     ${render_dir}/mime_leaf.c ${render_dir}/mime_nested.c ${render_dir}/mime_parts.c ${render_dir}/mime_proof.c ${render_dir}/mime_scan.c

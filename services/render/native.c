@@ -107,15 +107,22 @@ static const GumboNode *child_of(const GumboNode *parent, GumboTag tag, const ch
     return NULL;
 }
 
-/* "zoom:0.716;--fb-width:900px" of #fb-mail. */
-static double zoom_of(const GumboNode *mail)
+/* "zoom:0.716;--fb-width:900px" of #fb-mail: how it is made smaller, and how wide it is laid out (0: as the
+ * page is). */
+static double zoom_of(const GumboNode *mail, double *width_r)
 {
+    static const char width[] = ";--fb-width:";
     size_t used = 0;
     struct fb_slice style = nd_attribute(mail, "style");
     double zoom = fb_slice_istarts(style, "zoom:")
                       ? (double)nd_number(fb_slice_sub(style, 5, SIZE_MAX), &used)
                       : 1;
-    return zoom > MIN_ZOOM && zoom < 1 ? zoom : 1;
+    size_t at = fb_slice_find(style, fb_slice_str(width));
+    bool is_smaller = zoom > MIN_ZOOM && zoom < 1;
+    *width_r = is_smaller && at != SIZE_MAX
+                   ? (double)nd_number(fb_slice_sub(style, at + sizeof width - 1, SIZE_MAX), &used)
+                   : 0;
+    return is_smaller ? zoom : 1;
 }
 
 struct render_native *render_native_new(const struct render_letter *letter, const GumboOutput *tree,
@@ -135,8 +142,10 @@ struct render_native *render_native_new(const struct render_letter *letter, cons
     n->page_px =
         ((strcmp(paper, "Letter") == 0 ? 612 : 595.92 /* as Chromium has it */) - 2 * ND_MARGIN_X) *
         ND_PX_PER_PT;
-    n->zoom = mail != NULL ? zoom_of(mail) : 1;
+    double width = 0;
+    n->zoom = mail != NULL ? zoom_of(mail, &width) : 1;
     n->layout_px = (float)(n->page_px / n->zoom);
+    n->layout_px = width > (double)n->layout_px + 1 ? (float)width : n->layout_px;
     n->image_px = n->zoom < 1 ? n->layout_px : RENDER_HTML_PAGE_PX;
     if (mail != NULL) {
         nd_read_sheets(n, child_of(tree->root, GUMBO_TAG_HEAD, NULL));
@@ -182,6 +191,22 @@ static enum fb_status layout(struct render_native *n, struct fb_error *err)
                : FB_OK;
 }
 
+/* What is too wide for `available` pixels of the page is made smaller; below what can be read, where that is
+ * allowed, the page must become wider.  Gives the width that the mail takes on paper, in pixels. */
+static double fit(struct render_native *n, double available, bool may_widen)
+{
+    double width = (double)(n->widest > n->layout_px + 1 ? n->widest : n->layout_px);
+    n->fit = n->zoom;
+    if (width * n->fit > available + 1) {
+        double least = n->zoom < RENDER_HTML_ZOOM_MIN ? n->zoom : RENDER_HTML_ZOOM_MIN;
+        n->fit = available / width;
+        n->fit = may_widen && n->fit < least ? least : n->fit;
+        bool is_too_wide = may_widen && width * n->fit > RENDER_HTML_WIDE_PX;
+        n->fit = is_too_wide ? RENDER_HTML_WIDE_PX / width : n->fit;
+    }
+    return width * n->fit;
+}
+
 enum fb_status render_native_paint(struct render_native *n, struct fb_buf *pdf_r,
                                    struct fb_error *err)
 {
@@ -192,12 +217,16 @@ enum fb_status render_native_paint(struct render_native *n, struct fb_buf *pdf_r
     }
     size_t mark = pdf_r->len;
     render_page_open(&n->page, n->letter, n->paper, ND_MARGIN_X, pdf_r);
-    enum fb_status s = render_page_head(&n->page, n->letter, err);
-    s = s == FB_OK ? layout(n, err) : s;
+    enum fb_status s = layout(n, err);
     if (s == FB_OK && n->widest > n->layout_px + 1) {
         nd_note(n, ND_WIDE);
         s = n->is_audit_only ? fb_error_set(err, FB_DENIED, "%s", n->first_outside) : FB_OK;
     }
+    double width = s == FB_OK ? fit(n, n->page_px, true) : 0;
+    if (width > n->page_px + 1) {
+        render_page_widen(&n->page, width / ND_PX_PER_PT + 2 * ND_MARGIN_X);
+    }
+    s = s == FB_OK ? render_page_head(&n->page, n->letter, err) : s;
     render_page_bookmark(&n->page, n->is_japanese ? "本文" : "Message", 0);
     s = s == FB_OK ? nd_pages(n, err) : s;
     s = s == FB_OK ? render_page_sections(&n->page, n->letter, err) : s;
@@ -231,7 +260,7 @@ enum fb_status render_native_continue(struct render_page *p, const struct render
     if (render_html_prepare_document(inner, &d->html, &d->document, err) != FB_OK) {
         return FB_DENIED;
     }
-    const char *paper = p->width > 600 ? "Letter" : "A4";
+    const char *paper = p->height < 800 ? "Letter" : "A4"; /* wide ones are as high */
     struct render_native *n = render_native_new(inner, d->document.tree, paper, false, INNER_MS);
     render_page_defer(p, free_inner, n); /* the page keeps what figures say until its end */
     if (n->root == NULL || n->is_late) {
@@ -240,7 +269,11 @@ enum fb_status render_native_continue(struct render_page *p, const struct render
     gboolean is_rounded = pango_context_get_round_glyph_positions(p->context);
     n->page = *p;
     n->max_pages = INNER_PAGES;
-    enum fb_status s = layout(n, err) == FB_OK ? nd_pages(n, err) : FB_DENIED;
+    enum fb_status s = layout(n, err);
+    if (s == FB_OK) {
+        (void)fit(n, (p->width - 2 * ND_MARGIN_X) * ND_PX_PER_PT, false);
+    }
+    s = s == FB_OK ? nd_pages(n, err) : FB_DENIED;
     enum fb_status written = p->write_status; /* Cairo writes by the first page struct */
     *p = n->page;
     p->write_status = written;

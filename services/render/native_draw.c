@@ -144,6 +144,7 @@ static void show_line(struct render_native *n, const struct view *v, PangoLayout
                       double baseline)
 {
     cairo_t *cr = n->page.cr;
+    render_page_level(l);
     cairo_save(cr);
     cairo_translate(cr, v->left + x * v->scale, baseline * v->scale + v->shift);
     cairo_scale(cr, v->scale, v->scale);

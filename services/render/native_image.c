@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Pictures.  A JPEG goes into the PDF as it is; its pixels are never decoded here.  PNG is decoded by
- * Cairo when it is drawn first.  html_prepare_attr.c has looked at the sizes. */
+ * Cairo, the first frame of a GIF by giflib, when it is drawn first.  html_prepare_attr.c has looked at the sizes. */
 #include <cairo.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,12 +99,15 @@ struct nd_image *nd_image_of(struct render_native *n, struct fb_slice url)
     struct nd_image *image = nd_alloc(n, sizeof *image);
     image->bytes = bytes;
     bool is_png = bytes.len > 8 && memcmp(bytes.ptr, "\x89PNG", 4) == 0;
+    image->is_gif = bytes.len > 8 && memcmp(bytes.ptr, "GIF8", 4) == 0;
     image->is_jpeg = bytes.len > 3 && memcmp(bytes.ptr, "\xFF\xD8", 2) == 0;
     if (!render_image_is_safe(bytes) || !render_image_size(bytes, &image->width, &image->height)) {
         image->width = image->height = 0;
     }
-    if ((!is_png && !image->is_jpeg) || (image->is_jpeg && !is_plain_jpeg(bytes)) ||
-        (is_png && (uint64_t)image->width * image->height > RENDER_PICTURE_PIXELS_MAX)) {
+    image->is_known = is_png || image->is_gif || image->is_jpeg;
+    bool is_decoded = is_png || image->is_gif;
+    if (!image->is_known || (image->is_jpeg && !is_plain_jpeg(bytes)) ||
+        (is_decoded && (uint64_t)image->width * image->height > RENDER_PICTURE_PIXELS_MAX)) {
         nd_note(n, ND_IMAGE_TYPE);
     }
     image->next = n->images;
@@ -114,8 +117,9 @@ struct nd_image *nd_image_of(struct render_native *n, struct fb_slice url)
 
 static cairo_surface_t *surface_of(struct nd_image *image)
 {
-    return image->is_jpeg ? render_picture_jpeg(image->bytes, image->width, image->height)
-                          : render_picture_png(image->bytes);
+    return image->is_jpeg  ? render_picture_jpeg(image->bytes, image->width, image->height)
+           : image->is_gif ? render_picture_gif(image->bytes)
+                           : render_picture_png(image->bytes);
 }
 
 static void free_surface(void *surface)
@@ -128,9 +132,8 @@ void nd_image_draw(struct render_native *n, struct nd_image *image, double x, do
 {
     cairo_t *cr = n->page.cr;
     bool is_known =
-        image->width > 0 && image->height > 0 &&
-        (image->is_jpeg || (image->bytes.len > 8 && image->bytes.ptr[1] == 'P' &&
-                            (uint64_t)image->width * image->height <= RENDER_PICTURE_PIXELS_MAX));
+        image->width > 0 && image->height > 0 && image->is_known &&
+        (image->is_jpeg || (uint64_t)image->width * image->height <= RENDER_PICTURE_PIXELS_MAX);
     if (is_known && image->surface == NULL) {
         image->surface = surface_of(image);
         if (image->surface != NULL) {
@@ -140,6 +143,7 @@ void nd_image_draw(struct render_native *n, struct nd_image *image, double x, do
     if (image->surface == NULL || w <= 0 || h <= 0) {
         return;
     }
+    render_page_image(image->surface);
     cairo_save(cr);
     cairo_translate(cr, x, y);
     cairo_scale(cr, w / image->width, h / image->height);

@@ -176,7 +176,7 @@ enum nd_kind {
 struct nd_image {
     struct fb_slice bytes;
     uint32_t width, height;
-    bool is_jpeg;
+    bool is_known, is_jpeg, is_gif;
     cairo_surface_t *surface; /* made when it is drawn first */
     struct nd_image *next;
 };
@@ -292,6 +292,7 @@ struct render_native {
     bool is_japanese;
     double page_px; /* width of the text on paper */
     double zoom;    /* of the mail, as prepared */
+    double fit;     /* of the mail, as painted */
     float layout_px, image_px;
     int64_t deadline_ns;
     bool is_late, is_audit_only;

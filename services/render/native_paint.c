@@ -213,10 +213,7 @@ enum fb_status nd_pages(struct render_native *n, struct fb_error *err)
     struct render_page *p = &n->page;
     struct pages pages = {0};
     struct chains chains = {0};
-    double scale = n->zoom / ND_PX_PER_PT;
-    if (n->widest > n->layout_px + 1) { /* what is too wide for the page makes the mail smaller */
-        scale *= n->layout_px / n->widest;
-    }
+    double scale = n->fit / ND_PX_PER_PT;
     double room = p->height - RENDER_MARGIN_FOOT;
     if (n->keep_count > 0) {
         qsort(n->keeps, n->keep_count, sizeof *n->keeps, compare_keeps);

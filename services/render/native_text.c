@@ -241,9 +241,30 @@ static void shape_object(struct nd_text *t, const struct nd_run *r, int end, Pan
     add_attribute(list, pango_attr_shape_new(&box, &box), r->start, end);
 }
 
+/* Unicode's rules let a line end behind "https://". */
+static void keep_schemes(const struct nd_text *t, PangoAttrList *list)
+{
+    static const char mark[] = "://";
+    struct fb_slice text = fb_slice_buf(&t->text);
+    size_t found = 0;
+    for (size_t at = 0; at < text.len; at += found + sizeof mark - 1) {
+        found = fb_slice_find(fb_slice_sub(text, at, SIZE_MAX), fb_slice_str(mark));
+        if (found == SIZE_MAX) {
+            return;
+        }
+        size_t end = at + found + sizeof mark; /* with the character behind it */
+        while (end < text.len && (text.ptr[end] & 0xC0) == 0x80) {
+            end++;
+        }
+        end = end < text.len ? end : text.len;
+        add_attribute(list, pango_attr_allow_breaks_new(FALSE), (int)(at + found), (int)end);
+    }
+}
+
 static void set_attributes(struct render_native *n, struct nd_text *t)
 {
     PangoAttrList *list = pango_attr_list_new();
+    keep_schemes(t, list);
     add_attribute(list, pango_attr_insert_hyphens_new(FALSE), 0, (int)t->text.len);
     for (int i = 0; i < t->run_count; i++) {
         int end = i + 1 < t->run_count ? t->runs[i + 1].start : (int)t->text.len;

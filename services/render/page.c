@@ -9,9 +9,12 @@
 #include <time.h>
 
 #include "services/render/links.h"
+#include "services/render/pdf_flate.h"
 #include "services/render/pdf_patch.h"
 
-#define LEADING    0.32 /* of a line's height, below it */
+#define LEADING    0.32       /* of a line's height, below it */
+#define FRAMED_MAX (4U << 20) /* bytes that wait for render_pdf_patch() uncompressed */
+#define PIXELS_MAX 250000     /* of a picture among them */
 #define SMALL_FONT "Liberation Sans, BIZ UDPGothic 8.5"
 
 const struct render_colour render_ink = {0.10, 0.11, 0.13};
@@ -25,6 +28,9 @@ static cairo_status_t write_pdf(void *closure, const unsigned char *data, unsign
     struct render_page *p = closure;
     if (p->write_status == FB_OK) {
         p->write_status = fb_buf_add(p->pdf, data, len);
+    }
+    if (p->pdf->len - p->pdf_start > FRAMED_MAX) {
+        render_flate_set(RENDER_FLATE_QUICK);
     }
     return p->write_status == FB_OK ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
@@ -57,6 +63,16 @@ static void draw_page_number(struct render_page *p)
                   p->height - RENDER_MARGIN_FOOT + 22);
     pango_cairo_show_layout(p->cr, layout);
     g_object_unref(layout);
+}
+
+void render_page_image(cairo_surface_t *image)
+{
+    int64_t pixels =
+        (int64_t)cairo_image_surface_get_width(image) * cairo_image_surface_get_height(image);
+    bool is_jpeg = cairo_image_surface_get_format(image) == CAIRO_FORMAT_A1; /* see picture.c */
+    if (!is_jpeg && pixels > PIXELS_MAX) {
+        render_flate_set(RENDER_FLATE_QUICK);
+    }
 }
 
 /* Cairo 1.16 forgets the tags that were begun on a page (and is in disorder from then on, up to a crash) when
@@ -95,8 +111,7 @@ void render_page_link_box(struct render_page *p, double x, double y, double w, d
     int n = snprintf(attributes, sizeof attributes, "rect=[ %.2f %.2f %.2f %.2f ] uri='%s'", x, y,
                      w, h, uri);
     if (n > 0 && (size_t)n < sizeof attributes) {
-        cairo_tag_begin(p->cr, CAIRO_TAG_LINK, attributes);
-        cairo_tag_end(p->cr, CAIRO_TAG_LINK);
+        render_page_tag_link(p, attributes);
     }
 }
 
@@ -177,14 +192,34 @@ static void link_line(struct render_page *p, struct fb_slice text, PangoLayoutLi
     }
 }
 
-/* Whether the layout may go on on the next page. */
-static bool may_cross(struct render_page *p)
+/* Whether the text may go on on the next page. */
+static bool may_cross(struct render_page *p, const struct render_page_lines *lines)
 {
-    int height = 0;
-    PangoLayoutLine *line = pango_layout_get_line_readonly(p->layout, 0);
-    pango_layout_line_get_height(line, &height);
-    return p->y + 1.6 * pango_layout_get_line_count(p->layout) * height / PANGO_SCALE >
-           p->height - RENDER_MARGIN_FOOT;
+    double height = 0;
+    double count = 0;
+    if (lines != NULL) {
+        count = (double)render_page_lines_count(lines, &height);
+    } else {
+        int units = 0;
+        PangoLayoutLine *line = pango_layout_get_line_readonly(p->layout, 0);
+        pango_layout_line_get_height(line, &units);
+        height = (double)units / PANGO_SCALE;
+        count = pango_layout_get_line_count(p->layout);
+    }
+    return p->y + 1.6 * count * height > p->height - RENDER_MARGIN_FOOT;
+}
+
+/* Room for a line, on the next page where it ends this one. */
+static enum fb_status begin_line(struct render_page *p, double height, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    if (p->y + height > p->height - RENDER_MARGIN_FOOT) {
+        s = render_page_next(p, err);
+    }
+    if (s == FB_OK) {
+        render_page_span_begin(p);
+    }
+    return s;
 }
 
 static enum fb_status draw_line(struct render_page *p, PangoLayoutIter *it, double x,
@@ -195,15 +230,12 @@ static enum fb_status draw_line(struct render_page *p, PangoLayoutIter *it, doub
     pango_layout_iter_get_line_extents(it, NULL, &box);
     double height = (double)box.height / PANGO_SCALE;
     double base = (double)(pango_layout_iter_get_baseline(it) - box.y) / PANGO_SCALE;
-    if (p->y + height > p->height - RENDER_MARGIN_FOOT) {
-        enum fb_status s = render_page_next(p, err);
-        if (s != FB_OK) {
-            return s;
-        }
+    enum fb_status s = begin_line(p, height, err);
+    if (s != FB_OK) {
+        return s;
     }
     PangoLayoutLine *line = pango_layout_iter_get_line_readonly(it);
     double left = x + (double)box.x / PANGO_SCALE;
-    render_page_span_begin(p);
     render_page_colour(p, c);
     cairo_move_to(p->cr, left, p->y + base);
     pango_cairo_show_layout_line(p->cr, line);
@@ -215,6 +247,90 @@ static enum fb_status draw_line(struct render_page *p, PangoLayoutIter *it, doub
     return FB_OK;
 }
 
+static int rise_of(const PangoItem *item)
+{
+    int rise = 0;
+    for (const GSList *l = item->analysis.extra_attrs; l != NULL; l = l->next) {
+        const PangoAttribute *attr = l->data;
+        rise = attr->klass->type == PANGO_ATTR_RISE ? ((const PangoAttrInt *)attr)->value : rise;
+    }
+    return rise;
+}
+
+void render_page_level(PangoLayoutLine *line)
+{
+    for (GSList *l = line->runs; l != NULL; l = l->next) {
+        PangoGlyphItem *run = l->data;
+        run->y_offset = rise_of(run->item);
+    }
+}
+
+static enum fb_status draw_layout(struct render_page *p, double x, struct render_colour c,
+                                  struct fb_slice linked, struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    for (const GSList *l = pango_layout_get_lines_readonly(p->layout); l != NULL; l = l->next) {
+        render_page_level(l->data);
+    }
+    PangoLayoutIter *it = pango_layout_get_iter(p->layout);
+    do {
+        s = draw_line(p, it, x, c, linked, err);
+    } while (s == FB_OK && pango_layout_iter_next_line(it));
+    pango_layout_iter_free(it);
+    return s;
+}
+
+static enum fb_status draw_lines(struct render_page *p, const struct render_page_lines *lines,
+                                 double x, struct render_colour c, struct fb_error *err)
+{
+    double unused = 0;
+    size_t count = render_page_lines_count(lines, &unused);
+    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < count && s == FB_OK; i++) {
+        double ascent = 0;
+        double height = 0;
+        render_page_lines_size(lines, i, &ascent, &height);
+        s = begin_line(p, height, err);
+        if (s == FB_OK) {
+            render_page_lines_show(lines, i, p, x, p->y + ascent, c);
+            p->y += height * (1 + LEADING);
+        }
+    }
+    return s;
+}
+
+/* Whether each line of the layout, which has no width, stands in `most` as it would with that width. */
+static bool fits(PangoLayout *layout, int most)
+{
+    for (const GSList *l = pango_layout_get_lines_readonly(layout); l != NULL; l = l->next) {
+        PangoRectangle box;
+        pango_layout_line_get_extents(l->data, NULL, &box);
+        if (box.width > most ||
+            pango_layout_line_get_resolved_direction(l->data) != PANGO_DIRECTION_LTR) {
+            return false;
+        }
+    }
+    return pango_layout_get_alignment(layout) == PANGO_ALIGN_LEFT;
+}
+
+/* The lines, where they are cut here; NULL: they are the layout's.  Without a width Pango shapes
+ * each text once, with one at least twice. */
+static struct render_page_lines *break_lines(struct render_page *p, double width, bool has_links)
+{
+    int most = (int)(width * PANGO_SCALE);
+    pango_layout_set_width(p->layout, -1);
+    if (fits(p->layout, most)) {
+        return NULL;
+    }
+    bool is_left = pango_layout_get_alignment(p->layout) == PANGO_ALIGN_LEFT;
+    struct render_page_lines *lines =
+        is_left && !has_links ? render_page_lines_cut(p->layout, most) : NULL;
+    if (lines == NULL) {
+        pango_layout_set_width(p->layout, most);
+    }
+    return lines;
+}
+
 /* Lays text out in the column at x and draws it, over pages where needed. */
 enum fb_status render_page_text(struct render_page *p, struct fb_slice text, double x, double width,
                                 struct render_colour c, bool has_links, struct fb_error *err)
@@ -222,7 +338,6 @@ enum fb_status render_page_text(struct render_page *p, struct fb_slice text, dou
     enum fb_status s = FB_OK;
     has_links = has_links && is_linked(text);
     pango_layout_set_text(p->layout, text.len > 0 ? (const char *)text.ptr : "", (int)text.len);
-    pango_layout_set_width(p->layout, (int)(width * PANGO_SCALE));
     if (has_links) {
         colour_links(p->layout, text);
     } else if (p->attributes != NULL) {
@@ -232,18 +347,18 @@ enum fb_status render_page_text(struct render_page *p, struct fb_slice text, dou
         pango_layout_set_attributes(p->layout, attrs);
         pango_attr_list_unref(attrs);
     }
+    struct render_page_lines *lines = break_lines(p, width, has_links);
     bool is_own = p->is_tagged && p->tag_count == 1 && text.len > 0; /* of the document alone */
     bool is_part = p->uses_spans;
     if (is_own) {
         render_page_tag_begin(p, "P");
     }
     p->has_spans = p->has_spans && is_part;
-    p->uses_spans = is_part || (p->tag_count > 1 && text.len > 0 && (has_links || may_cross(p)));
-    PangoLayoutIter *it = pango_layout_get_iter(p->layout);
-    do {
-        s = draw_line(p, it, x, c, has_links ? text : (struct fb_slice){0}, err);
-    } while (s == FB_OK && pango_layout_iter_next_line(it));
-    pango_layout_iter_free(it);
+    p->uses_spans =
+        is_part || (p->tag_count > 1 && text.len > 0 && (has_links || may_cross(p, lines)));
+    s = lines != NULL ? draw_lines(p, lines, x, c, err)
+                      : draw_layout(p, x, c, has_links ? text : (struct fb_slice){0}, err);
+    render_page_lines_free(&lines);
     if (!is_part) {
         render_page_span_end(p);
         p->uses_spans = false;
@@ -282,6 +397,7 @@ void render_page_open(struct render_page *p, const struct render_letter *letter,
                               .pdf_start = pdf_r->len,
                               .is_tagged = letter->is_tagged,
                               .is_japanese = letter->is_japanese};
+    render_flate_set(RENDER_FLATE_FRAME);
     p->surface = cairo_pdf_surface_create_for_stream(write_pdf, p, p->width, p->height);
     cairo_pdf_surface_restrict_to_version(p->surface, CAIRO_PDF_VERSION_1_4); /* pdf_patch.h */
     set_metadata(p, letter);
@@ -291,11 +407,22 @@ void render_page_open(struct render_page *p, const struct render_letter *letter,
     g_object_unref(map);
     pango_cairo_update_context(p->cr, p->context);
     pango_cairo_context_set_resolution(p->context, 72); /* a point of a font is one of the page */
+    /* Else widths are whole points: two half-width characters (5.25) would not be as wide as a full one. */
+    pango_context_set_round_glyph_positions(p->context, FALSE);
     p->layout = pango_layout_new(p->context);
     pango_layout_set_wrap(p->layout, PANGO_WRAP_WORD_CHAR);
     pango_layout_set_auto_dir(p->layout, TRUE);
     PangoLanguage *language = pango_language_from_string(letter->is_japanese ? "ja" : "en");
     pango_context_set_language(p->context, language);
+    begin_page(p);
+    render_page_tag_begin(p, "Document");
+}
+
+void render_page_widen(struct render_page *p, double width)
+{
+    p->width = width;
+    cairo_pdf_surface_set_size(p->surface, p->width, p->height); /* forgets what the page has */
+    p->tag_count = 0;
     begin_page(p);
     render_page_tag_begin(p, "Document");
 }
@@ -338,12 +465,14 @@ enum fb_status render_page_close(struct render_page *p, enum fb_status s, struct
     cairo_surface_finish(p->surface);
     cs = cs == CAIRO_STATUS_SUCCESS ? cairo_surface_status(p->surface) : cs;
     cairo_surface_destroy(p->surface);
+    render_flate_set(RENDER_FLATE_ZLIB);
     if (s == FB_OK && p->write_status != FB_OK) {
         s = fb_error_set(err, p->write_status, "the body PDF is larger than its limit");
     } else if (s == FB_OK && cs != CAIRO_STATUS_SUCCESS) {
         s = fb_error_set(err, FB_BUG, "cairo: %s", cairo_status_to_string(cs));
     }
-    if (s == FB_OK && p->is_tagged) {
+    if (s ==
+        FB_OK) { /* untagged, too: with links alone, Cairo 1.16's table has objects that are none */
         const struct render_pdf_patch patch = {p->is_japanese ? "ja" : "en", p->alts,
                                                p->figure_count};
         s = render_pdf_patch(p->pdf, p->pdf_start, &patch);

@@ -57,6 +57,8 @@ void render_page_open(struct render_page *p, const struct render_letter *letter,
  * the maximum, FB_BUG when Cairo failed. */
 FB_MUST_USE enum fb_status render_page_close(struct render_page *p, enum fb_status s,
                                              struct fb_error *err);
+/* Before anything is drawn: all pages are `width` wide, as high as they were. */
+void render_page_widen(struct render_page *p, double width);
 /* undo(what) when the pages are closed: for what they keep pointers to. */
 void render_page_defer(struct render_page *p, void (*undo)(void *), void *what);
 /* The next page; FB_TOO_BIG past RENDER_MAX_PAGES. */
@@ -69,6 +71,8 @@ FB_MUST_USE enum fb_status render_page_text(struct render_page *p, struct fb_sli
                                             double width, struct render_colour c, bool has_links,
                                             struct fb_error *err);
 void render_page_colour(struct render_page *p, struct render_colour c);
+/* Before a picture is drawn: a large one is compressed at once, so that its pixels do not stay in memory. */
+void render_page_image(cairo_surface_t *image);
 /* A font as Pango's strings name it, for p->layout. */
 void render_page_font(struct render_page *p, const char *font);
 
@@ -79,10 +83,29 @@ void render_page_link(struct render_page *p, PangoLayoutLine *line, double x, do
 /* One for a rectangle. */
 void render_page_link_box(struct render_page *p, double x, double y, double w, double h,
                           const char *uri);
+/* Puts all of a line on one baseline, but for what is raised by an attribute.  Where a line begins with kanji or
+ * kana, Pango (1.50) moves what is of another font, by a tenth of its size and more, to where the one font's
+ * ideographic baseline is the other's: words of Latin letters stand higher than their neighbours, and Chinese
+ * in two fonts dances.  Browsers and printers do not. */
+void render_page_level(PangoLayoutLine *line);
 /* prefix and text as an URI within Cairo's attribute syntax, and within a PDF string: Cairo 1.16
  * (Debian 12) writes it there as it is, so that a parenthesis would end the string, and what follows
  * it would be an action of the mail's own.  Cut at size. */
 void render_page_uri(const char *prefix, struct fb_slice text, char *out, size_t size);
+
+/* ---- page_lines.c ---- */
+
+/* The layout's text, one paragraph laid out without a width, in lines of `width` (Pango's units), as Pango breaks it;
+ * NULL where only Pango can do it.  It keeps the layout's text, which must not change until it is freed. */
+struct render_page_lines *render_page_lines_cut(PangoLayout *layout, int width);
+void render_page_lines_free(struct render_page_lines **lines);
+/* *font_height_r: the tallest font's. */
+size_t render_page_lines_count(const struct render_page_lines *lines, double *font_height_r);
+void render_page_lines_size(const struct render_page_lines *lines, size_t i, double *ascent_r,
+                            double *height_r);
+/* Draws line i from x on. */
+void render_page_lines_show(const struct render_page_lines *lines, size_t i, struct render_page *p,
+                            double x, double baseline, struct render_colour c);
 
 /* ---- page_tags.c: structure and outline (ISO 32000-1, 14.8 and 12.3.3) ---- */
 
@@ -97,6 +120,8 @@ void render_page_tag_end(struct render_page *p, const char *tag);
 /* Opens a "Figure" that stands for its alt text (NULL: none), which must live until the pages are
  * closed. */
 void render_page_figure_begin(struct render_page *p, const char *alt);
+/* A link annotation, in Cairo's words (tagged or not). */
+void render_page_tag_link(struct render_page *p, const char *attributes);
 /* Ends elements until `count` are open (p->tag_count). */
 void render_page_tag_end_all(struct render_page *p, int count);
 /* Ends the innermost element if it is one that holds words, and says which: to be begun again. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Attached pictures.  A JPEG goes into the PDF as it is and is turned by the page; PNG is decoded by
- * Cairo, WebP by libwebp.  Sizes were looked at before (image_size.h). */
+ * Cairo, GIF by giflib, WebP by libwebp.  Sizes were looked at before (image_size.h). */
 #include <string.h>
 #include <webp/decode.h>
 
@@ -92,6 +92,9 @@ static cairo_surface_t *surface_of(const struct render_section *s)
     if (strcmp(s->image.type, "image/webp") == 0) {
         return webp_surface(s);
     }
+    if (strcmp(s->image.type, "image/gif") == 0) {
+        return render_picture_gif(fb_slice_buf(&s->image.bytes));
+    }
     return strcmp(s->image.type, "image/png") == 0
                ? render_picture_png(fb_slice_buf(&s->image.bytes))
                : NULL;
@@ -122,6 +125,7 @@ bool render_page_picture(struct render_page *p, const struct render_section *s, 
     bool is_turned = s->image_turn > 4;
     double seen_w = is_turned ? s->image_height : s->image_width;
     double seen_h = is_turned ? s->image_width : s->image_height;
+    render_page_image(surface);
     cairo_save(p->cr);
     cairo_translate(p->cr, x, y);
     cairo_scale(p->cr, width / seen_w, height / seen_h);

@@ -256,8 +256,11 @@ static enum fb_status draw_section(struct render_page *p, const struct render_se
         status = draw_text(p, fb_slice_buf(&s->text), x, err);
     }
     if (status == FB_OK && s->message != NULL) {
+        double margin = p->margin_x;
         p->y += 8;
+        p->margin_x = x;
         status = draw_message(p, s->message, err);
+        p->margin_x = margin;
     }
     if (status == FB_OK && s->kind == RENDER_SECTION_IMAGE && s->image.bytes.len > 0) {
         p->y += 4;

@@ -10,6 +10,26 @@
 
 #define TITLE_BYTES 240
 
+/* Cairo 1.16 keeps tags among what is drawn, and forgets one that is begun where all is clipped (a picture of
+ * no size, or beside the page): its end is then an error of the whole document, or ends the program. */
+static void mark(struct render_page *p, const char *tag, const char *attributes)
+{
+    cairo_save(p->cr);
+    cairo_reset_clip(p->cr);
+    if (attributes != NULL) {
+        cairo_tag_begin(p->cr, tag, attributes);
+    } else {
+        cairo_tag_end(p->cr, tag);
+    }
+    cairo_restore(p->cr);
+}
+
+void render_page_tag_link(struct render_page *p, const char *attributes)
+{
+    mark(p, CAIRO_TAG_LINK, attributes);
+    mark(p, CAIRO_TAG_LINK, NULL);
+}
+
 void render_page_tag_begin(struct render_page *p, const char *tag)
 {
     if (!p->is_tagged) {
@@ -19,7 +39,7 @@ void render_page_tag_begin(struct render_page *p, const char *tag)
         p->tags_too_deep++;
         return;
     }
-    cairo_tag_begin(p->cr, tag, "");
+    mark(p, tag, "");
     p->tags[p->tag_count++] = tag;
 }
 
@@ -33,14 +53,14 @@ void render_page_tag_end(struct render_page *p, const char *tag)
         return;
     }
     FB_ASSERT(p->tag_count > 0 && strcmp(p->tags[p->tag_count - 1], tag) == 0);
-    cairo_tag_end(p->cr, p->tags[--p->tag_count]);
+    mark(p, p->tags[--p->tag_count], NULL);
 }
 
 void render_page_tag_end_all(struct render_page *p, int count)
 {
     p->tags_too_deep = 0;
     while (p->tag_count > count) {
-        cairo_tag_end(p->cr, p->tags[--p->tag_count]);
+        mark(p, p->tags[--p->tag_count], NULL);
     }
 }
 

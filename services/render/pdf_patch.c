@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
+
+#include "services/render/pdf_stream.h"
 
 #define ENTRY       20 /* bytes of one in the table: "0000000015 00000 n \n" */
 #define MAX_OBJECTS 4000000
-#define LEVEL       4 /* of zlib: a third of the time that 6 takes, for a few bytes more */
 
 struct object {     /* zeros: none */
     size_t at, end; /* in the old file: "N 0 obj\n" to "endobj\n" */
@@ -25,6 +25,7 @@ struct work {
     struct object *objects;
     size_t figures, packed_count;
     struct fb_buf index, packed; /* of the object stream: "number offset " and the objects */
+    struct render_pdf_streams streams;
 };
 
 static bool take_number(struct fb_slice *s, size_t *number_r)
@@ -180,6 +181,20 @@ static enum fb_status pack(struct work *w, size_t number, struct object *o)
     return st == FB_OK ? fb_buf_add_slice(&w->packed, s) : st;
 }
 
+/* A stream has its length in it where it was compressed here; the object that held it comes later. */
+static enum fb_status add_stream(struct work *w, size_t number, struct object *o,
+                                 struct fb_buf *out)
+{
+    size_t length = 0;
+    o->place = out->len;
+    enum fb_status s = render_pdf_stream_add(
+        &w->streams, fb_slice_sub(w->old, o->at, o->end - o->at), out, &length);
+    if (length > number && length < w->count) {
+        w->objects[length] = (struct object){0};
+    }
+    return s;
+}
+
 /* In the order of their numbers, which is that in which Cairo was asked for them. */
 static enum fb_status write_objects(struct work *w, struct fb_buf *out)
 {
@@ -192,38 +207,27 @@ static enum fb_status write_objects(struct work *w, struct fb_buf *out)
         if (o->is_packed) {
             s = pack(w, i, o);
         } else if (o->end > 0) {
-            o->place = out->len;
-            s = fb_buf_add_slice(out, fb_slice_sub(w->old, o->at, o->end - o->at));
+            s = add_stream(w, i, o, out);
         }
     }
     return s;
 }
 
 /* dict: what the stream's dictionary holds besides its length and filter. */
-static enum fb_status write_stream(struct fb_buf *out, size_t number, const char *dict,
-                                   struct fb_slice a, struct fb_slice b)
+static enum fb_status write_stream(struct work *w, struct fb_buf *out, size_t number,
+                                   const char *dict, struct fb_slice a, struct fb_slice b)
 {
-    struct fb_buf text;
-    uLongf len = 0;
-    fb_buf_init(&text, out->max);
-    enum fb_status s = fb_buf_add_slice(&text, a);
+    struct fb_buf *text = &w->streams.raw;
+    struct fb_slice packed = {0};
+    fb_buf_clear(text);
+    enum fb_status s = fb_buf_add_slice(text, a);
+    s = s == FB_OK ? fb_buf_add_slice(text, b) : s;
+    s = s == FB_OK ? render_flate_press(w->streams.press, fb_slice_buf(text), &packed) : s;
     if (s == FB_OK) {
-        s = fb_buf_add_slice(&text, b);
+        s = fb_buf_printf(out, "%zu 0 obj\n<< %s /Filter /FlateDecode /Length %zu >>\nstream\n",
+                          number, dict, packed.len);
     }
-    len = compressBound((uLong)text.len);
-    uint8_t *bytes = s == FB_OK ? fb_alloc_bounded(len, out->max) : NULL;
-    if (bytes == NULL || compress2(bytes, &len, text.ptr, (uLong)text.len, LEVEL) != Z_OK) {
-        s = FB_TOO_BIG;
-    }
-    if (s == FB_OK) {
-        s = fb_buf_printf(out, "%zu 0 obj\n<< %s /Filter /FlateDecode /Length %lu >>\nstream\n",
-                          number, dict, (unsigned long)len);
-    }
-    if (s == FB_OK) {
-        s = fb_buf_add(out, bytes, len);
-    }
-    free(bytes);
-    fb_buf_deinit(&text);
+    s = s == FB_OK ? fb_buf_add_slice(out, packed) : s;
     return s == FB_OK ? fb_buf_add_str(out, "\nendstream\nendobj\n") : s;
 }
 
@@ -267,7 +271,7 @@ static enum fb_status write_table(struct work *w, size_t pack_at, struct fb_buf 
         s = add_entry(&entries, 1, at, 0);
     }
     if (s == FB_OK) {
-        s = write_stream(out, w->count + 1, dict, fb_slice_buf(&entries), (struct fb_slice){0});
+        s = write_stream(w, out, w->count + 1, dict, fb_slice_buf(&entries), (struct fb_slice){0});
     }
     fb_buf_deinit(&entries);
     return s == FB_OK ? fb_buf_printf(out, "startxref\n%zu\n%%%%EOF\n", at) : s;
@@ -281,7 +285,7 @@ static enum fb_status write_all(struct work *w, struct fb_buf *out)
     (void)snprintf(dict, sizeof dict, "/Type /ObjStm /N %zu /First %zu", w->packed_count,
                    w->index.len);
     if (s == FB_OK) {
-        s = write_stream(out, w->count, dict, fb_slice_buf(&w->index), fb_slice_buf(&w->packed));
+        s = write_stream(w, out, w->count, dict, fb_slice_buf(&w->index), fb_slice_buf(&w->packed));
     }
     return s == FB_OK ? write_table(w, pack_at, out) : s;
 }
@@ -299,6 +303,7 @@ enum fb_status render_pdf_patch(struct fb_buf *pdf, size_t from,
     fb_buf_init(&out, pdf->max - from);
     fb_buf_init(&w.index, pdf->max);
     fb_buf_init(&w.packed, pdf->max);
+    render_pdf_streams_init(&w.streams, pdf->max);
     w.objects = fb_xcalloc(w.count + 1, sizeof *w.objects);
     if (find_objects(&w, xref)) {
         s = fb_buf_reserve(&out, w.old.len);
@@ -309,6 +314,7 @@ enum fb_status render_pdf_patch(struct fb_buf *pdf, size_t from,
         }
     }
     free(w.objects);
+    render_pdf_streams_deinit(&w.streams);
     fb_buf_deinit(&w.packed);
     fb_buf_deinit(&w.index);
     fb_buf_deinit(&out);

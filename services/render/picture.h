@@ -15,5 +15,7 @@
 /* A surface that holds the JPEG itself, which goes into the PDF as it is; bytes must outlive it. */
 cairo_surface_t *render_picture_jpeg(struct fb_slice bytes, uint32_t width, uint32_t height);
 cairo_surface_t *render_picture_png(struct fb_slice bytes);
+/* The first frame, on as much of the screen as it takes; a torn one as far as it goes. */
+cairo_surface_t *render_picture_gif(struct fb_slice bytes);
 
 #endif

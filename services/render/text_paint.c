@@ -96,7 +96,7 @@ enum fb_status render_text_body(struct render_page *p, const struct render_lette
     return s;
 }
 
-static enum fb_status paint_once(const struct render_letter *letter, const char *paper,
+enum fb_status render_text_paint(const struct render_letter *letter, const char *paper,
                                  struct fb_buf *pdf_r, struct fb_error *err)
 {
     struct render_page p;
@@ -109,20 +109,4 @@ static enum fb_status paint_once(const struct render_letter *letter, const char 
         s = render_page_sections(&p, letter, err);
     }
     return render_page_close(&p, s, err);
-}
-
-enum fb_status render_text_paint(const struct render_letter *letter, const char *paper,
-                                 struct fb_buf *pdf_r, struct fb_error *err)
-{
-    size_t mark = pdf_r->len;
-    enum fb_status s = paint_once(letter, paper, pdf_r, err);
-    if (s == FB_BUG &&
-        letter->is_tagged) { /* Cairo's tags have faults: better without than not at all */
-        struct render_letter plain = *letter;
-        plain.is_tagged = false;
-        pdf_r->len = mark;
-        *err = (struct fb_error){0};
-        s = paint_once(&plain, paper, pdf_r, err);
-    }
-    return s;
 }

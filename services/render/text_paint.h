@@ -12,7 +12,7 @@
 
 /* Appends the PDF to pdf_r (the caller's maximum is the limit).  paper: "A4" or "Letter".  The same
  * letter always gives the same bytes. FB_TOO_BIG past the maximum or MAX_PAGES pages, FB_BUG when
- * Cairo fails. */
+ * Cairo fails: with structure (is_tagged), it may do without. */
 FB_MUST_USE enum fb_status render_text_paint(const struct render_letter *letter, const char *paper,
                                              struct fb_buf *pdf_r, struct fb_error *err);
 

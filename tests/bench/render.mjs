@@ -5,7 +5,7 @@
 // processor, in turn, warm.
 //
 //   text, native, auto   as render paints, in one process; "own process" as the zygote does it, a fork for each mail
-//   chromium             as render drives it: one browser, one page reused
+//   chromium             as render drives it: one browser, one page reused; of plain text: the same words as HTML (-x)
 //   others               kit/painters.mjs: a page for each mail, a browser for each mail, WeasyPrint, wkhtmltopdf
 //
 // Two figures are no ratios but milliseconds, and depend on the machine: what a business letter and a personal one cost.
@@ -45,8 +45,8 @@ const written = (name, contentOf) => Array.from({ length: LETTERS }, (_, i) => {
 });
 
 /** render-paint: {perCpuSecond, p99_ms, memory, bytes, results}. */
-const paint = (engine, files, { recycle = 200, rounds = 1, own = false } = {}) => stays(path.join(binDir(), 'render-paint'),
-  [...(own ? ['-k'] : []), '-e', engine, '-w', '1', '-n', String(rounds), '-r', String(recycle), ...files], { rounds });
+const paint = (engine, files, { recycle = 200, rounds = 1, own = false, words = false } = {}) => stays(path.join(binDir(), 'render-paint'),
+  [...(own ? ['-k'] : []), ...(words ? ['-x'] : []), '-e', engine, '-w', '1', '-n', String(rounds), '-r', String(recycle), ...files], { rounds });
 
 const more = { pinned: isPinned ? cpu : null };
 /** Names -> how each is run; gives the rounds' values of each, and notes p99, memory and size of the last round. */
@@ -68,7 +68,7 @@ async function side(what, runs) {
 }
 const ms = (values) => values.map((v) => 1000 / v);
 
-/** Who paints what in `auto`: {native, all} files that it paints; notes the shares. */
+/** Who paints what in `auto`: {text, native, all} files that it paints; notes the shares. */
 async function shares() {
   const { results } = await paint('auto', [...fixtures, ...corpus]);
   const count = (key, list) => list.reduce((sum, r) => ({ ...sum, [r[key]]: (sum[r[key]] ?? 0) + 1 }), {});
@@ -78,7 +78,7 @@ async function shares() {
   const html = mails.filter((r) => r.html);
   progress(`who paints ${mails.length} mails of the corpus: ${JSON.stringify(more.share.corpus)} (of ${html.length} with HTML native takes `
     + `${html.filter((r) => r.painter === 'native').length}); Chromium because of ${JSON.stringify(more.why)}`);
-  return { native: results.filter((r) => r.painter === 'native').map((r) => r.file), all: results.map((r) => r.file) };
+  return { text: mails.filter((r) => r.painter === 'text').map((r) => r.file), native: results.filter((r) => r.painter === 'native').map((r) => r.file), all: results.map((r) => r.file) };
 }
 
 /** Those that are slow, on few mails. */
@@ -116,6 +116,8 @@ try {
     chromium: () => paint('chromium', personal, { rounds: 2 }) });
   const ten = await side('letters of 10 kB', { text: () => paint('text', long, { rounds: 5 }), chromium: () => paint('chromium', longHtml),
     native: () => paint('native', table, { rounds: 5 }), 'chromium of HTML': () => paint('chromium', table) });
+  const texts = files.text.length === 0 ? null : await side('text mails of the corpus', { text: () => paint('text', files.text, { rounds: 3 }),
+    chromium: () => paint('chromium', files.text, { words: true }) });
   const html = await side('mails that native takes', { native: () => paint('native', files.native, { rounds: 3 }),
     chromium: () => paint('chromium', files.native) });
   const few = await slow(some(files.native, FEW));
@@ -127,6 +129,7 @@ try {
     caseOf('the same, a process for each', 'CPU ms', ms(one['native, own process'])),
     caseOf('text, business letters (peer: the same words as HTML)', 'msg/CPU s', one.text, { chromium: one['chromium of text'] }, { chromium: 10 }),
     caseOf('text, letters of 10 kB (peer: the same words as HTML)', 'msg/CPU s', ten.text, { chromium: ten.chromium }, { chromium: 10 }),
+    ...(texts ? [caseOf('text, text mails of the corpus (peer: the same words as HTML)', 'msg/CPU s', texts.text, { chromium: texts.chromium }, { chromium: 10 })] : []),
     caseOf('native, personal letters', 'msg/CPU s', one.native, { chromium: one.chromium }, { chromium: 5 }),
     caseOf('native, letters of 12 kB with a table', 'msg/CPU s', ten.native, { chromium: ten['chromium of HTML'] }, { chromium: 5 }),
     caseOf('native, mails that it takes', 'msg/CPU s', html.native, { chromium: html.chromium }, { chromium: 5 }),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Any text as the HTML body of a mail, prepared and painted by the engine "native".  Octet 0: bit 0
- * Japanese, bit 1 paper, bit 2 reading ends at the first feature outside of the subset.
+ * Japanese, bit 1 paper, bit 2 reading ends at the first feature outside of the subset, bit 3 without structure.
  *
  * Checked: it ends, with a whole PDF or a limit; links in it begin with one of four schemes and have no
  * character that could end their string.
@@ -16,6 +16,7 @@
 #include "services/render/html_prepare.h"
 #include "services/render/native.h"
 #include "services/render/text_paint.h"
+#include "tests/fuzz/pdf_links.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,32 +31,6 @@ const char *__lsan_default_suppressions(void)
 #define MAX_BODY 4000U /* more text shows nothing new, and takes its time */
 #define MAX_PDF  (16U << 20)
 #define LIMIT_MS 2000
-
-static void check_links(struct fb_slice pdf)
-{
-    static const char mark[] = "/URI (";
-    for (size_t at; (at = fb_slice_find(pdf, fb_slice_str(mark))) != SIZE_MAX;) {
-        pdf = fb_slice_sub(pdf, at + sizeof mark - 1, SIZE_MAX);
-        bool is_known = fb_slice_istarts(pdf, "http://") || fb_slice_istarts(pdf, "https://") ||
-                        fb_slice_istarts(pdf, "mailto:") || fb_slice_istarts(pdf, "tel:");
-        FB_ASSERT(is_known);
-        size_t i = 0;
-        while (i < pdf.len && pdf.ptr[i] != ')') {
-            FB_ASSERT(pdf.ptr[i] > 0x20 && pdf.ptr[i] < 0x7f && strchr("(\\", pdf.ptr[i]) == NULL);
-            i++;
-        }
-        struct fb_slice behind = fb_slice_trim(fb_slice_sub(pdf, i + 1, 16));
-        FB_ASSERT(fb_slice_istarts(behind, ">>") || fb_slice_istarts(behind, "/"));
-    }
-}
-
-static void check_pdf(struct fb_slice pdf)
-{
-    struct fb_slice end = fb_slice_trim(fb_slice_sub(pdf, pdf.len > 8 ? pdf.len - 8 : 0, 8));
-    FB_ASSERT(pdf.len > 100 && memcmp(pdf.ptr, "%PDF-1.", 7) == 0);
-    FB_ASSERT(end.len >= 5 && memcmp(end.ptr + end.len - 5, "%%EOF", 5) == 0);
-    check_links(pdf);
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -75,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char subject[] = "subject";
     struct render_letter letter = {.is_html = true,
                                    .is_japanese = (data[0] & 1) != 0,
+                                   .is_tagged = (data[0] & 8) == 0,
                                    .subject = subject,
                                    .date_ms = 1700000000000};
     struct render_html_document document;
@@ -94,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bool is_limit = s == FB_TOO_BIG || (s == FB_DENIED && render_native_outside(n) != NULL);
         FB_ASSERT(s == FB_OK || is_limit);
         if (s == FB_OK) {
-            check_pdf(fb_slice_buf(&pdf));
+            fuzz_check_pdf(fb_slice_buf(&pdf));
         }
         render_native_free(&n);
     }

@@ -4,7 +4,7 @@
  * of RTF, or out of HTML.  Octet 0 chooses which; then subject, sender, a file's name and the body,
  * separated by one octet 0x1e.
  *
- * Checked: a PDF comes, whole; a link in it begins with one
+ * Checked: a PDF comes, whole (octet 0, bit 7: without structure); a link in it begins with one
  * of three schemes and has no character that could end its string; and the same letter gives the
  * same bytes.
  */
@@ -19,6 +19,7 @@
 #include "services/render/html_text.h"
 #include "services/render/rtf.h"
 #include "services/render/text_paint.h"
+#include "tests/fuzz/pdf_links.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -78,38 +79,6 @@ static void take_body(struct fb_slice in, uint8_t flags, struct fb_buf *body)
     fb_buf_deinit(&html);
 }
 
-/* "/URI (https://...)": cairo writes annotations as they are. */
-static void check_links(struct fb_slice pdf)
-{
-    static const char mark[] = "/URI (";
-    for (size_t at; (at = fb_slice_find(pdf, fb_slice_str(mark))) != SIZE_MAX;) {
-        pdf = fb_slice_sub(pdf, at + sizeof mark - 1, SIZE_MAX);
-        bool is_known = fb_slice_istarts(pdf, "http://") || fb_slice_istarts(pdf, "https://") ||
-                        fb_slice_istarts(pdf, "mailto:");
-        FB_ASSERT(is_known);
-        size_t i = 0;
-        for (int depth = 1; depth > 0; i++) {
-            FB_ASSERT(i < pdf.len && pdf.ptr[i] > 0x20 && pdf.ptr[i] < 0x7f);
-            if (pdf.ptr[i] == '\\') {
-                i++;
-            } else {
-                depth += pdf.ptr[i] == '(' ? 1 : pdf.ptr[i] == ')' ? -1 : 0;
-            }
-        }
-        struct fb_slice behind = fb_slice_trim(fb_slice_sub(pdf, i, 16));
-        FB_ASSERT(fb_slice_istarts(behind, ">>") || fb_slice_istarts(behind, "/"));
-    }
-}
-
-static void check_pdf(struct fb_slice pdf)
-{
-    struct fb_slice end = fb_slice_trim(fb_slice_sub(pdf, pdf.len > 8 ? pdf.len - 8 : 0, 8));
-    FB_ASSERT(pdf.len > 100 && memcmp(pdf.ptr, "%PDF-1.", 7) == 0);
-    FB_ASSERT(end.len >= 5 && memcmp(end.ptr + end.len - 5, "%%EOF", 5) == 0);
-    FB_ASSERT(fb_slice_find(pdf, FB_SLICE_LITERAL("startxref")) != SIZE_MAX);
-    check_links(pdf);
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
@@ -127,7 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     uint8_t flags = data[0];
     struct fb_slice rest = fb_slice_of(data + 1, size - 1);
-    struct render_letter letter = {.is_japanese = (flags & 1) != 0,
+    struct render_letter letter = {.is_tagged = (flags & 128) == 0,
+                                   .is_japanese = (flags & 1) != 0,
                                    .is_flowed = (flags & 2) != 0,
                                    .is_delsp = (flags & 4) != 0,
                                    .date_ms = 1700000000000};
@@ -146,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_body(rest, flags, &letter.body);
     const char *paper = (flags & 8) != 0 ? "Letter" : "A4";
     FB_ASSERT(render_text_paint(&letter, paper, &pdf, &err) == FB_OK);
-    check_pdf(fb_slice_buf(&pdf));
+    fuzz_check_pdf(fb_slice_buf(&pdf));
     if ((flags & 64) != 0) {
         FB_ASSERT(render_text_paint(&letter, paper, &again, &err) == FB_OK);
         FB_ASSERT(fb_slice_eq(fb_slice_buf(&pdf), fb_slice_buf(&again)));

@@ -149,7 +149,7 @@ const MAILS = {
       ${['·', '§', 'Ø', 'ü', 'q', 'v'].map((c, i) => `<p style="margin-left:36pt;text-indent:-18pt"><span style="font-family:${i === 0 ? 'Symbol' : 'Wingdings'}">${c}<span style="font:7pt 'Times New Roman'">&nbsp;&nbsp;&nbsp;&nbsp; </span></span>Item ${i + 1}</p>`).join('')}
       <p style="margin-left:36pt;text-indent:-18pt"><span style="font-family:'Courier New'">o<span style="font:7pt 'Times New Roman'">&nbsp;&nbsp; </span></span>Second level</p>` }),
   vertical: mail({ subject: '縦書きのご案内', html: `<div style="writing-mode:vertical-rl;height:420px;font-family:'游明朝';line-height:1.9"><p>拝啓　時下ますますご清栄のこととお慶び申し上げます。平素は格別のご高配を賜り、厚く御礼申し上げます。「縦書き」（たてがき）ー長音、句読点。ABC 123 2026年</p><p>敬具</p></div>` }),
-  private: mail({ subject: 'Private characters \ue63e', text: `docomo: \ue63e\ue63f\ue640 au: \ue488 other: \uf8ff\u{f0000} unassigned: \u0378 \u{2fe0}` }),
+  private: mail({ subject: 'Private characters \ue63e', text: `docomo: \ue63e\ue63f\ue640 au: \ue488 none of them: \ue801 other: \uf8ff\u{f0000} unassigned: \u0378 \u{2fe0}` }),
 };
 
 const out = process.argv[2];

@@ -59,7 +59,7 @@ export const isAlive = (pid) => {
 };
 
 export class RenderWorld {
-  static async create(t, { render = {}, ingest = {}, queue = {}, policy = POLICY, env = {} } = {}) {
+  static async create(t, { render = {}, ingest = {}, queue = {}, policy = POLICY, env = {}, wrap = [] } = {}) {
     const w = new RenderWorld();
     w.world = await World.create(t);
     w.redis = await w.world.startRedis();
@@ -68,12 +68,13 @@ export class RenderWorld {
     w.overrides = { render: { concurrency: 1, ...render }, policy: { source: `file:${file}` } };
     w.ingest = await w.world.start('ingest', { ingest, queue });
     w.env = env;
+    w.wrap = wrap;
     await w.startRender();
     return w;
   }
 
   async startRender(options = {}) {
-    this.render = await this.world.start('render', this.overrides, { env: this.env, ...options });
+    this.render = await this.world.start('render', this.overrides, { env: this.env, wrap: this.wrap, ...options });
     return this.render;
   }
 

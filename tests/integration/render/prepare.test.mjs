@@ -32,14 +32,16 @@ before(async () => {
   }
 });
 
-/** Words of a PDF with their boxes: [{page, text, x0, y0, x1, y1}]. */
+/** Words of a PDF with their boxes: [{page, width: of that page, text, x0, y0, x1, y1}]. */
 function words(pdf) {
   const found = [];
   let page = 0;
+  let width = 0;
   for (const line of tool('pdftotext', ['-bbox', pdf, '-']).split('\n')) {
     page += /<page /.test(line) ? 1 : 0;
+    width = Number(/<page width="([\d.]+)"/.exec(line)?.[1] ?? width);
     const m = /<word xMin="([\d.-]+)" yMin="([\d.-]+)" xMax="([\d.-]+)" yMax="([\d.-]+)">(.*)<\/word>/.exec(line);
-    if (m) found.push({ page, text: m[5], x0: Number(m[1]), y0: Number(m[2]), x1: Number(m[3]), y1: Number(m[4]) });
+    if (m) found.push({ page, width, text: m[5], x0: Number(m[1]), y0: Number(m[2]), x1: Number(m[3]), y1: Number(m[4]) });
   }
   return found;
 }
@@ -72,7 +74,7 @@ const has = (pdf, list) => {
 each('every word lies within the page, on one page, above its foot', (pdfs) => {
   for (const name of NAMES) {
     for (const w of words(pdfs[name])) {
-      assert.ok(w.x0 >= A4.side - 3 && w.x1 <= A4.width - A4.side + 4, `${name}: "${w.text}" from ${w.x0} to ${w.x1}`);
+      assert.ok(w.x0 >= A4.side - 3 && w.x1 <= w.width - A4.side + 4, `${name}: "${w.text}" from ${w.x0} to ${w.x1}`);
       assert.ok(w.y0 >= 40 && w.y1 <= A4.height - 25, `${name}: "${w.text}" from ${w.y0} to ${w.y1} on page ${w.page}`);
     }
   }
@@ -99,7 +101,8 @@ each('the head of a long table comes again on each page, each row once', (pdfs) 
 each('wide tables and long words are made smaller or broken, all columns are there, and can be read', (pdfs) => {
   has(pdfs.wide, Array.from({ length: 8 }, (_, i) => `COLUMN${i}`).join(' ') + ' POINTS');
   const wide = words(pdfs.wide).find((w) => w.text === 'COLUMN7');
-  assert.ok(wide.y1 - wide.y0 > 4, 'not smaller than 4 points');
+  assert.ok(wide.y1 - wide.y0 > 6.5, 'not smaller than six tenths');
+  assert.ok(words(pdfs.nowrap).every((w) => w.y1 - w.y0 > 6 && w.width > 1000), 'the page becomes wider instead');
   const text = has(pdfs.nowrap, 'PREFORMATTED');
   assert.equal(text.match(/PREFORMATTED/g).length, 20);
   assert.equal(text.replace(/\s/g, '').match(/averylongpathwithoutanybreak/g).length, 12);

@@ -153,6 +153,7 @@ test('attached images: only where the rule wants them, the right way up, a broke
   assert.equal(listed.match(/ jpeg /g)?.length, 2, listed); // as they came, not encoded again
   assert.equal(files(l).length, 6);
   await painted('images-en', (x) => {
+    hasNot(x, 'cannot be shown here'); // the GIF is, its first frame
     has(x, 'Attached image: upright.jpg', 'Attached image: broken.png', 'This image is broken');
     const pages = Number(/Pages:\s+(\d+)/.exec(tool('pdfinfo', [x.pdf]))[1]);
     let red = 0;

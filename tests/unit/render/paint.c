@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * render-paint [-kbuaid] [-e ENGINE] [-n ROUNDS] [-w WARM-UPS] [-r RECYCLE] [-o FOLDER] FILE...: paints
+ * render-paint [-kbuaidx] [-e ENGINE] [-n ROUNDS] [-w WARM-UPS] [-r RECYCLE] [-o FOLDER] FILE...: paints
  * mails (.eml) and bare HTML (.html) without the service around it, for tests/integration/render and
  * tests/bench/render.mjs.  ENGINE: text, native, chromium, or auto (as render does it).
  * -k: each mail in a process of its own, as render paints; -b: bare, see below; -u: without structure;
- * -a: for archives, with the mail attached; -i: with attached images.  -d: paints nothing, writes what
+ * -a: for archives, with the mail attached; -i: with attached images; -x: plain text as HTML with the same
+ * words, for those that paint no other.  -d: paints nothing, writes what
  * Chromium would get to FOLDER, 0.html, 1.html..., with the images 0-0, 0-1..., and {file, index, images}, their
  * types.
  * One JSON object a line for each file: {file, html, outside, painter, status, error, bytes, ms}, ms of
@@ -39,7 +40,7 @@
 static struct {
     const char *engine, *out;
     int rounds, warm_ups, recycle;
-    bool is_forked, is_document, is_bare, is_untagged, is_archive, has_images;
+    bool is_forked, is_document, is_bare, is_untagged, is_archive, has_images, is_text_html;
     struct render_chromium *chromium;
 } options = {.engine = "auto", .rounds = 1, .recycle = 200};
 
@@ -123,6 +124,22 @@ static void archive(const struct render_letter *l, struct fb_slice mail, struct 
     r->pdf = out;
 }
 
+/* -x: what a painter of HTML is given in place of plain text. */
+static enum fb_status as_html(struct fb_slice text, struct fb_buf *html)
+{
+    fb_buf_init(html, 4 * FILE_MAX);
+    enum fb_status s =
+        fb_buf_add_str(html, "<html><body><div style=\"white-space:pre-wrap;font-family:monospace;"
+                             "font-size:10.5pt\">");
+    for (size_t i = 0; i < text.len && s == FB_OK; i++) {
+        uint8_t c = text.ptr[i];
+        s = c == '&'   ? fb_buf_add_str(html, "&amp;")
+            : c == '<' ? fb_buf_add_str(html, "&lt;")
+                       : fb_buf_add(html, &c, 1);
+    }
+    return s == FB_OK ? fb_buf_add_str(html, "</div></body></html>") : s;
+}
+
 /* With -b without sender, recipients and the like, which each painter lays out in its own way. */
 static void paint(const struct render_letter *letter, struct fb_slice mail, struct result *r)
 {
@@ -137,14 +154,21 @@ static void paint(const struct render_letter *letter, struct fb_slice mail, stru
     }
     *r = (struct result){.painter = "text"};
     fb_buf_init(&r->pdf, PDF_MAX);
-    if (l->is_html && !is_engine("text")) {
+    struct fb_buf html = {0};
+    if (options.is_text_html && !l->is_html) {
+        r->status = as_html(fb_slice_buf(&l->body), &html);
+        copy.body = html;
+        copy.is_html = true;
+    }
+    if (r->status == FB_OK && l->is_html && !is_engine("text")) {
         paint_html(l, r);
-    } else {
+    } else if (r->status == FB_OK) {
         r->status = render_text_paint(l, "A4", &r->pdf, &r->err);
     }
     if (r->status == FB_OK && options.is_archive) {
         archive(l, mail, r);
     }
+    fb_buf_deinit(&html);
 }
 
 /* ---- files ---- */
@@ -353,7 +377,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "-f") == 0) {
         return print_features();
     }
-    for (int c; (c = getopt(argc, argv, "kbuaide:n:w:r:o:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "kbuaidxe:n:w:r:o:")) != -1;) {
         options.engine = c == 'e' ? optarg : options.engine;
         options.rounds = c == 'n' ? (int)strtol(optarg, NULL, 10) : options.rounds;
         options.warm_ups = c == 'w' ? (int)strtol(optarg, NULL, 10) : options.warm_ups;
@@ -365,6 +389,7 @@ int main(int argc, char **argv)
         options.has_images = options.has_images || c == 'i';
         options.is_untagged = options.is_untagged || c == 'u';
         options.is_archive = options.is_archive || c == 'a';
+        options.is_text_html = options.is_text_html || c == 'x';
         if (c == '?') {
             return 2;
         }

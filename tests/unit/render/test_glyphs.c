@@ -67,6 +67,75 @@ static void test_what_mails_are_written_with_is_there(void **state)
     }
 }
 
+/* The first glyph of a text, and how many there are. */
+static PangoGlyph glyph_of(const char *family, const char *text, int *count_r)
+{
+    PangoFontMap *map = render_page_font_map();
+    PangoContext *context = pango_font_map_create_context(map);
+    PangoLayout *layout = pango_layout_new(context);
+    PangoFontDescription *d = pango_font_description_from_string(family);
+    pango_layout_set_font_description(layout, d);
+    pango_layout_set_text(layout, text, -1);
+    const PangoLayoutLine *line = pango_layout_get_line_readonly(layout, 0);
+    const PangoGlyphItem *run = line->runs->data;
+    PangoGlyph glyph = run->glyphs->glyphs[0].glyph;
+    *count_r = 0; /* that are seen */
+    for (int i = 0; i < run->glyphs->num_glyphs; i++) {
+        *count_r += run->glyphs->glyphs[i].glyph != PANGO_GLYPH_EMPTY;
+    }
+    assert_null(line->runs->next);
+    pango_font_description_free(d);
+    g_object_unref(layout);
+    g_object_unref(context);
+    g_object_unref(map);
+    return glyph;
+}
+
+static void test_fonts_stand_on_one_baseline(void **state)
+{
+    (void)state;
+    PangoFontMap *map = render_page_font_map();
+    PangoContext *context = pango_font_map_create_context(map);
+    PangoLayout *layout = pango_layout_new(context);
+    PangoFontDescription *d = pango_font_description_from_string("Liberation Sans, Meiryo 20");
+    pango_layout_set_font_description(layout, d);
+    pango_layout_set_markup(layout, "目标 Tokyo<span rise='5000'>2</span> の", -1);
+    PangoLayoutLine *line = pango_layout_get_line(layout, 0);
+    render_page_level(line);
+    int raised = 0;
+    for (const GSList *l = line->runs; l != NULL; l = l->next) {
+        const PangoGlyphItem *run = l->data;
+        raised += run->y_offset != 0;
+        assert_true(run->y_offset == 0 || run->y_offset == 5000);
+    }
+    assert_int_equal(raised, 1);
+    assert_true(g_slist_length(line->runs) >= 4);
+    pango_font_description_free(d);
+    g_object_unref(layout);
+    g_object_unref(context);
+    g_object_unref(map);
+}
+
+/* Unicode's IVD: names of people and places are written with the very shape that was chosen. */
+static void test_variation_sequences_choose_their_shape(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"葛\U000E0100", "葛\U000E0101"},
+                                           {"辻\U000E0100", "辻\U000E0101"},
+                                           {"祇\U000E0100", "祇\U000E0101"}};
+    static const char *const families[] = {"BIZ UDGothic", "BIZ UDMincho", "MS Mincho"};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+            int counts[2];
+            PangoGlyph a = glyph_of(families[f], pairs[i][0], &counts[0]);
+            PangoGlyph b = glyph_of(families[f], pairs[i][1], &counts[1]);
+            if (a == b || counts[0] != 1 || counts[1] != 1) {
+                fail_msg("%s in %s: glyphs %u and %u", pairs[i][0], families[f], a, b);
+            }
+        }
+    }
+}
+
 static void test_missing_characters_are_counted_as_painters_miss_them(void **state)
 {
     (void)state;
@@ -113,20 +182,40 @@ static void test_all_of_a_letter_is_looked_at(void **state)
 static void test_families_that_senders_name(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {
-        {"MS Gothic", "BIZ UDGothic"},          {"ＭＳ ゴシック", "BIZ UDGothic"},
-        {"ＭＳ　ゴシック", "BIZ UDGothic"},     {"MSゴシック", "BIZ UDGothic"},
-        {"ＭＳ Ｐゴシック", "BIZ UDPGothic"},   {"MS Pゴシック", "BIZ UDPGothic"},
-        {"メイリオ", "BIZ UDPGothic"},          {"Meiryo UI", "BIZ UDPGothic"},
-        {"游ゴシック Light", "BIZ UDPGothic"},  {"ヒラギノ角ゴ ProN W6", "BIZ UDPGothic"},
-        {"HiraKakuProN-W3", "BIZ UDPGothic"},   {"HG丸ｺﾞｼｯｸM-PRO", "BIZ UDPGothic"},
-        {"ＭＳ 明朝", "BIZ UDMincho"},          {"MS P明朝", "BIZ UDPMincho"},
-        {"游明朝 Demibold", "BIZ UDPMincho"},   {"ヒラギノ明朝 ProN W3", "BIZ UDPMincho"},
-        {"Calibri Light", "Carlito"},           {"Cambria", "Caladea"},
-        {"Arial", "Liberation Sans"},           {"Times New Roman", "Liberation Serif"},
-        {"Courier New", "Liberation Mono"},     {"微软雅黑", "Droid Sans Fallback"},
-        {"新細明體", "Droid Sans Fallback"},    {"맑은 고딕", "NanumGothic"},
-        {"nobody knows it", "Liberation Sans"}, {"Segoe UI Emoji", "Noto Color Emoji"}};
+    static const char *const rows[][2] = {{"MS Gothic", "BIZ UDGothic"},
+                                          {"MS PGothic", "BIZ UDPGothic"},
+                                          {"MS Mincho", "BIZ UDMincho"},
+                                          {"MS PMincho", "BIZ UDPMincho"},
+                                          {"Meiryo", "BIZ UDPGothic"},
+                                          {"Yu Gothic", "BIZ UDPGothic"},
+                                          {"Yu Mincho", "BIZ UDPMincho"},
+                                          {"Calibri", "Carlito"},
+                                          {"Times", "Liberation Serif"},
+                                          {"ＭＳ ゴシック", "BIZ UDGothic"},
+                                          {"ＭＳ　ゴシック", "BIZ UDGothic"},
+                                          {"MSゴシック", "BIZ UDGothic"},
+                                          {"ＭＳ Ｐゴシック", "BIZ UDPGothic"},
+                                          {"MS Pゴシック", "BIZ UDPGothic"},
+                                          {"メイリオ", "BIZ UDPGothic"},
+                                          {"Meiryo UI", "BIZ UDPGothic"},
+                                          {"游ゴシック Light", "BIZ UDPGothic"},
+                                          {"ヒラギノ角ゴ ProN W6", "BIZ UDPGothic"},
+                                          {"HiraKakuProN-W3", "BIZ UDPGothic"},
+                                          {"HG丸ｺﾞｼｯｸM-PRO", "BIZ UDPGothic"},
+                                          {"ＭＳ 明朝", "BIZ UDMincho"},
+                                          {"MS P明朝", "BIZ UDPMincho"},
+                                          {"游明朝 Demibold", "BIZ UDPMincho"},
+                                          {"ヒラギノ明朝 ProN W3", "BIZ UDPMincho"},
+                                          {"Calibri Light", "Carlito"},
+                                          {"Cambria", "Caladea"},
+                                          {"Arial", "Liberation Sans"},
+                                          {"Times New Roman", "Liberation Serif"},
+                                          {"Courier New", "Liberation Mono"},
+                                          {"微软雅黑", "Droid Sans Fallback"},
+                                          {"新細明體", "Droid Sans Fallback"},
+                                          {"맑은 고딕", "NanumGothic"},
+                                          {"nobody knows it", "Liberation Sans"},
+                                          {"Segoe UI Emoji", "Noto Color Emoji"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         FcResult result = FcResultMatch;
         FcChar8 *family = NULL;
@@ -179,6 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_mails_are_written_with_is_there),
+        cmocka_unit_test(test_fonts_stand_on_one_baseline),
+        cmocka_unit_test(test_variation_sequences_choose_their_shape),
         cmocka_unit_test(test_missing_characters_are_counted_as_painters_miss_them),
         cmocka_unit_test(test_all_of_a_letter_is_looked_at),
         cmocka_unit_test(test_families_that_senders_name),

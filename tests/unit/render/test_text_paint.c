@@ -143,7 +143,8 @@ static void test_a_link_cannot_end_its_string(void **state)
         FB_OK);
     assert_true(holds(&pdf, "URI (https://a.example/%29/S/JavaScript/JS%28app.alert%281%29)"));
     assert_true(holds(&pdf, "URI (https://b.example/%28c)"));
-    assert_false(holds(&pdf, ")/S/JavaScript"));
+    /* The words of the page have it as "example/\\)/S". */
+    assert_false(holds(&pdf, "example/)/S/JavaScript"));
     fb_buf_deinit(&pdf);
 }
 

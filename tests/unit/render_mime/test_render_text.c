@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "services/render/addresses.h"
+#include "services/render/carrier.h"
 #include "services/render/charset.h"
 #include "services/render/headers.h"
 #include "services/render/html_text.h"
@@ -74,7 +75,7 @@ static void test_charsets_of_japanese_mail_become_utf8(void **state)
         {"IBM extension in JIS", "iso-2022-jp", "\033$B|b\033(B", "髙"},
         {"wave dash as Microsoft reads it", "iso-2022-jp", "\033$B!A!]\033(B", "～－"},
         {"escape left open", "iso-2022-jp", "\033$B$3", "こ"},
-        {"phone emoji in JIS", "iso-2022-jp", "\033$Bu!$3\033(B", "\xEF\xBF\xBDこ"},
+        {"emoji of au in JIS", "iso-2022-jp", "\033$Bu!$3\033(B", "🌠こ"},
         {"Shift_JIS as CP932", "Shift_JIS", "\x87\x40\x82\xA0\xFB\xFC", "①あ髙"},
         {"x-sjis", "x-sjis", "\x95\x5C", "表"},
         {"EUC-JP with NEC row 13", "euc-jp", "\xAD\xA1\xA4\xA2\x8E\xB6\x8F\xB0\xA1", "①あｶ丂"},
@@ -113,6 +114,50 @@ static void test_charsets_of_japanese_mail_become_utf8(void **state)
         same(rows[i].name, fb_buf_str(&out), rows[i].want);
         fb_buf_deinit(&out);
     }
+}
+
+/* Of docomo, au and SoftBank, as their mails have them; SoftBank's only from there. */
+static void test_emoji_of_phone_companies_become_unicodes(void **state)
+{
+    static const struct {
+        const char *from;
+        struct row row;
+    } rows[] = {
+        {"",
+         {"docomo, Shift_JIS", "shift_jis", "\xF8\x9F\x82\xA0\xF9\x85", "☀\uFE0Fあ#\uFE0F\u20E3"}},
+        {"", {"docomo, UTF-8", "utf-8", "\uE63Eあ", "☀\uFE0Fあ"}},
+        {"", {"docomo, last", "utf-8", "\uE757", "😱"}},
+        {"", {"au, Shift_JIS", "shift_jis", "\xF3\x40\xF6\xA5\xF7\xE1", "🍂🇯🇵📫"}},
+        {"", {"au, UTF-8", "utf-8", "\uEA80\uE488", "🍂☀\uFE0F"}},
+        {"", {"au, JIS", "iso-2022-jp", "\033$Bu!uA\033(B", "🌠☀\uFE0F"}},
+        {"", {"kanji in rows of au", "iso-2022-jp", "\033$B|by!\033(B", "髙纊"}},
+        {"", {"kanji in codes of SoftBank", "shift_jis", "\xFB\xFC\xFB\x41", "髙涬"}},
+        {"", {"private to others", "utf-8", "\uE04A\uE801\uF8FF", "\uE04A\uE801\uF8FF"}},
+        {"a@example.jp", {"not SoftBank's", "utf-8", "\uE04A", "\uE04A"}},
+        {"a@notsoftbank.ne.jp", {"nor this", "utf-8", "\uE04A", "\uE04A"}},
+        {"x <a@softbank.ne.jp>",
+         {"SoftBank, UTF-8", "utf-8", "\uE04A\uE21C\uE50Ba", "☀\uFE0F1\uFE0F\u20E3🇯🇵a"}},
+        {"a@i.SoftBank.ne.jp",
+         {"SoftBank, Shift_JIS", "shift_jis", "\xF9\x8B\xF7\x41", "☀\uFE0F📫"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fb_buf out;
+        const struct row *r = &rows[i].row;
+        fb_buf_init(&out, 4096);
+        render_carrier_look(fb_slice_str(rows[i].from));
+        assert_int_equal(fb_buf_add_str(&out, "\uE63E"), FB_OK); /* what was there stays */
+        assert_int_equal(render_charset_to_utf8(fb_slice_str(r->in), r->charset, &out), FB_OK);
+        same(r->name, fb_buf_str(&out) + 3, r->want);
+        fb_buf_deinit(&out);
+    }
+    render_carrier_look(fb_slice_str(""));
+    struct fb_buf small; /* longer than what came: the maximum holds, and nothing is half done */
+    fb_buf_init(&small, 8);
+    assert_int_equal(render_charset_to_utf8(fb_slice_str("\uE63E\uE63E"), "utf-8", &small),
+                     FB_TOO_BIG);
+    assert_int_equal(small.len, 0);
+    fb_buf_deinit(&small);
 }
 
 static void test_conversion_ends_at_the_maximum_and_drops_nul(void **state)
@@ -524,6 +569,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_charsets_of_japanese_mail_become_utf8),
         cmocka_unit_test(test_utf16_without_a_mark_is_read_in_its_order),
+        cmocka_unit_test(test_emoji_of_phone_companies_become_unicodes),
         cmocka_unit_test(test_conversion_ends_at_the_maximum_and_drops_nul),
         cmocka_unit_test(test_encoded_words_are_decoded_as_readers_do),
         cmocka_unit_test(test_file_names_are_found_in_every_form),
