@@ -41,9 +41,35 @@ install(FILES deploy/fumibako.sample.yaml DESTINATION /etc/fumibako RENAME fumib
 install(FILES deploy/policy.sample.yaml deploy/redis/users.acl.sample DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
     COMPONENT gateway)
 install(DIRECTORY deploy/postfix DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT gateway)
+install(DIRECTORY deploy/prometheus deploy/grafana DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT gateway
+        PATTERN "*.test.yaml" EXCLUDE)
+install(FILES deploy/runbooks.md deploy/runbooks.ja.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT gateway)
 install(FILES deploy/debian/copyright README.md README.ja.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR}
     COMPONENT gateway)
 install(FILES deploy/debian/copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/fumibako-render COMPONENT render)
+
+# ---- completion of command lines: where bash, zsh and fish look for it ----
+set(completions "")
+foreach(shell bash zsh fish)
+    set(out ${CMAKE_BINARY_DIR}/completion/fumibako.${shell})
+    add_custom_command(OUTPUT ${out} DEPENDS fumibako
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/completion
+        COMMAND fumibako completion ${shell} > ${out} VERBATIM)
+    list(APPEND completions ${out})
+endforeach()
+add_custom_target(completions ALL DEPENDS ${completions})
+install(FILES ${CMAKE_BINARY_DIR}/completion/fumibako.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+    RENAME fumibako COMPONENT gateway)
+install(FILES ${CMAKE_BINARY_DIR}/completion/fumibako.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions
+    RENAME _fumibako COMPONENT gateway)
+install(FILES ${CMAKE_BINARY_DIR}/completion/fumibako.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
+    COMPONENT gateway)
+
+# ---- what others wrote of the pages ----
+install(FILES ${CMAKE_BINARY_DIR}/services/console/web/dist/licences.txt DESTINATION ${CMAKE_INSTALL_DOCDIR}
+    RENAME licences-console.txt COMPONENT gateway)
+install(FILES ${CMAKE_BINARY_DIR}/services/portal/web/node_modules/pdfjs-dist/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR}
+    RENAME licence-pdfjs.txt COMPONENT gateway)
 
 # ---- packages ----
 set(CPACK_GENERATOR DEB)

@@ -227,7 +227,9 @@ static void add_files(const struct fb_config *c, unsigned uses, struct fb_confin
         }
     }
     if ((uses & FB_USES_CONSOLE) != 0 && c->console.users_file != NULL) {
-        add_parent(r, c->console.users_file, WRITE); /* is replaced as a whole */
+        char *copy = fb_xstrdup(c->console.users_file);
+        add_folder(r, dirname(copy), WRITE); /* the file is replaced as a whole */
+        free(copy);
     }
     if ((uses & FB_USES_SMTP_SERVER) != 0) {
         add_replaced(r, c->ingest.tls_cert_file);

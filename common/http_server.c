@@ -19,6 +19,7 @@
 #define MAX_DROPPED                                                                                \
     (1U << 20) /* body read after it was too big, so that the answer is not lost to a reset */
 #define DRAIN_STEP_US 20000
+#define NUL_SHOWN     '\x1a' /* SUBSTITUTE: part of no name, address or id */
 
 /* A connection, known from its start to its end, so that tick can find the slow ones. */
 struct peer {
@@ -320,7 +321,8 @@ static enum MHD_Result take_body(struct fb_http_server *s, struct MHD_Connection
         r->dropped += *size;
     }
     *size = 0;
-    return r->dropped > r->limit + MAX_DROPPED ? MHD_NO : MHD_YES;
+    size_t most = r->limit > s->o.max_body ? r->limit : s->o.max_body;
+    return r->dropped > most + MAX_DROPPED ? MHD_NO : MHD_YES;
 }
 
 struct framing {
@@ -460,6 +462,19 @@ void fb_http_server_tick(struct fb_http_server *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+/* A NUL would end the path or a value before its end: "/users/root%00x" must not be "/users/root". */
+static size_t unescape(void *ctx, struct MHD_Connection *connection, char *text)
+{
+    (void)ctx;
+    (void)connection;
+    size_t len = MHD_http_unescape(text);
+    for (char *nul = memchr(text, '\0', len); nul != NULL;
+         nul = memchr(nul, '\0', len - (size_t)(nul - text))) {
+        *nul = NUL_SHOWN;
+    }
+    return len;
+}
+
 /* ---- life ---- */
 
 static enum fb_status start(struct fb_http_server *s, struct fb_error *err)
@@ -487,7 +502,7 @@ static enum fb_status start(struct fb_http_server *s, struct fb_error *err)
         MHD_OPTION_THREAD_POOL_SIZE, s->o.io_threads, MHD_OPTION_CONNECTION_TIMEOUT, s->o.idle_s,
         MHD_OPTION_CONNECTION_LIMIT, s->o.connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         s->o.max_head, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, s, MHD_OPTION_END);
+        on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     int error = errno != 0 ? errno : EADDRINUSE;
     freeaddrinfo(found);
     return s->daemon != NULL ? FB_OK

@@ -94,8 +94,8 @@ struct fb_http_options {
     int64_t pace_ms; /* over so long a time at once; 0 = FB_HTTP_PACE_MS */
     size_t max_head; /* request line and header fields */
     size_t max_body; /* of a request */
-    /* NULL, or how large the body of this request may be instead (a form with files), by its head alone; called in
-     * several threads at once.  max_large requests at the same time have more than max_body. */
+    /* NULL, or how large the body of this request may be instead (a form with files; less for strangers), by its head
+     * alone; called in the io_threads.  max_large requests at the same time have more than max_body. */
     size_t (*body_limit)(void *ctx, const struct fb_http_request *head);
     unsigned max_large;
     size_t max_answer;

@@ -66,9 +66,26 @@ static bool increment(uint8_t random[RANDOM_SIZE])
     return false;
 }
 
+/* 26 digits of 5 bits hold 130: the first two bits are zero. */
+void fb_id_unpack(const uint8_t in[FB_ID_BYTES], char id_r[FB_ID_SIZE])
+{
+    uint32_t bits = 0;
+    int have = 2;
+    size_t to = 0;
+    for (size_t i = 0; i < FB_ID_BYTES; i++) {
+        bits = (bits << 8 | in[i]) & 0xFFFF;
+        have += 8;
+        while (have >= 5) {
+            have -= 5;
+            id_r[to++] = alphabet[bits >> have & 31];
+        }
+    }
+    id_r[to] = '\0';
+}
+
 void fb_id_new(char id[FB_ID_SIZE])
 {
-    uint8_t bytes[16];
+    uint8_t bytes[FB_ID_BYTES];
     int64_t now = fb_now_ms();
     FB_ASSERT(pthread_mutex_lock(&lock) == 0);
     pid_t pid = getpid();
@@ -87,19 +104,7 @@ void fb_id_new(char id[FB_ID_SIZE])
     memcpy(bytes + 6, last.random, RANDOM_SIZE);
     FB_ASSERT(pthread_mutex_unlock(&lock) == 0);
 
-    /* 128 bits in 26 digits of 5 bits: the first digit holds the upper 3. */
-    uint32_t bits = 0;
-    int have = 2;
-    size_t to = 0;
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        bits = (bits << 8 | bytes[i]) & 0xFFFF;
-        have += 8;
-        while (have >= 5) {
-            have -= 5;
-            id[to++] = alphabet[bits >> have & 31];
-        }
-    }
-    id[to] = '\0';
+    fb_id_unpack(bytes, id);
 }
 
 static int digit_of(char c)
@@ -119,6 +124,21 @@ bool fb_id_is_valid(const char *id)
         }
     }
     return id[TEXT_SIZE] == '\0';
+}
+
+void fb_id_pack(const char *id, uint8_t out_r[FB_ID_BYTES])
+{
+    FB_ASSERT(fb_id_is_valid(id));
+    uint32_t bits = 0;
+    int have = -2;
+    for (size_t i = 0; i < TEXT_SIZE; i++) {
+        bits = (bits << 5 | (uint32_t)digit_of(id[i])) & 0xFFFF;
+        have += 5;
+        if (have >= 8) {
+            have -= 8;
+            *out_r++ = (uint8_t)(bits >> have);
+        }
+    }
 }
 
 int64_t fb_id_time_ms(const char *id)

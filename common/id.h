@@ -18,6 +18,10 @@
 /* Increases within a process even within one millisecond; aborts when the random source fails. */
 void fb_id_new(char id[FB_ID_SIZE]);
 bool fb_id_is_valid(const char *id);
+/* A valid id as the 128 bits that it stands for, which sort as the text does, and back. */
+#define FB_ID_BYTES 16
+void fb_id_pack(const char *id, uint8_t out_r[FB_ID_BYTES]);
+void fb_id_unpack(const uint8_t in[FB_ID_BYTES], char id_r[FB_ID_SIZE]);
 /* Milliseconds since 1970 that the id was made at; 0 for an invalid id. */
 int64_t fb_id_time_ms(const char *id);
 

@@ -6,47 +6,13 @@
 #include "common/crypto.h"
 
 #define VERSION    1
-#define ID_BYTES   16
+#define ID_BYTES   FB_ID_BYTES
 #define HEAD_SIZE  (1 + ID_BYTES + 8)
 #define LINK_BYTES (HEAD_SIZE + FB_SHA256_SIZE)
 
 #define READER_HEAD  (1 + ID_BYTES + 2 + 2)
 #define READER_BYTES (READER_HEAD + FB_READER_SECRET)
 #define MAX_READER   9999 /* index of an envelope's recipient: proto/limits.h */
-
-static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; /* as in id.c */
-
-/* 26 digits of 5 bits hold 130: the first two bits of a valid id are zero. */
-static void pack_id(const char *id, uint8_t out[ID_BYTES])
-{
-    uint32_t bits = 0;
-    int held = -2;
-    for (size_t i = 0; id[i] != '\0'; i++) {
-        const char *digit = strchr(digits, id[i]);
-        FB_ASSERT(digit != NULL);
-        bits = bits << 5 | (uint32_t)(digit - digits);
-        held += 5;
-        if (held >= 8) {
-            held -= 8;
-            *out++ = (uint8_t)(bits >> held);
-        }
-    }
-}
-
-static void unpack_id(const uint8_t in[ID_BYTES], char id_r[FB_ID_SIZE])
-{
-    uint32_t bits = 0;
-    int held = 2;
-    for (size_t i = 0; i < ID_BYTES; i++) {
-        bits = bits << 8 | in[i];
-        held += 8;
-        while (held >= 5) {
-            held -= 5;
-            *id_r++ = digits[bits >> held & 31];
-        }
-    }
-    *id_r = '\0';
-}
 
 static void sign(const char *key, const uint8_t head[HEAD_SIZE], uint8_t mac_r[FB_SHA256_SIZE])
 {
@@ -68,7 +34,7 @@ enum fb_status fb_link_make(const char *key, const char *msg_id, int64_t ends_ms
     if (!fb_id_is_valid(msg_id) || ends_ms < 0) {
         return FB_INVALID;
     }
-    pack_id(msg_id, bytes + 1);
+    fb_id_pack(msg_id, bytes + 1);
     for (int i = 0; i < 8; i++) {
         bytes[1 + ID_BYTES + i] = (uint8_t)((uint64_t)ends_ms >> (56 - 8 * i));
     }
@@ -111,7 +77,7 @@ enum fb_status fb_link_check(const char *key, const char *text, int64_t now_ms,
     for (int i = 0; i < 8; i++) {
         ends = ends << 8 | bytes[1 + ID_BYTES + i];
     }
-    unpack_id(bytes + 1, msg_id_r);
+    fb_id_unpack(bytes + 1, msg_id_r);
     *ends_ms_r = (int64_t)ends;
     return now_ms < (int64_t)ends ? FB_OK : fb_error_set(err, FB_NOT_FOUND, "the link has ended");
 }
@@ -138,7 +104,7 @@ enum fb_status fb_reader_link_make(const char *parcel_id, uint32_t recipient,
     if (!fb_parcel_id_split(parcel_id, msg_id, &branch) || recipient > MAX_READER) {
         return FB_INVALID;
     }
-    pack_id(msg_id, bytes + 1);
+    fb_id_pack(msg_id, bytes + 1);
     put_u16(bytes + 1 + ID_BYTES, branch);
     put_u16(bytes + 1 + ID_BYTES + 2, recipient);
     memcpy(bytes + READER_HEAD, secret, FB_READER_SECRET);
@@ -167,7 +133,7 @@ enum fb_status fb_reader_link_parse(const char *text, char parcel_id_r[FB_PARCEL
     if (is_good) {
         uint32_t branch = get_u16(bytes.ptr + 1 + ID_BYTES);
         uint32_t recipient = get_u16(bytes.ptr + 1 + ID_BYTES + 2);
-        unpack_id(bytes.ptr + 1, msg_id);
+        fb_id_unpack(bytes.ptr + 1, msg_id);
         is_good = branch < FB_MAX_BRANCHES && recipient <= MAX_READER;
         if (is_good) {
             fb_parcel_id_make(msg_id, branch, parcel_id_r);

@@ -14,6 +14,7 @@
 #define MAX_SERIES                                                                                 \
     2000 /* labels never come from mail; this stops a mistake from growing for ever */
 #define MAX_COLLECTORS 8
+#define LABELS_SIZE    320
 
 enum kind { COUNTER, GAUGE, HISTOGRAM };
 
@@ -73,6 +74,53 @@ void fb_metric_add(const char *name, const char *labels, double by)
         c->value += by;
     }
     (void)pthread_mutex_unlock(&lock);
+}
+
+/* What stands before the next '|' of a list; the list is moved behind it, to NULL at its end. */
+static int next_value(const char **list, const char **value_r)
+{
+    size_t len = strcspn(*list, "|");
+    *value_r = *list;
+    *list = (*list)[len] == '|' ? *list + len + 1 : NULL;
+    return (int)len;
+}
+
+/* label="value" behind what is there. */
+static void add_label(char *labels, size_t size, const char *label, const char *value, int len)
+{
+    size_t n = strlen(labels);
+    (void)snprintf(labels + n, size - n, "%s%s=\"%.*s\"", n > 0 ? "," : "", label, len, value);
+}
+
+static void declare(const char *labels, const struct fb_counters *c)
+{
+    const char *first = c->by[0].label != NULL ? c->by[0].values : "";
+    while (first != NULL) {
+        char one[LABELS_SIZE];
+        const char *value = NULL;
+        int len = next_value(&first, &value);
+        const char *second = c->by[1].label != NULL ? c->by[1].values : "";
+        (void)snprintf(one, sizeof one, "%s", labels != NULL ? labels : "");
+        if (c->by[0].label != NULL) {
+            add_label(one, sizeof one, c->by[0].label, value, len);
+        }
+        while (second != NULL) {
+            char two[LABELS_SIZE];
+            len = next_value(&second, &value);
+            (void)snprintf(two, sizeof two, "%s", one);
+            if (c->by[1].label != NULL) {
+                add_label(two, sizeof two, c->by[1].label, value, len);
+            }
+            fb_metric_add(c->name, two, 0);
+        }
+    }
+}
+
+void fb_metrics_declare(const char *labels, const struct fb_counters *list)
+{
+    for (; list->name != NULL; list++) {
+        declare(labels, list);
+    }
 }
 
 struct fb_counter *fb_metric_counter(const char *name, const char *labels)

@@ -18,6 +18,18 @@ void fb_metric_add(const char *name, const char *labels,
 void fb_metric_set(const char *name, const char *labels, double value);
 void fb_metric_observe(const char *name, const char *labels,
                        double seconds); /* histogram, 1 ms to 10 min */
+/* A counter that appears with its first event has not grown as Prometheus sees it: rate() and
+ * increase() give nothing, and no alert fires.  So counters stand at zero from the start, with each
+ * value that their labels can have.  values: divided by '|'; by: the first label without a name
+ * ends it.  The labels come in this order, behind `labels` (as above, may be NULL) where some are
+ * known only at run time.  The list ends with a name NULL. */
+struct fb_counters {
+    const char *name;
+    struct {
+        const char *label, *values;
+    } by[2];
+};
+void fb_metrics_declare(const char *labels, const struct fb_counters *list);
 /* Fast path for hot loops: the handle is looked up once. */
 struct fb_counter;
 struct fb_counter *fb_metric_counter(const char *name, const char *labels);

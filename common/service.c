@@ -136,6 +136,9 @@ static int serve(const struct fb_service *service, const struct fb_config *confi
     (void)fb_log_level_parse(config->log.level, &level); /* checked with the configuration */
     fb_log_init(service->name, level, strcmp(config->log.format, "json") == 0);
     prepare_process();
+    if (service->counters != NULL) {
+        fb_metrics_declare(NULL, service->counters);
+    }
 
     enum fb_status s = service->check != NULL ? service->check(config, &err) : FB_OK;
     if (s == FB_OK && service->prepare != NULL) {

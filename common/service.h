@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/metrics.h"
 
 #define FB_EXIT_FAILED 1
 #define FB_EXIT_USAGE  2
@@ -31,6 +32,7 @@ struct fb_service {
      * back. */
     enum fb_status (*run)(void *ctx, struct fb_error *err);
     void (*deinit)(void *ctx);
+    const struct fb_counters *counters; /* at zero from the start (common/metrics.h); may be NULL */
     unsigned uses; /* enum fb_uses (common/confine.h); everything else is taken away before init */
 };
 

@@ -79,13 +79,27 @@ static bool read_plain(const uint8_t *plain, size_t len, struct fb_title *t_r)
     return true;
 }
 
-enum fb_status fb_title_open(const char *key, const char *msg_id, const char *sealed,
-                             struct fb_title *t_r)
+_Static_assert(FB_TITLE_KEY == FB_KEY_SIZE, "title.h does not include crypto.h");
+
+void fb_title_key(const char *key, struct fb_title_key *k_r)
 {
-    uint8_t derived[FB_KEY_SIZE];
+    *k_r = (struct fb_title_key){.is_there = has_key(key)};
+    if (k_r->is_there) {
+        derive(key, k_r->bytes);
+    }
+}
+
+void fb_title_key_wipe(struct fb_title_key *k)
+{
+    fb_wipe(k, sizeof *k);
+}
+
+enum fb_status fb_title_open_by(const struct fb_title_key *k, const char *msg_id,
+                                const char *sealed, struct fb_title *t_r)
+{
     struct fb_buf bytes;
     *t_r = (struct fb_title){.subject = ""};
-    if (!has_key(key) || sealed == NULL || msg_id == NULL) {
+    if (!k->is_there || sealed == NULL || msg_id == NULL) {
         return FB_DENIED;
     }
     fb_buf_init(&bytes, MAX_BYTES);
@@ -94,13 +108,33 @@ enum fb_status fb_title_open(const char *key, const char *msg_id, const char *se
     if (is_ours) {
         uint8_t *plain = bytes.ptr + HEAD_SIZE;
         size_t len = bytes.len - HEAD_SIZE - FB_TAG_SIZE;
-        derive(key, derived);
-        is_ours = fb_gcm_open(derived, bytes.ptr + 1, fb_slice_str(msg_id), fb_slice_of(plain, len),
-                              plain + len, plain) == FB_OK &&
+        is_ours = fb_gcm_open(k->bytes, bytes.ptr + 1, fb_slice_str(msg_id),
+                              fb_slice_of(plain, len), plain + len, plain) == FB_OK &&
                   read_plain(plain, len, t_r);
-        fb_wipe(derived, sizeof derived);
         fb_wipe(plain, len);
     }
     fb_buf_deinit(&bytes);
     return is_ours ? FB_OK : FB_DENIED;
+}
+
+enum fb_status fb_title_open(const char *key, const char *msg_id, const char *sealed,
+                             struct fb_title *t_r)
+{
+    struct fb_title_key k;
+    fb_title_key(key, &k);
+    enum fb_status s = fb_title_open_by(&k, msg_id, sealed, t_r);
+    fb_title_key_wipe(&k);
+    return s;
+}
+
+enum fb_status fb_title_pack(struct fb_slice sealed, struct fb_buf *bytes)
+{
+    return fb_base64_decode(sealed, bytes);
+}
+
+/* The bytes begin with their version, and no text does with a character below a space. */
+enum fb_status fb_title_unpack(struct fb_slice kept, struct fb_buf *sealed)
+{
+    return kept.len > 0 && kept.ptr[0] < 0x20 ? fb_base64_encode(kept, sealed)
+                                              : fb_buf_add_slice(sealed, kept);
 }

@@ -27,4 +27,20 @@ FB_MUST_USE enum fb_status fb_title_seal(const char *key, const char *msg_id, co
 FB_MUST_USE enum fb_status fb_title_open(const char *key, const char *msg_id, const char *sealed,
                                          struct fb_title *t_r);
 
+/* For who opens many: the key that is derived, to be wiped by fb_title_key_wipe. */
+#define FB_TITLE_KEY 32
+struct fb_title_key {
+    uint8_t bytes[FB_TITLE_KEY];
+    bool is_there;
+};
+void fb_title_key(const char *key, struct fb_title_key *k_r);
+void fb_title_key_wipe(struct fb_title_key *k);
+FB_MUST_USE enum fb_status fb_title_open_by(const struct fb_title_key *k, const char *msg_id,
+                                            const char *sealed, struct fb_title *t_r);
+
+/* A sealed text as the bytes that it stands for, which take a quarter less, and back; what is text already (older
+ * programs kept it so) comes back as it is. */
+FB_MUST_USE enum fb_status fb_title_pack(struct fb_slice sealed, struct fb_buf *bytes);
+FB_MUST_USE enum fb_status fb_title_unpack(struct fb_slice kept, struct fb_buf *sealed);
+
 #endif

@@ -337,6 +337,9 @@ enum fb_status fb_tracing_start(const char *service, const struct fb_config *con
                                 struct fb_error *err)
 {
     uint8_t instance[16];
+    static const struct fb_counters counters[] = {
+        {"fumibako_spans_total", {{"outcome", "sent|failed|dropped"}}}, {NULL, {{NULL, NULL}}}};
+    fb_metrics_declare(NULL, counters);
     if (config->tracing.otlp_url == NULL || config->tracing.otlp_url[0] == '\0') {
         return FB_OK;
     }

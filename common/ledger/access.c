@@ -18,7 +18,8 @@
 #define KNOWN_MS   INT64_C(7776000000) /* 90 days: Box keeps two weeks to two months */
 #define PARKED_MAX "10000"
 
-/* KEYS fence pos parked seen, then for each event: e g h w p
+/* Of a parcel that an older program uploaded, p is the record and w has the counts; else both are in g.
+ * KEYS fence pos parked seen, then for each event: e g h w p
  * ARGV token has_position stream old new known_ms parked_max park_count now (id text)... settled_count
  * id..., then for each event: recipient want at actor source user count first head tail
  * answers {code, "012..."}: known (or no parcel), recorded, changed, changed by being opened for the first time */
@@ -50,6 +51,8 @@ static const char record_lua[] =
     "  local head, tail = ARGV[at + 8], ARGV[at + 9]\n"
     "  at = at + 10\n"
     "  local left, code = redis.call('PTTL', p), '0'\n"
+    "  local is_whole = redis.call('HGET', g, 'at')\n"
+    "  if is_whole then left, w = redis.call('PTTL', g), g end\n"
     "  if left ~= -2 and redis.call('SET', e, '1', 'NX', 'PX', ARGV[6]) then\n"
     "    local from, to, id = '', '', ''\n"
     "    code = '1'\n"
@@ -59,7 +62,11 @@ static const char record_lua[] =
     "      to = from\n"
     "      if want ~= '' and rank[from] and rank[want] > rank[from] then\n"
     "        to, code = want, (rank[from] < 3 and rank[want] >= 3) and '3' or '2'\n"
-    "        redis.call('HSET', g, r, table.concat({to, id, when, actor, source}, '|'))\n"
+    "        local value = table.concat({to, id, when, actor, source}, '|')\n"
+    "        if #value > " FB_LEDGER_COMPACT " then\n"
+    "          value = table.concat({to, id, when, '', source}, '|')\n"
+    "        end\n"
+    "        redis.call('HSET', g, r, value)\n"
     "      end\n"
     "      if user ~= '' then redis.call('HSET', w, 'u:' .. user, r) end\n"
     "    end\n"
@@ -74,7 +81,7 @@ static const char record_lua[] =
     "tail)\n"
     "    redis.call('LTRIM', h, -10000, -1)\n"
     "    if left > 0 then\n"
-    "      redis.call('PEXPIRE', w, left)\n"
+    "      if not is_whole then redis.call('PEXPIRE', w, left) end\n"
     "      if redis.call('PTTL', h) == -1 then redis.call('PEXPIRE', h, left) end\n"
     "    end\n"
     "  end\n"
@@ -85,12 +92,27 @@ static const char record_lua[] =
     "if ARGV[2] == '1' then redis.call('HSET', pos, ARGV[3], ARGV[5]) end\n"
     "return {0, table.concat(answer)}\n";
 
+/* KEYS g w p  ARGV field state */
+static const char two_step_lua[] =
+    "local g, w, p = KEYS[1], KEYS[2], KEYS[3]\n"
+    "if redis.call('HGET', g, 'at') then\n"
+    "  redis.call('HSET', g, ARGV[1], ARGV[2])\n"
+    "  return 0\n"
+    "end\n"
+    "local left = redis.call('PTTL', p)\n"
+    "if left == -2 then return 0 end\n" /* the parcel's time in the ledger is over */
+    "redis.call('HSET', w, ARGV[1], ARGV[2])\n"
+    "if left > 0 then redis.call('PEXPIRE', w, left) end\n"
+    "return 0\n";
+
 static struct fb_script record_script = {"record", record_lua, ""};
+static struct fb_script two_step_script = {"two_step", two_step_lua, ""};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void)
 {
     fb_redis_script_prepare(&record_script);
+    fb_redis_script_prepare(&two_step_script);
 }
 
 struct kind {
@@ -341,63 +363,6 @@ enum fb_status fb_ledger_parked(struct fb_redis *r, size_t limit,
     return FB_OK;
 }
 
-/* ---- from the folder to the parcel ---- */
-
-void fb_ledger_folder(struct fb_redis *r, struct fb_ops *ops, const struct fb_parcel *parcel,
-                      int64_t ttl_s)
-{
-    char msg_id[FB_ID_SIZE];
-    uint32_t branch = 0;
-    char key[FB_LEDGER_KEY];
-    char ttl[24];
-    if (parcel->folder_id == NULL || parcel->folder_id[0] == '\0' || parcel->storage == NULL ||
-        strlen(parcel->folder_id) > 64 || !fb_parcel_id_split(parcel->parcel_id, msg_id, &branch)) {
-        return;
-    }
-    fb_ledger_key(key, fb_redis_shard(r, msg_id), "f", parcel->folder_id);
-    (void)snprintf(ttl, sizeof ttl, "%" PRId64, ttl_s > 0 ? ttl_s : 1);
-    fb_ops_add(ops, "HSET", key, parcel->storage, parcel->parcel_id, NULL);
-    fb_ops_add(ops, "EXPIRE", key, ttl, NULL);
-}
-
-enum fb_status fb_ledger_folder_parcel(struct fb_redis *r, const char *storage,
-                                       const char *folder_id, char parcel_id_r[FB_PARCEL_ID_SIZE],
-                                       struct fb_error *err)
-{
-    int shards = fb_redis_shard_count(r);
-    int asked = 0;
-    enum fb_status s = FB_OK;
-    bool is_found = false;
-    for (int shard = 0; shard < shards && s == FB_OK; shard++) {
-        char key[FB_KEY_SIZE];
-        fb_key(key, shard, "f:%.64s", folder_id);
-        const struct fb_slice argv[] = {FB_SLICE_LITERAL("HGET"), fb_slice_str(key),
-                                        fb_slice_str(storage)};
-        s = fb_redis_append(r, 3, argv, err);
-        asked += s == FB_OK;
-    }
-    for (; asked > 0; asked--) {
-        redisReply *reply = NULL;
-        struct fb_error own = {0};
-        enum fb_status one = fb_redis_fetch(r, &reply, &own);
-        if (one != FB_OK) {
-            s = fb_error_set(err, one, "%s", own.text);
-            continue;
-        }
-        struct fb_slice text = fb_reply_slice(reply);
-        if (text.len > 0 && text.len < FB_PARCEL_ID_SIZE) {
-            memcpy(parcel_id_r, text.ptr, text.len);
-            parcel_id_r[text.len] = '\0';
-            is_found = true;
-        }
-        freeReplyObject(reply);
-    }
-    if (s == FB_OK && !is_found) {
-        return fb_error_set(err, FB_NOT_FOUND, "no parcel has this folder");
-    }
-    return s;
-}
-
 /* A key of a parcel; false for what is no parcel id. */
 static bool parcel_key(struct fb_redis *r, const char *kind, const char *parcel_id,
                        char key[FB_KEY_SIZE])
@@ -411,18 +376,39 @@ static bool parcel_key(struct fb_redis *r, const char *kind, const char *parcel_
     return true;
 }
 
+/* A field of the parcel's counts: in its record, or beside it (older programs).  Nil where it is nowhere. */
+static enum fb_status ask_seen(struct fb_redis *r, const char *parcel_id, const char *field,
+                               redisReply **reply_r, struct fb_error *err)
+{
+    static const char *const places[] = {"g", "w"};
+    enum fb_status s = FB_OK;
+    redisReply *reply = NULL;
+    for (size_t i = 0; i < 2 && s == FB_OK; i++) {
+        char key[FB_KEY_SIZE];
+        if (!parcel_key(r, places[i], parcel_id, key)) {
+            return fb_error_set(err, FB_NOT_FOUND, "no such parcel");
+        }
+        s = fb_redis_call(r, &reply, err, "HGET", key, field, NULL);
+        if (s == FB_OK && reply->type == REDIS_REPLY_NIL && i == 0) {
+            freeReplyObject(reply);
+        } else {
+            break;
+        }
+    }
+    if (s == FB_OK) {
+        *reply_r = reply;
+    }
+    return s;
+}
+
 enum fb_status fb_ledger_user_recipient(struct fb_redis *r, const char *parcel_id,
                                         const char *user_id, uint32_t *recipient_r,
                                         struct fb_error *err)
 {
-    char key[FB_KEY_SIZE];
     char field[48];
     redisReply *reply = NULL;
     (void)snprintf(field, sizeof field, "u:%.40s", user_id);
-    if (!parcel_key(r, "w", parcel_id, key)) {
-        return fb_error_set(err, FB_NOT_FOUND, "no such parcel");
-    }
-    enum fb_status s = fb_redis_call(r, &reply, err, "HGET", key, field, NULL);
+    enum fb_status s = ask_seen(r, parcel_id, field, &reply, err);
     if (s != FB_OK) {
         return s;
     }
@@ -509,33 +495,28 @@ fb_ledger_pending_due(struct fb_redis *r, const char *storage, int64_t until_ms,
 enum fb_status fb_ledger_two_step_set(struct fb_redis *r, const char *parcel_id, uint32_t recipient,
                                       const char *state, struct fb_error *err)
 {
-    char w[FB_KEY_SIZE];
-    char p[FB_KEY_SIZE];
+    struct fb_call c;
     char field[24];
-    char ttl[24];
     redisReply *reply = NULL;
-    if (!parcel_key(r, "w", parcel_id, w) || !parcel_key(r, "p", parcel_id, p)) {
+    char msg_id[FB_ID_SIZE];
+    uint32_t branch = 0;
+    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
         return fb_error_set(err, FB_NOT_FOUND, "no such parcel");
     }
+    int shard = fb_redis_shard(r, msg_id);
     (void)snprintf(field, sizeof field, "2:%" PRIu32, recipient);
-    enum fb_status s = fb_redis_call(r, &reply, err, "PTTL", p, NULL);
-    int64_t left = s == FB_OK ? fb_reply_int(reply) : 0;
+    (void)pthread_once(&once, prepare);
+    fb_call_init(&c);
+    fb_call_key(&c, shard, "g:%s", parcel_id);
+    fb_call_key(&c, shard, "w:%s", parcel_id);
+    fb_call_key(&c, shard, "p:%s", parcel_id);
+    fb_call_arg_str(&c, field);
+    fb_call_arg_str(&c, state);
+    enum fb_status s =
+        fb_redis_script(r, &two_step_script, c.key_count, c.keys, c.arg_count, c.args, &reply, err);
     if (s == FB_OK) {
         freeReplyObject(reply);
     }
-    if (s != FB_OK || left == -2) {
-        return s; /* the parcel's time in the ledger is over */
-    }
-    s = fb_redis_call(r, &reply, err, "HSET", w, field, state, NULL);
-    if (s == FB_OK) {
-        freeReplyObject(reply);
-    }
-    if (s == FB_OK && left > 0) {
-        (void)snprintf(ttl, sizeof ttl, "%" PRId64, left);
-        s = fb_redis_call(r, &reply, err, "PEXPIRE", w, ttl, NULL);
-        if (s == FB_OK) {
-            freeReplyObject(reply);
-        }
-    }
+    fb_call_deinit(&c);
     return s;
 }

@@ -151,3 +151,28 @@ enum fb_status fb_ledger_due_count(struct fb_redis *r, int64_t until_ms, uint64_
     }
     return s;
 }
+
+enum fb_status fb_ledger_due_oldest(struct fb_redis *r, int64_t until_ms, int64_t *at_ms_r,
+                                    struct fb_error *err)
+{
+    enum fb_status s = FB_OK;
+    int64_t oldest = until_ms;
+    char until[24];
+    (void)snprintf(until, sizeof until, "%" PRId64, until_ms);
+    for (int shard = 0; s == FB_OK && shard < fb_redis_shard_count(r); shard++) {
+        char key[FB_KEY_SIZE];
+        redisReply *reply = NULL;
+        fb_key(key, shard, "%s", "due");
+        s = fb_redis_call(r, &reply, err, "ZRANGEBYSCORE", key, "-inf", until, "WITHSCORES",
+                          "LIMIT", "0", "1", NULL);
+        if (s == FB_OK) {
+            int64_t at = reply->elements == 2 ? fb_reply_int(reply->element[1]) : oldest;
+            oldest = at < oldest ? at : oldest;
+            freeReplyObject(reply);
+        }
+    }
+    if (s == FB_OK) {
+        *at_ms_r = oldest;
+    }
+    return s;
+}

@@ -41,5 +41,8 @@ FB_MUST_USE enum fb_status fb_ledger_due_take(struct fb_redis *r, int shard, int
 /* How many entries of all shards are due at until_ms. */
 FB_MUST_USE enum fb_status fb_ledger_due_count(struct fb_redis *r, int64_t until_ms,
                                                uint64_t *count_r, struct fb_error *err);
+/* When the entry that waits longest fell due, of all shards; until_ms where nothing is due. */
+FB_MUST_USE enum fb_status fb_ledger_due_oldest(struct fb_redis *r, int64_t until_ms,
+                                                int64_t *at_ms_r, struct fb_error *err);
 
 #endif

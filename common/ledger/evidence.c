@@ -210,26 +210,29 @@ static void read_access(struct fb_slice name, struct fb_slice value, struct fb_e
 static enum fb_status read_branch(struct fb_redis *r, const struct fb_ledger_message *m,
                                   uint32_t branch, struct fb_evidence *list, struct fb_error *err)
 {
+    static const char *const kinds[] = {"w", "g"}; /* w: of older programs */
     const struct fb_ledger_branch *b = &m->branches[branch];
-    char key[FB_KEY_SIZE];
     int64_t seen = 0;
     int64_t from = 0;
     int64_t now = fb_now_ms(); /* before what was recorded is read */
     struct others others = {.count = 0};
-    redisReply *hash = NULL;
     enum fb_status s = fb_ledger_seen_range(r, b->storage, b->user, &from, &seen, err);
-    if (s == FB_OK) {
-        fb_key(key, fb_redis_shard(r, m->msg_id), "w:%s", b->parcel_id);
+    for (size_t k = 0; k < 2 && s == FB_OK; k++) {
+        char key[FB_KEY_SIZE];
+        redisReply *hash = NULL;
+        fb_key(key, fb_redis_shard(r, m->msg_id), "%s:%s", kinds[k], b->parcel_id);
         s = fb_redis_call(r, &hash, err, "HGETALL", key, NULL);
+        for (size_t i = 0; s == FB_OK && i + 1 < hash->elements; i += 2) {
+            read_access(fb_reply_slice(hash->element[i]), fb_reply_slice(hash->element[i + 1]),
+                        list, m->recipient_count, &others);
+        }
+        if (s == FB_OK) {
+            freeReplyObject(hash);
+        }
     }
     if (s != FB_OK) {
         return s;
     }
-    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
-        read_access(fb_reply_slice(hash->element[i]), fb_reply_slice(hash->element[i + 1]), list,
-                    m->recipient_count, &others);
-    }
-    freeReplyObject(hash);
     /* Until the parcel was known its events were put by: no word of what was read before. */
     if (seen < b->uploaded_ms && m->accepted_ms > 0 && m->accepted_ms < seen) {
         seen = m->accepted_ms;

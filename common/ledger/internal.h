@@ -8,8 +8,12 @@
 #include "common/ledger/ledger.h"
 #include "common/queue/internal.h"
 
-#define FB_LEDGER_KEY   1280 /* fb:{sN}:a:<address of FB_MAX_ADDRESS> */
+#define FB_LEDGER_KEY   1280 /* fb:{sN}:l:s:<period>:<address of FB_MAX_ADDRESS> */
 #define FB_LEDGER_PIECE 60   /* of a long value: below hash-max-listpack-value, 64 */
+/* A hash with a longer value takes three times the memory, for good (hash-max-listpack-value). */
+#define FB_LEDGER_COMPACT      "64"
+#define FB_LEDGER_COMPACT_SIZE 64
+#define FB_VAULT_ID            32 /* bytes: a SHA-256, in the ledger's structs as hex */
 #define FB_LEDGER_LOST_TTL                                                                         \
     "34560000" /* 400 d, for a key that had lost its own time to live (EXPIRE NX) */
 
@@ -40,6 +44,15 @@ FB_MUST_USE enum fb_status fb_ledger_walk(struct fb_redis *r, const char *kind, 
                                           size_t limit,
                                           bool (*each)(void *ctx, const char *id, int64_t score),
                                           void *ctx, struct fb_error *err);
+/* Where the way from a folder to its parcel lies (folder.c), and what is written there; false: there is none. */
+#define FB_LEDGER_FOLDER 200
+struct fb_folder_entry {
+    char field[FB_LEDGER_FOLDER];
+    char ttl[24], day[24], today[24];
+};
+void fb_ledger_folder_key(char key_r[FB_LEDGER_KEY], int shard, const char *folder_id);
+bool fb_ledger_folder_entry(const struct fb_parcel *parcel, int64_t ttl_s,
+                            struct fb_folder_entry *e_r);
 /* "<prefix><number><suffix>": the number, when it is below `below`. */
 bool fb_ledger_indexed(struct fb_slice name, const char *prefix, const char *suffix, uint64_t below,
                        uint32_t *index_r);

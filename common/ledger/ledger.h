@@ -5,16 +5,14 @@
  *
  * Keys of shard N (all carry {sN}; fields, writers and TTLs in ledger.md):
  *   fb:{sN}:m:<msg_id>   hash  the message: recipients, branches, their states, the queue's marks
- *   fb:{sN}:p:<parcel>   hash  storage user folder rule security access expires (no link: it lies in the manifest)
- *   fb:{sN}:g:<parcel>   hash  <recipient index> = <state>|<grant id>|<ms>|<actor>|<source>
+ *   fb:{sN}:g:<parcel>   hash  storage user folder access expires (no link: it lies in the manifest), what was seen,
+ *                              <recipient index> = <state>|<grant id>|<ms>|<actor>|<source>
  *   fb:{sN}:h:<parcel>   list  history, JSON lines: at, recipient index, from state, to state, actor, source
  *   fb:{sN}:open         zset  msg_id by last progress: messages not ended
- *   fb:{sN}:t            zset  msg_id by acceptance (listing)
- *   fb:{sN}:a:<address>  zset  msg_id by acceptance, sender and recipients (filter)
+ *   fb:{sN}:l:...              which messages there are, by time, sender and recipient (listing.h)
  *   fb:{sN}:due          zset  what is to be done, by when (due.h)
  *   fb:{sN}:rc:<msg_id>  hash  recalls (recall.h)
- *   fb:{sN}:f:<folder>   hash  <storage> = <parcel>: the way back from an event (access.h)
- *   fb:{sN}:w:<parcel>   hash  what watch saw: counts, user ids, two-step login
+ *   fb:{sN}:f:b:<bucket> hash  <folder> <storage> = <parcel> <day>: the way back from an event (folder.c)
  *   fb:{sN}:pending:<storage> zset <parcel>/<recipient> by when it is asked about next
  *   fb:{sN}:epoch        string
  */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Listings over all shards: messages by time, a parcel's history.
+ * Listings over all shards: messages by time.
  */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/listing.h"
 #include "proto/limits.h"
 
 #define MAX_LIST 10000
@@ -25,13 +25,23 @@ struct rows {
 
 static void add_row(struct rows *rows, struct fb_slice name, int64_t score)
 {
-    if (name.len == 0 || name.len >= sizeof(rows->items[0].name) || rows->count >= rows->cap) {
+    if (name.len == 0 || name.len >= sizeof(rows->items[0].name)) {
         return;
+    }
+    if (rows->count == rows->cap) {
+        rows->cap = rows->cap == 0 ? 256 : rows->cap * 2;
+        rows->items = realloc(rows->items, rows->cap * sizeof *rows->items);
+        FB_ASSERT(rows->items != NULL);
     }
     struct row *row = &rows->items[rows->count++];
     memcpy(row->name, name.ptr, name.len);
     row->name[name.len] = '\0';
     row->score = score;
+}
+
+static void add_listed(void *ctx, const char *id, int64_t at_ms)
+{
+    add_row(ctx, fb_slice_str(id), at_ms);
 }
 
 /* One shard's members between two scores. */
@@ -66,6 +76,27 @@ static int by_score(const void *a, const void *b)
     return x->score != y->score ? (x->score < y->score ? -1 : 1) : strcmp(x->name, y->name);
 }
 
+/* Sorts them, drops what is there twice, and keeps the `limit` newest or oldest. */
+static void keep_best(struct rows *rows, bool is_newest_first, size_t limit)
+{
+    size_t kept = 0;
+    if (rows->count > 1) {
+        qsort(rows->items, rows->count, sizeof *rows->items, by_score);
+    }
+    for (size_t i = 0; i < rows->count; i++) {
+        if (kept == 0 || by_score(&rows->items[kept - 1], &rows->items[i]) != 0) {
+            rows->items[kept++] = rows->items[i];
+        }
+    }
+    rows->count = kept;
+    if (kept > limit) {
+        if (is_newest_first) {
+            memmove(rows->items, rows->items + (kept - limit), limit * sizeof *rows->items);
+        }
+        rows->count = limit;
+    }
+}
+
 enum fb_status fb_ledger_walk(struct fb_redis *r, const char *kind, const char *name,
                               bool is_newest_first, int64_t low, int64_t high, size_t limit,
                               bool (*each)(void *ctx, const char *id, int64_t score), void *ctx,
@@ -75,32 +106,23 @@ enum fb_status fb_ledger_walk(struct fb_redis *r, const char *kind, const char *
     if (limit == 0) {
         return FB_OK;
     }
-    size_t shards = (size_t)fb_redis_shard_count(r);
-    struct rows rows = {.cap = limit};
+    int shards = fb_redis_shard_count(r);
+    struct rows rows = {.cap = 0};
     enum fb_status s = FB_OK;
-    for (size_t shard = 0; s == FB_OK && shard < shards; shard++) {
-        /* Keep the best `limit` so far, and room for as many of the next shard. */
-        struct row *grown = fb_xcalloc(rows.count + limit, sizeof(*grown));
-        if (rows.count > 0) {
-            memcpy(grown, rows.items, rows.count * sizeof(*grown));
-        }
-        free(rows.items);
-        rows.items = grown;
-        rows.cap = rows.count + limit;
+    bool is_listing = strcmp(kind, "t") == 0 || strcmp(kind, "a") == 0;
+    FB_ASSERT(!is_listing || is_newest_first);
+    for (int shard = 0; s == FB_OK && shard < shards; shard++) {
         char key[FB_LEDGER_KEY];
         if (name != NULL) {
-            fb_ledger_key(key, (int)shard, kind, name);
+            fb_ledger_key(key, shard, kind, name);
         } else {
-            (void)snprintf(key, sizeof(key), "fb:{s%zu}:%s", shard, kind);
+            (void)snprintf(key, sizeof(key), "fb:{s%d}:%s", shard, kind);
         }
         s = collect(r, key, is_newest_first, low, high, limit, &rows, err);
-        qsort(rows.items, rows.count, sizeof(*rows.items), by_score);
-        if (rows.count > limit) {
-            if (is_newest_first) {
-                memmove(rows.items, rows.items + (rows.count - limit), limit * sizeof(*rows.items));
-            }
-            rows.count = limit;
+        if (s == FB_OK && is_listing) { /* what stands there was written by older programs */
+            s = fb_listing_read(r, shard, name, low, high, limit, add_listed, &rows, err);
         }
+        keep_best(&rows, is_newest_first, limit);
     }
     for (size_t i = 0; s == FB_OK && i < rows.count; i++) {
         const struct row *row = &rows.items[is_newest_first ? rows.count - 1 - i : i];
@@ -144,99 +166,4 @@ enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms, size_t lim
 {
     struct plain p = {.each = each, .ctx = ctx};
     return fb_ledger_walk(r, "open", NULL, false, 0, before_ms, limit, without_score, &p, err);
-}
-
-/* ---- a parcel's history ---- */
-
-static void mark_told(const redisReply *lines, bool *told, size_t count)
-{
-    for (size_t i = 0; i < lines->elements; i++) {
-        const char *text = lines->element[i]->str;
-        json_t *e =
-            text != NULL && strstr(text, "\"upload\"") != NULL ? json_loads(text, 0, NULL) : NULL;
-        const char *source = json_string_value(json_object_get(e, "source"));
-        json_int_t at = json_integer_value(json_object_get(e, "recipient"));
-        if (source != NULL && strcmp(source, "upload") == 0 && at >= 0 && (size_t)at < count) {
-            told[at] = true;
-        }
-        json_decref(e);
-    }
-}
-
-/* An access that upload opened has no line of its own (write.c): when, stands in the parcel's record.  False: each has
- * heard enough. */
-static enum fb_status tell_uploads(struct fb_redis *r, int shard, const char *parcel_id,
-                                   const redisReply *lines,
-                                   bool (*each)(void *ctx, const char *json_line), void *ctx,
-                                   bool *goes_on, struct fb_error *err)
-{
-    char key[FB_KEY_SIZE];
-    redisReply *parcel = NULL;
-    redisReply *grants = NULL;
-    fb_key(key, shard, "p:%s", parcel_id);
-    enum fb_status s = fb_redis_call(r, &parcel, err, "HMGET", key, "at", "rebuilt", NULL);
-    if (s != FB_OK) {
-        return s;
-    }
-    int64_t at = parcel->elements == 2 ? fb_reply_int(parcel->element[0]) : 0;
-    bool is_rebuilt = parcel->elements == 2 && parcel->element[1]->type == REDIS_REPLY_STRING;
-    freeReplyObject(parcel);
-    if (at == 0 || is_rebuilt) {
-        return FB_OK; /* what happened then is not known any more */
-    }
-    fb_key(key, shard, "g:%s", parcel_id);
-    s = fb_redis_call(r, &grants, err, "HGETALL", key, NULL);
-    if (s != FB_OK) {
-        return s;
-    }
-    bool *told = fb_xcalloc(FB_MAX_RECIPIENTS, sizeof *told);
-    mark_told(lines, told, FB_MAX_RECIPIENTS);
-    for (size_t i = 0; i + 1 < grants->elements && *goes_on; i += 2) {
-        uint32_t who = 0;
-        if (fb_ledger_indexed(fb_reply_slice(grants->element[i]), "", "", FB_MAX_RECIPIENTS,
-                              &who) &&
-            !told[who]) {
-            char line[160];
-            (void)snprintf(line, sizeof line,
-                           "{\"at\":%" PRId64 ",\"recipient\":%" PRIu32
-                           ",\"from\":\"\",\"to\":\"active\",\"actor\":\"\",\"source\":\"upload\"}",
-                           at, who);
-            *goes_on = each(ctx, line);
-        }
-    }
-    free(told);
-    freeReplyObject(grants);
-    return FB_OK;
-}
-
-enum fb_status fb_ledger_history(struct fb_redis *r, const char *parcel_id, size_t limit,
-                                 bool (*each)(void *ctx, const char *json_line), void *ctx,
-                                 struct fb_error *err)
-{
-    char msg_id[FB_ID_SIZE];
-    uint32_t branch = 0;
-    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
-        return fb_error_set(err, FB_NOT_FOUND, "not a parcel id");
-    }
-    char key[FB_KEY_SIZE];
-    char from[24];
-    int shard = fb_redis_shard(r, msg_id);
-    limit = limit > 0 && limit < MAX_LIST ? limit : MAX_LIST;
-    fb_key(key, shard, "h:%s", parcel_id);
-    (void)snprintf(from, sizeof(from), "-%zu", limit);
-    redisReply *reply = NULL;
-    bool goes_on = true;
-    enum fb_status s = fb_redis_call(r, &reply, err, "LRANGE", key, from, "-1", NULL);
-    if (s != FB_OK) {
-        return s;
-    }
-    if (reply->elements < limit) { /* all of it: nothing stands before */
-        s = tell_uploads(r, shard, parcel_id, reply, each, ctx, &goes_on, err);
-    }
-    for (size_t i = 0; s == FB_OK && goes_on && i < reply->elements; i++) {
-        goes_on =
-            reply->element[i]->type != REDIS_REPLY_STRING || each(ctx, reply->element[i]->str);
-    }
-    freeReplyObject(reply);
-    return s;
 }

@@ -227,7 +227,17 @@ static int64_t version_of(const redisReply *hash)
     return version;
 }
 
-/* "title", "title:1", ...: one text in pieces (write.c); older programs wrote it in one. */
+static char *title_text(struct fb_slice sealed)
+{
+    struct fb_buf text;
+    fb_buf_init(&text, FB_TITLE_SEALED);
+    char *title =
+        fb_title_unpack(sealed, &text) == FB_OK ? fb_slice_dup_str(fb_slice_buf(&text)) : NULL;
+    fb_buf_deinit(&text);
+    return title;
+}
+
+/* "title", "title:1", ...: in pieces (write.c); still older programs wrote it in one. */
 static char *read_title(const redisReply *hash)
 {
     struct fb_slice pieces[FB_TITLE_SEALED / FB_LEDGER_PIECE + 1] = {{NULL, 0}};
@@ -247,7 +257,7 @@ static char *read_title(const redisReply *hash)
     for (uint32_t i = 0; i < most && pieces[i].len > 0 && s == FB_OK; i++) {
         s = fb_buf_add_slice(&whole, pieces[i]);
     }
-    char *title = s == FB_OK && whole.len > 0 ? fb_slice_dup_str(fb_slice_buf(&whole)) : NULL;
+    char *title = s == FB_OK && whole.len > 0 ? title_text(fb_slice_buf(&whole)) : NULL;
     fb_buf_deinit(&whole);
     return title;
 }
@@ -332,16 +342,33 @@ bool fb_ledger_is_by_link(const struct fb_ledger_branch *b)
     return b->access[0] != '\0' && strcmp(b->access, "recipients") != 0 && !b->is_vault;
 }
 
+/* "v:<i>": the id of a vault's grant, as bytes (write.c). */
+static void parse_vault_ids(const redisReply *hash, struct fb_ledger_message *m)
+{
+    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
+        uint32_t at = 0;
+        struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
+        if (value.len == FB_VAULT_ID &&
+            indexed(fb_reply_slice(hash->element[i]), "v:", m->recipient_count, &at)) {
+            fb_hex(value.ptr, value.len, m->recipients[at].grant_id);
+        }
+    }
+}
+
 static void parse_grants(const redisReply *hash, struct fb_ledger_message *m,
                          struct fb_ledger_branch *b)
 {
+    parse_vault_ids(hash, m);
     for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         uint32_t at = 0;
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
         if (indexed(fb_reply_slice(hash->element[i]), "", m->recipient_count, &at)) {
             struct fb_ledger_recipient *rcpt = &m->recipients[at];
             copy(rcpt->grant_state, sizeof(rcpt->grant_state), next_field(&value));
-            copy(rcpt->grant_id, sizeof(rcpt->grant_id), next_field(&value));
+            struct fb_slice id = next_field(&value);
+            if (id.len > 0) {
+                copy(rcpt->grant_id, sizeof(rcpt->grant_id), id);
+            }
             rcpt->grant_ms = fb_slice_int(next_field(&value));
             rcpt->is_vault = is_vault_id(rcpt->grant_id);
             b->is_vault = b->is_vault || (rcpt->is_vault && b->fallback[0] == '\0');
@@ -432,7 +459,9 @@ static enum fb_status fetch_parcel(struct fb_redis *r, struct fb_ledger_message 
         if (part == 0) {
             parse_parcel(hash, b);
         } else if (part == 1) {
+            parse_parcel(hash, b);
             parse_grants(hash, m, b);
+            parse_seen(hash, m);
         } else {
             parse_seen(hash, m);
         }
@@ -444,7 +473,7 @@ static enum fb_status fetch_parcel(struct fb_redis *r, struct fb_ledger_message 
 static enum fb_status fetch_parcels(struct fb_redis *r, struct fb_ledger_message *list,
                                     size_t count, struct fb_error *err)
 {
-    static const char *const kinds[] = {"p", "g", "w"};
+    static const char *const kinds[] = {"p", "g", "w"}; /* p and w: of older programs */
     enum fb_status s = FB_OK;
     for (size_t i = 0; i < count && s == FB_OK; i++) {
         for (size_t b = 0; b < list[i].branch_count && s == FB_OK; b++) {

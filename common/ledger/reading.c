@@ -24,12 +24,15 @@
     ") end\n"                                                                                      \
     "end\n"
 
-/* KEYS m g h w day
+/* Of a parcel that an older program uploaded, w has the counts; else they are in g.
+ * KEYS m g h w day
  * ARGV recipient want now actor count first max head tail left field
  * answers 0, or why not: 1 recalled, 2 ended, 3 used up */
 static const char record_lua[] = LUA_KEEP
     "local rank = {pending = 1, active = 2, opened = 3, downloaded = 4}\n"
     "local m, g, h, w = KEYS[1], KEYS[2], KEYS[3], KEYS[4]\n"
+    "local is_whole = redis.call('HEXISTS', g, 'at') == 1\n"
+    "if is_whole then w = g end\n"
     "local i, want, now, count, max = ARGV[1], ARGV[2], ARGV[3], ARGV[5], tonumber(ARGV[7])\n"
     "if redis.call('HEXISTS', m, 'x:' .. i) == 1 or redis.call('HEXISTS', m, 'recalled') == 1 "
     "then return 1 end\n"
@@ -45,11 +48,15 @@ static const char record_lua[] = LUA_KEEP
     "    redis.call('HINCRBY', KEYS[5], ARGV[11], 1)\n"
     "    redis.call('EXPIRE', KEYS[5], " FB_STATS_TTL ")\n"
     "  end\n"
-    "  redis.call('HSET', g, i, table.concat({to, id, now, ARGV[4], 'portal'}, '|'))\n"
+    "  local value = table.concat({to, id, now, ARGV[4], 'portal'}, '|')\n"
+    "  if #value > " FB_LEDGER_COMPACT " then\n"
+    "    value = table.concat({to, id, now, '', 'portal'}, '|')\n"
+    "  end\n"
+    "  redis.call('HSET', g, i, value)\n"
     "end\n"
     "redis.call('HINCRBY', w, count, 1)\n"
     "redis.call('HSETNX', w, ARGV[6], now)\n"
-    "keep(w, ARGV[10])\n"
+    "if not is_whole then keep(w, ARGV[10]) end\n"
     "redis.call('RPUSH', h, ARGV[8] .. '\"from\":\"' .. from .. '\",\"to\":\"' .. to .. '\",' .. "
     "ARGV[9])\n"
     "redis.call('LTRIM', h, -10000, -1)\n"
@@ -159,13 +166,21 @@ enum fb_status fb_ledger_reading_check(struct fb_redis *r, const char *msg_id,
 static enum fb_status add_left(struct fb_redis *r, struct fb_call *c, int shard,
                                const char *parcel_id, struct fb_error *err)
 {
-    char p[FB_LEDGER_KEY];
-    redisReply *reply = NULL;
-    fb_ledger_key(p, shard, "p", parcel_id);
-    enum fb_status s = fb_redis_call(r, &reply, err, "PTTL", p, NULL);
+    static const char *const kinds[] = {"p", "g"}; /* p: of older programs */
+    int64_t left = -2;
+    enum fb_status s = FB_OK;
+    for (size_t i = 0; i < 2 && s == FB_OK && left == -2; i++) {
+        char key[FB_LEDGER_KEY];
+        redisReply *reply = NULL;
+        fb_ledger_key(key, shard, kinds[i], parcel_id);
+        s = fb_redis_call(r, &reply, err, "PTTL", key, NULL);
+        if (s == FB_OK) {
+            left = fb_reply_int(reply);
+            freeReplyObject(reply);
+        }
+    }
     if (s == FB_OK) {
-        fb_call_arg_int(c, fb_reply_int(reply));
-        freeReplyObject(reply);
+        fb_call_arg_int(c, left);
     }
     return s;
 }
@@ -249,19 +264,26 @@ enum fb_status fb_ledger_reading_downloads(struct fb_redis *r, const char *parce
                                            uint32_t recipient, int64_t *count_r,
                                            struct fb_error *err)
 {
-    char msg_id[FB_ID_SIZE], w[FB_LEDGER_KEY], field[48];
-    redisReply *reply = NULL;
+    static const char *const kinds[] = {"g", "w"}; /* w: of older programs */
+    char msg_id[FB_ID_SIZE], key[FB_LEDGER_KEY], field[48];
+    int64_t count = 0;
     int shard = 0;
     enum fb_status s = split(r, parcel_id, msg_id, &shard, err);
     if (s != FB_OK) {
         return s;
     }
-    fb_ledger_key(w, shard, "w", parcel_id);
     (void)snprintf(field, sizeof field, "n:%" PRIu32 ":download", recipient);
-    s = fb_redis_call(r, &reply, err, "HGET", w, field, NULL);
+    for (size_t i = 0; i < 2 && s == FB_OK; i++) {
+        redisReply *reply = NULL;
+        fb_ledger_key(key, shard, kinds[i], parcel_id);
+        s = fb_redis_call(r, &reply, err, "HGET", key, field, NULL);
+        if (s == FB_OK) {
+            count += fb_reply_int(reply);
+            freeReplyObject(reply);
+        }
+    }
     if (s == FB_OK) {
-        *count_r = fb_reply_int(reply);
-        freeReplyObject(reply);
+        *count_r = count;
     }
     return s;
 }

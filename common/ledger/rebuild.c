@@ -13,27 +13,31 @@
 
 #include "common/ledger/access.h"
 #include "common/ledger/internal.h"
+#include "common/ledger/listing.h"
 #include "common/log.h"
 #include "common/title.h"
 #include "proto/limits.h"
 
 /* Set for recipients of whom nothing is known: they belong to no branch that a parcel has. */
 #define NO_BRANCH "9999"
+#define PIECE     "60" /* FB_LEDGER_PIECE */
 
-/* KEYS m p g due t f pending a:<sender>, then a:<address> per grant
- * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access download
- * from title rule receipt remind purge fallback, then per grant: recipient, address, value
+/* KEYS m p g due l:t:<hour> f:b:<bucket> pending l:s:<sender> l:hours, then l:a:<address> per grant
+ * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access hour
+ * from title rule receipt remind purge fallback id folder_field folder_value, then per grant:
+ * recipient, address, value
  *
  * A reminder that was due long ago has been sent, or comes too late. */
 static const char restore_lua[] =
     "local m, p, g, due, t, f, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], "
     "KEYS[7]\n"
-    "local branch, parcel, msg, at, ttl, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], "
-    "ARGV[7]\n"
-    "if redis.call('EXISTS', p) == 1 then return 1 end\n"
+    "local branch, parcel, at, ttl, now, id = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[7], "
+    "ARGV[21]\n"
+    "if redis.call('EXISTS', p) == 1 or redis.call('HEXISTS', g, 'at') == 1 then return 1 end\n"
     "if redis.call('HEXISTS', m, 'queued') == 1 and redis.call('HGET', m, 'state') ~= 'done' then "
     "return 2 end\n"
-    "redis.call('HSETNX', m, 'at', at)\n"
+    /* Of several parcels of a message the first lists it. */
+    "local is_new = redis.call('HSETNX', m, 'at', at) == 1\n"
     "local from, remind, purge = ARGV[14], ARGV[18], ARGV[19]\n"
     "for _, f in ipairs({{'size', '0'}, {'queued', now}, {'done_ms', now}, {'left', '0'}, "
     "{'ttl', ARGV[6]}}) do\n"
@@ -44,22 +48,25 @@ static const char restore_lua[] =
     "'u:' .. branch, now, 'd:rewrite:' .. branch, 'rebuilt')\n"
     "if from ~= '' or not redis.call('HGET', m, 'from') then redis.call('HSET', m, 'from', from) "
     "end\n"
-    "if ARGV[15] ~= '' then redis.call('HSETNX', m, 'title', ARGV[15]) end\n"
+    "for i = 1, #ARGV[15], " PIECE " do\n" /* as write.c */
+    "  local name = i == 1 and 'title' or 'title:' .. (i - 1) / " PIECE "\n"
+    "  redis.call('HSETNX', m, name, string.sub(ARGV[15], i, i + " PIECE " - 1))\n"
+    "end\n"
     "redis.call('HSETNX', m, 'bs:' .. branch, 'sent')\n"
     "if tonumber(redis.call('HGET', m, 'branches') or '0') <= tonumber(branch) then\n"
     "  redis.call('HSET', m, 'branches', tostring(tonumber(branch) + 1))\n"
     "end\n"
-    "redis.call('HSET', p, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
-    "ARGV[12], 'download', "
-    "ARGV[13], 'expires', ARGV[8], 'branch', branch, 'at', now, 'rule', ARGV[16], 'security', '', "
-    "'receipt', ARGV[17], 'remind', remind, 'purge', purge, 'fallback', ARGV[20], 'rebuilt', now)\n"
+    "redis.call('HSET', g, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
+    "ARGV[12], 'expires', ARGV[8], 'at', now, 'receipt', ARGV[17], 'remind', remind, 'purge', "
+    "purge, "
+    "'fallback', ARGV[20], 'rebuilt', now)\n"
     "local function list(key)\n"
-    "  redis.call('ZADD', key, at, msg)\n"
+    "  redis.call('ZADD', key, '0', id)\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
     "end\n"
     "if from ~= '' then list(KEYS[8]) end\n"
-    "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 9\n"
-    "for i = 21, #ARGV, 3 do\n"
+    "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 10\n"
+    "for i = 24, #ARGV, 3 do\n"
     "  local r, a = ARGV[i], KEYS[k]\n"
     "  redis.call('HSET', m, 'r:' .. r, ARGV[i + 1], 'i:' .. r, branch, 's:' .. r, 'sending')\n"
     "  redis.call('HSET', g, r, ARGV[i + 2])\n"
@@ -77,14 +84,15 @@ static const char restore_lua[] =
     "  if redis.call('HSETNX', m, 'r:' .. i, '') == 1 then redis.call('HSET', m, 'i:' .. i, "
     "'" NO_BRANCH "') end\n"
     "end\n"
-    "redis.call('ZADD', t, at, msg)\n"
+    "if is_new then redis.call('APPEND', t, id) end\n"
+    "redis.call('ZADD', KEYS[9], ARGV[13], ARGV[13])\n"
     "if tonumber(ARGV[8]) > 0 then redis.call('ZADD', due, ARGV[8], parcel) end\n"
     "if tonumber(purge) > 0 then redis.call('ZADD', due, purge, 'purge:' .. parcel) end\n"
     "if tonumber(remind) > tonumber(now) - 86400000 then\n"
     "  redis.call('ZADD', due, remind, 'unopened:' .. parcel)\n"
     "end\n"
-    "if ARGV[11] ~= '' then redis.call('HSET', f, ARGV[9], parcel) end\n"
-    "for _, key in ipairs({m, p, g, t, f, pending}) do\n"
+    "if ARGV[22] ~= '' then redis.call('HSET', f, ARGV[22], ARGV[23]) end\n"
+    "for _, key in ipairs({m, g, t, f, pending, KEYS[9]}) do\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
     "end\n"
     "return 0\n";
@@ -132,15 +140,28 @@ static bool is_live(const struct rebuild *r, const char *msg_id)
     return r->live_count > 0 && bsearch(msg_id, r->live, r->live_count, FB_ID_SIZE, by_id) != NULL;
 }
 
+/* The id as the listings have it, and the way from the folder to the parcel. */
+static void add_ways(struct fb_call *c, const struct rebuild *r, const struct fb_parcel *p,
+                     int64_t now, const uint8_t id[FB_ID_BYTES])
+{
+    struct fb_folder_entry e;
+    char value[FB_PARCEL_ID_SIZE + 32];
+    int64_t end = p->expires_ms > p->purge_ms ? p->expires_ms : p->purge_ms;
+    bool has_folder =
+        fb_ledger_folder_entry(p, (r->ttl_ms + (end > now ? end - now : 0)) / 1000 + 1, &e);
+    (void)snprintf(value, sizeof value, "%.32s %.20s", p->parcel_id, has_folder ? e.day : "");
+    fb_call_arg(c, fb_slice_of(id, FB_ID_BYTES));
+    fb_call_arg_copy(c, has_folder ? e.field : "");
+    fb_call_arg_copy(c, value);
+}
+
 static void add_grants(struct fb_call *c, int shard, const struct fb_parcel *p, int64_t now,
                        char (*keys)[FB_LEDGER_KEY])
 {
     for (uint32_t i = 0; i < p->grant_count; i++) {
         const struct fb_parcel_grant *g = &p->grants[i];
-        char folded[FB_MAX_ADDRESS + 1];
         char value[400];
-        fb_ledger_fold(g->address != NULL ? g->address : "", folded, sizeof folded);
-        fb_ledger_key(keys[i], shard, "a", folded);
+        fb_listing_recipient_key(keys[i], shard, g->address != NULL ? g->address : "");
         fb_call_key_slice(c, fb_slice_str(keys[i]));
         fb_call_arg_int(c, g->recipient);
         fb_call_arg_copy(c, g->address != NULL ? g->address : "");
@@ -157,7 +178,8 @@ static const char *text_of(const char *text)
 }
 
 static enum fb_status add_parcel(const struct rebuild *r, struct fb_call *c,
-                                 const struct fb_parcel *p, const char *msg_id, int64_t now)
+                                 const struct fb_parcel *p, const char *msg_id, const char *hour,
+                                 int64_t now)
 {
     struct fb_buf title;
     int64_t end = p->expires_ms > p->purge_ms ? p->expires_ms : p->purge_ms;
@@ -170,12 +192,13 @@ static enum fb_status add_parcel(const struct rebuild *r, struct fb_call *c,
     fb_call_arg_str(c, text_of(p->user));
     fb_call_arg_str(c, text_of(p->folder_id));
     fb_call_arg_str(c, text_of(p->access));
-    fb_call_arg_str(c, p->can_download ? "1" : "0");
+    fb_call_arg_str(c, hour);
     fb_call_arg_str(c, text_of(p->from));
     fb_buf_init(&title, FB_TITLE_SEALED);
     enum fb_status s = p->subject != NULL || p->language != NULL
                            ? fb_title_seal(r->key, msg_id, p->subject, p->language, &title)
                            : FB_OK;
+    /* As text, which write.c turns to bytes: the one is read as the other. */
     fb_call_arg_copy(c, s == FB_OK ? fb_buf_str(&title) : "");
     fb_buf_deinit(&title);
     fb_call_arg_str(c, text_of(p->rule));
@@ -194,7 +217,10 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
         fb_xcalloc((size_t)p->grant_count + 1, sizeof *keys); /* lent to c */
     char pending[FB_LEDGER_KEY];
     char sender[FB_LEDGER_KEY];
-    char folded[FB_MAX_ADDRESS + 1];
+    char listed[FB_LEDGER_KEY];
+    char folder[FB_LEDGER_KEY];
+    char hour[FB_LISTING_HOUR];
+    uint8_t id[FB_ID_BYTES];
     int shard = fb_redis_shard(r->redis, msg_id);
     int64_t now = fb_now_ms();
     fb_call_init(&c);
@@ -202,19 +228,23 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
     fb_call_key(&c, shard, "p:%s", parcel_id);
     fb_call_key(&c, shard, "g:%s", parcel_id);
     fb_call_key(&c, shard, "%s", "due");
-    fb_call_key(&c, shard, "%s", "t");
-    fb_call_key(&c, shard, "f:%.64s", text_of(p->folder_id));
+    fb_listing_hour_key(listed, shard, msg_id, hour);
+    fb_call_key_slice(&c, fb_slice_str(listed));
+    fb_ledger_folder_key(folder, shard, text_of(p->folder_id));
+    fb_call_key_slice(&c, fb_slice_str(folder));
     fb_ledger_key(pending, shard, "pending", text_of(p->storage));
     fb_call_key_slice(&c, fb_slice_str(pending));
-    fb_ledger_fold(text_of(p->from), folded, sizeof folded);
-    fb_ledger_key(sender, shard, "a", folded);
+    fb_listing_sender_key(sender, shard, text_of(p->from), msg_id);
     fb_call_key_slice(&c, fb_slice_str(sender));
+    fb_call_key(&c, shard, "%s", "l:hours");
+    fb_id_pack(msg_id, id);
     fb_call_arg_int(&c, branch);
     fb_call_arg_str(&c, parcel_id);
     fb_call_arg_str(&c, msg_id);
-    if (add_parcel(r, &c, p, msg_id, now) != FB_OK) {
+    if (add_parcel(r, &c, p, msg_id, hour, now) != FB_OK) {
         fb_log(FB_WARN, "the subject of parcel %s cannot be kept in the ledger", parcel_id);
     }
+    add_ways(&c, r, p, now, id);
     add_grants(&c, shard, p, now, keys);
     redisReply *reply = NULL;
     enum fb_status s = fb_redis_script(r->redis, &restore_script, c.key_count, c.keys, c.arg_count,

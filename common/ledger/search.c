@@ -8,14 +8,16 @@
 #include <strings.h>
 
 #include "common/ledger/internal.h"
+#include "common/ledger/listing.h"
 #include "common/title.h"
 #include "common/yaml.h"
 #include "proto/limits.h"
 
-#define BATCH    200
+#define BATCH    100
 #define MAX_WALK 10000 /* what fb_ledger_walk gives at most */
 
-static const char *const states[] = {"queued", "planned", "held", "done", "recalled", "pending"};
+static const char *const states[] = {"open", "queued",   "planned", "held",
+                                     "done", "recalled", "pending"};
 
 bool fb_search_knows_state(const char *state)
 {
@@ -59,6 +61,7 @@ struct scan {
     size_t walked;    /* rows that the index gave, those before the position included */
     struct row *open; /* all of a small index, newest first; NULL: walked in batches */
     size_t open_count;
+    struct fb_title_key key; /* of subjects, where they are searched */
 };
 
 static bool is_behind(const struct scan *x, const char *id, int64_t at_ms)
@@ -153,8 +156,11 @@ static enum fb_status count_of(struct fb_redis *r, const char *folded, int64_t *
         fb_ledger_key(key, shard, "a", folded);
         s = fb_redis_call(r, &reply, err, "ZCARD", key, NULL);
         if (s == FB_OK) {
+            int64_t listed = 0;
             *count_r += reply->type == REDIS_REPLY_INTEGER ? (int64_t)reply->integer : 0;
             freeReplyObject(reply);
+            s = fb_listing_count(r, shard, folded, &listed, err);
+            *count_r += listed;
         }
     }
     return s;
@@ -189,7 +195,7 @@ static enum fb_status begin(struct scan *x, struct fb_error *err)
     if (x->q->sender != NULL || x->q->recipient != NULL) {
         return choose_address(x, err);
     }
-    bool is_open = state != NULL && (strcmp(state, "queued") == 0 ||
+    bool is_open = state != NULL && (strcmp(state, "open") == 0 || strcmp(state, "queued") == 0 ||
                                      strcmp(state, "planned") == 0 || strcmp(state, "held") == 0);
     if (!is_open) {
         return FB_OK;
@@ -218,14 +224,13 @@ static bool has_text(const char *hay, const char *needle)
     return len == 0;
 }
 
-static bool has_subject(const struct fb_search *q, const struct fb_ledger_message *m)
+static bool has_subject(const struct scan *x, const struct fb_ledger_message *m)
 {
     struct fb_title title;
-    if (q->title_key == NULL || m->title == NULL ||
-        fb_title_open(q->title_key, m->msg_id, m->title, &title) != FB_OK) {
+    if (m->title == NULL || fb_title_open_by(&x->key, m->msg_id, m->title, &title) != FB_OK) {
         return false;
     }
-    bool is_there = has_text(title.subject, q->subject);
+    bool is_there = has_text(title.subject, x->q->subject);
     explicit_bzero(&title, sizeof title);
     return is_there;
 }
@@ -234,6 +239,9 @@ static bool has_state(const char *state, const struct fb_ledger_message *m)
 {
     if (strcmp(state, m->state) == 0) {
         return true;
+    }
+    if (strcmp(state, "open") == 0) {
+        return strcmp(m->state, "done") != 0;
     }
     bool is_recalled = strcmp(state, "recalled") == 0;
     bool is_pending = strcmp(state, "pending") == 0;
@@ -246,15 +254,16 @@ static bool has_state(const char *state, const struct fb_ledger_message *m)
     return false;
 }
 
-static bool is_meant(const struct fb_search *q, const struct fb_ledger_message *m)
+static bool is_meant(const struct scan *x, const struct fb_ledger_message *m)
 {
+    const struct fb_search *q = x->q;
     bool is_to = q->recipient == NULL;
     for (size_t i = 0; i < m->recipient_count && !is_to; i++) {
         is_to = strcasecmp(m->recipients[i].address, q->recipient) == 0;
     }
     return is_to && (q->sender == NULL || strcasecmp(m->from, q->sender) == 0) &&
            (q->state == NULL || has_state(q->state, m)) &&
-           (q->subject == NULL || has_subject(q, m));
+           (q->subject == NULL || has_subject(x, m));
 }
 
 /* ---- the search ---- */
@@ -290,7 +299,7 @@ static enum fb_status keep_meant(const struct scan *x, struct fb_ledger_message 
     bool by_grants = x->q->state != NULL && strcmp(x->q->state, "pending") == 0;
     enum fb_status s = by_grants ? fb_ledger_get_parcels(x->r, list, x->count, err) : FB_OK;
     for (size_t i = 0; i < x->count && s == FB_OK; i++) {
-        if (list[i].msg_id[0] != '\0' && !is_meant(x->q, &list[i])) {
+        if (list[i].msg_id[0] != '\0' && !is_meant(x, &list[i])) {
             fb_ledger_message_deinit(&list[i]);
         }
     }
@@ -333,10 +342,13 @@ enum fb_status fb_ledger_search(struct fb_redis *r, const struct fb_search *q,
     bool is_full = false;
     *end_r = (struct fb_search_end){.is_cut = false};
     memcpy(x.after_id, q->after_id, sizeof x.after_id);
+    fb_title_key(q->subject != NULL ? q->title_key : NULL, &x.key);
+    int64_t until_ms = fb_mono_ms() + FB_SEARCH_MS;
     bool is_plain =
         q->state == NULL && q->subject == NULL && (q->sender == NULL || q->recipient == NULL);
     enum fb_status s = begin(&x, err);
-    while (s == FB_OK && !is_last && !is_full && seen < FB_SEARCH_MOST) {
+    while (s == FB_OK && !is_last && !is_full && seen < FB_SEARCH_MOST &&
+           (seen == 0 || fb_mono_ms() < until_ms)) {
         size_t want = is_plain && q->limit - found + 1 < BATCH ? q->limit - found + 1 : BATCH;
         s = x.open != NULL ? next_open(&x, want, &is_last) : next_batch(&x, want, &is_last, err);
         if (s == FB_OK && x.count > 0) {
@@ -349,5 +361,6 @@ enum fb_status fb_ledger_search(struct fb_redis *r, const struct fb_search *q,
         end_r->is_cut = !is_full;
     }
     free(x.open);
+    fb_title_key_wipe(&x.key);
     return s;
 }

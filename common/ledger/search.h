@@ -2,16 +2,18 @@
  *
  * Searching the ledger a page at a time, newest first.  Part of ledger.h.
  *
- * Sender, recipient and "not ended" have indexes (a:<address>, open); what else is asked for is compared with the
- * records themselves, a batch at a time and FB_SEARCH_MOST at most, so that a page costs some ten milliseconds whatever
- * is asked for: then it ends early (is_cut), and its cursor goes on from there.
+ * Sender, recipient and "not ended" have indexes (listing.h, open); what else is asked for is compared with the
+ * records themselves, a batch at a time, for FB_SEARCH_MS and FB_SEARCH_MOST of them at most, so that a page comes at
+ * once whatever is asked for: then it ends early (is_cut), and its cursor goes on from there.  There is no index of
+ * subjects: they are sealed, and one that can be searched would tell them.
  */
 #ifndef FB_COMMON_LEDGER_SEARCH_H
 #define FB_COMMON_LEDGER_SEARCH_H
 
 #include "common/ledger/ledger.h"
 
-#define FB_SEARCH_MOST   1000 /* records that one call looks at */
+#define FB_SEARCH_MOST   5000 /* records that one call looks at */
+#define FB_SEARCH_MS     50   /* and begins no other batch after */
 #define FB_SEARCH_PAGE   200
 #define FB_SEARCH_CURSOR 56
 
@@ -19,8 +21,8 @@ struct fb_search {
     const char *sender, *recipient; /* NULL = any; without case */
     const char *subject;   /* is in the subject, without case of ASCII letters; NULL = any */
     const char *title_key; /* rewrite.key, for subject */
-    const char
-        *state; /* queued planned held done recalled pending; NULL = any (fb_search_knows_state) */
+    const char *
+        state; /* open (not ended) queued planned held done recalled pending; NULL = any (fb_search_knows_state) */
     int64_t since_ms, until_ms;
     size_t limit; /* 1..FB_SEARCH_PAGE */
     /* From behind this one on; "" = from the newest. */

@@ -12,6 +12,7 @@
 
 #include "common/ledger/access.h"
 #include "common/ledger/internal.h"
+#include "common/ledger/listing.h"
 #include "common/ledger/stats.h"
 #include "common/title.h"
 #include "proto/limits.h"
@@ -47,19 +48,6 @@ static void expire(struct fb_ops *ops, const char *key, int64_t seconds)
     fb_ops_add(ops, "EXPIRE", key, text, NULL);
 }
 
-/* Adds the message to a listing that drops what retention has passed. */
-static void list_in(struct fb_ops *ops, const char *key, const char *msg_id, int64_t at_ms,
-                    int64_t ttl_ms)
-{
-    char at[24];
-    char old[24];
-    char ttl[24];
-    number(at, at_ms);
-    number(old, at_ms - ttl_ms - (int64_t)IN_FLIGHT_S * 1000);
-    number(ttl, ttl_ms / 1000 + IN_FLIGHT_S);
-    fb_ops_add(ops, "LISTIN", key, at, msg_id, old, ttl, NULL);
-}
-
 void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_job *job,
                         const struct fb_envelope *envelope, uint64_t size, int64_t ttl_ms)
 {
@@ -69,7 +57,6 @@ void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     char bytes[24];
     char count[24];
     char ttl[24];
-    char folded[FB_MAX_ADDRESS + 1];
     fb_ledger_key(key, shard, "m", job->msg_id);
     number(at, job->first_ms);
     (void)snprintf(bytes, sizeof(bytes), "%" PRIu64, size);
@@ -95,18 +82,7 @@ void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     expire(ops, key,
            ttl_ms / 1000 + IN_FLIGHT_S); /* for a message that never ends; its end sets ttl */
     fb_ledger_count(r, ops, job->msg_id, FB_STAT_ACCEPTED, 1, job->first_ms);
-    (void)snprintf(key, sizeof(key), "fb:{s%d}:t", shard);
-    list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
-    if (envelope->reverse_path[0] != '\0') {
-        fb_ledger_fold(envelope->reverse_path, folded, sizeof(folded));
-        fb_ledger_key(key, shard, "a", folded);
-        list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
-    }
-    for (size_t i = 0; i < n; i++) {
-        fb_ledger_fold(envelope->recipients[i].address, folded, sizeof(folded));
-        fb_ledger_key(key, shard, "a", folded);
-        list_in(ops, key, job->msg_id, job->first_ms, ttl_ms);
-    }
+    fb_listing_add(ops, shard, job->msg_id, envelope, ttl_ms);
 }
 
 static const char *kind_name(enum fb_branch_kind kind)
@@ -123,24 +99,28 @@ static const char *kind_name(enum fb_branch_kind kind)
 }
 
 /* Once: a restart must not make it another one, because each has a new nonce.  In pieces: one long value makes Redis
- * keep the whole record in a form that takes three times the memory (hash-max-listpack-value). */
+ * keep the whole record in a form that takes three times the memory (hash-max-listpack-value).  As bytes, which are a
+ * quarter less than the text. */
 static void add_title(struct fb_ops *ops, const char *m, const char *msg_id, const char *subject,
                       const char *language, const char *key)
 {
+    struct fb_buf text;
     struct fb_buf title;
+    fb_buf_init(&text, FB_TITLE_SEALED);
     fb_buf_init(&title, FB_TITLE_SEALED);
-    if (fb_title_seal(key, msg_id, subject, language, &title) == FB_OK) {
+    if (fb_title_seal(key, msg_id, subject, language, &text) == FB_OK &&
+        fb_title_pack(fb_slice_buf(&text), &title) == FB_OK) {
         struct fb_slice rest = fb_slice_buf(&title);
         for (unsigned i = 0; rest.len > 0; i++) {
             char field[24];
-            char piece[FB_LEDGER_PIECE + 1];
             struct fb_slice part = fb_slice_sub(rest, 0, FB_LEDGER_PIECE);
             (void)snprintf(field, sizeof field, i == 0 ? "title" : "title:%u", i);
-            (void)snprintf(piece, sizeof piece, "%.*s", (int)part.len, (const char *)part.ptr);
-            fb_ops_add(ops, "HSETNX", m, field, piece, NULL);
+            const struct fb_slice args[] = {fb_slice_str(field), part};
+            fb_ops_add_slices(ops, "HSETNX", m, args, 2);
             rest = fb_slice_sub(rest, part.len, SIZE_MAX);
         }
     }
+    fb_buf_deinit(&text);
     fb_buf_deinit(&title);
 }
 
@@ -199,16 +179,34 @@ static void clean(char *out, size_t size, const char *in)
     out[n] = '\0';
 }
 
-static void grant_value(char *out, size_t size, const char *state, const char *grant_id,
-                        int64_t now, const char *actor, const char *source)
+/* The id of a vault's grant, 64 digits, lies beside the grant as bytes, so that no value of the record is a long one;
+ * for the same reason a long actor is in the history only.  True: the grant is a vault's. */
+static bool set_grant(struct fb_ops *ops, const char *key, uint32_t recipient, const char *state,
+                      const char *grant_id, int64_t now, const char *actor, const char *source)
 {
-    char state_part[24], id_part[72], actor_part[200], source_part[64];
+    char state_part[24], id_part[72], actor_part[200], source_part[64], value[400], field[24];
+    uint8_t vault[FB_VAULT_ID];
     clean(state_part, sizeof state_part, state);
     clean(id_part, sizeof id_part, grant_id);
     clean(actor_part, sizeof actor_part, actor);
     clean(source_part, sizeof source_part, source);
-    (void)snprintf(out, size, "%s|%s|%" PRId64 "|%s|%s", state_part, id_part, now, actor_part,
-                   source_part);
+    bool is_vault = strspn(id_part, "0123456789abcdef") == 2 * sizeof vault &&
+                    fb_unhex(id_part, vault, sizeof vault);
+    for (int i = 0; i < 2; i++) {
+        int n = snprintf(value, sizeof value, "%s|%s|%" PRId64 "|%s|%s", state_part,
+                         is_vault ? "" : id_part, now, i == 0 ? actor_part : "", source_part);
+        if (n <= FB_LEDGER_COMPACT_SIZE) {
+            break;
+        }
+    }
+    (void)snprintf(field, sizeof field, "%" PRIu32, recipient);
+    fb_ops_add(ops, "HSET", key, field, value, NULL);
+    if (is_vault) {
+        (void)snprintf(field, sizeof field, "v:%" PRIu32, recipient);
+        const struct fb_slice args[] = {fb_slice_str(field), fb_slice_of(vault, sizeof vault)};
+        fb_ops_add_slices(ops, "HSET", key, args, 2);
+    }
+    return is_vault;
 }
 
 static void add_history(struct fb_ops *ops, const char *key, int64_t now, uint32_t recipient,
@@ -247,27 +245,21 @@ static void add_if(struct fb_ops *ops, const char *key, const char *field, const
     }
 }
 
-static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb_plan *plan,
-                            uint32_t branch, const struct fb_parcel *parcel, int64_t now)
+static void uploaded_parcel(struct fb_ops *ops, const char *key, const struct fb_parcel *parcel,
+                            int64_t now)
 {
     char expires[24];
     char at[24];
-    char number_of[24];
     char remind[24];
     char purge[24];
     number(remind, parcel->remind_ms);
     number(purge, parcel->purge_ms);
     number(expires, parcel->expires_ms);
     number(at, now);
-    (void)snprintf(number_of, sizeof(number_of), "%" PRIu32, branch);
-    const struct fb_branch *b = &plan->branches[branch];
-    fb_ops_add(ops, "HSET", key, "storage", parcel->storage != NULL ? parcel->storage : "", "user",
-               parcel->user != NULL ? parcel->user : "", "folder",
-               parcel->folder_id != NULL ? parcel->folder_id : "", "rule",
-               b->rule != NULL ? b->rule : "", "security", b->security != NULL ? b->security : "",
-               "access", parcel->access != NULL ? parcel->access : "", "download",
-               parcel->can_download ? "1" : "0", "expires", expires, "branch", number_of, "at", at,
-               NULL);
+    fb_ops_add(ops, "HSET", key, "storage", parcel->storage != NULL ? parcel->storage : "",
+               "folder", parcel->folder_id != NULL ? parcel->folder_id : "", "access",
+               parcel->access != NULL ? parcel->access : "", "at", at, "expires", expires, NULL);
+    add_if(ops, key, "user", parcel->user != NULL ? parcel->user : "");
     add_if(ops, key, "remind", remind);
     add_if(ops, key, "purge", purge);
     add_if(ops, key, "receipt", parcel->sends_receipt ? "1" : "0");
@@ -308,18 +300,13 @@ void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     fb_ops_add(ops, "HSET", key, field, at, NULL);
     (void)snprintf(field, sizeof(field), "bs:%" PRIu32, branch);
     fb_ops_add(ops, "HSET", key, field, "uploaded", NULL);
-    fb_ledger_key(key, shard, "p", parcel->parcel_id);
-    uploaded_parcel(ops, key, plan, branch, parcel, now);
-    expire(ops, key, ttl_s);
     fb_ledger_key(key, shard, "g", parcel->parcel_id);
+    uploaded_parcel(ops, key, parcel, now);
     fb_ledger_key(history, shard, "h", parcel->parcel_id);
     for (uint32_t i = 0; i < parcel->grant_count; i++) {
         const struct fb_parcel_grant *g = &parcel->grants[i];
         const char *state = g->state != NULL ? g->state : "active";
-        char value[400];
-        grant_value(value, sizeof(value), state, g->grant_id, now, "", "upload");
-        (void)snprintf(field, sizeof(field), "%" PRIu32, g->recipient);
-        fb_ops_add(ops, "HSET", key, field, value, NULL);
+        (void)set_grant(ops, key, g->recipient, state, g->grant_id, now, "", "upload");
         if (strcmp(state, "active") !=
             0) { /* else it is told out of the record: fb_ledger_history */
             add_history(ops, history, now, g->recipient, "", state, "", "upload");
@@ -329,9 +316,9 @@ void fb_ledger_uploaded(struct fb_redis *r, struct fb_ops *ops, const struct fb_
         }
     }
     fb_ledger_folder(r, ops, parcel, ttl_s);
+    expire(ops, key, ttl_s);
     if (parcel->grant_count > 0) {
         fb_ops_add(ops, "LTRIM", history, HISTORY_MAX, "-1", NULL);
-        expire(ops, key, ttl_s);
         expire(ops, history, ttl_s);
     }
     add_dates(r, ops, parcel);
@@ -409,13 +396,16 @@ void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_
     int shard = fb_redis_shard(r, msg_id);
     int64_t now = fb_now_ms();
     char key[FB_LEDGER_KEY];
-    char field[24];
-    char value[400];
     fb_ledger_key(key, shard, "g", parcel_id);
-    (void)snprintf(field, sizeof(field), "%" PRIu32, recipient);
-    grant_value(value, sizeof(value), new_state, grant_id, now, actor, source);
-    fb_ops_add(ops, "HSET", key, field, value, NULL);
+    if (!set_grant(ops, key, recipient, new_state, grant_id, now, actor, source)) {
+        char was[24];
+        (void)snprintf(was, sizeof was, "v:%" PRIu32, recipient);
+        fb_ops_add(ops, "HDEL", key, was, NULL);
+    }
     fb_ops_add(ops, "EXPIRE", key, FB_LEDGER_LOST_TTL, "NX", NULL);
+    if (strcmp(new_state, "expired") == 0) {
+        return; /* it is told out of the grant: fb_ledger_history */
+    }
     fb_ledger_key(key, shard, "h", parcel_id);
     add_history(ops, key, now, recipient, old_state, new_state, actor, source);
     fb_ops_add(ops, "LTRIM", key, HISTORY_MAX, "-1", NULL);

@@ -13,7 +13,8 @@
 #include "common/yaml.h"
 
 #define HISTORY_KEPT "1000"
-#define HISTORY_PAGE 50 /* entries hold whole documents */
+#define HISTORY_PAGE 50                     /* entries hold whole documents */
+#define NUMBER_MAX   INT64_C(1000000000000) /* of a version: beyond all that were ever made */
 
 void fb_policy_version_deinit(struct fb_policy_version *v)
 {
@@ -54,10 +55,17 @@ static void take_text(const redisReply *e, char *out, size_t size)
     }
 }
 
+/* What somebody else wrote in its place is none: the next one is counted from the history. */
+static int64_t number_of(const char *text)
+{
+    int64_t value = 0;
+    return fb_parse_int(text, &value) && value > 0 && value <= NUMBER_MAX ? value : 0;
+}
+
 static int64_t take_number(const redisReply *e)
 {
     int64_t value = 0;
-    return e->type == REDIS_REPLY_STRING && fb_parse_int(e->str, &value) ? value : 0;
+    return e->type == REDIS_REPLY_STRING && fb_parse_int(e->str, &value) && value > 0 ? value : 0;
 }
 
 static enum fb_status none_in_force(struct fb_error *err)
@@ -84,10 +92,12 @@ static enum fb_status of_redis(struct fb_redis *r, struct fb_policy_version *v,
         s = fb_error_set(err, FB_TOO_BIG, "the policy in Redis is larger than any policy");
     } else {
         name_version(v);
+        take_text(reply->element[0], v->written, sizeof v->written);
         v->at_ms = take_number(reply->element[2]);
         take_text(reply->element[3], v->author, sizeof v->author);
         take_text(reply->element[4], v->comment, sizeof v->comment);
-        v->number = take_number(reply->element[5]);
+        v->number =
+            reply->element[5]->type == REDIS_REPLY_STRING ? number_of(reply->element[5]->str) : 0;
     }
     freeReplyObject(reply);
     return s;
@@ -130,7 +140,8 @@ static bool read_entry(const redisReply *e, int64_t position, bool has_document,
         copy(v->author, sizeof v->author, text_of(o, "author"), strlen(text_of(o, "author")));
         copy(v->comment, sizeof v->comment, text_of(o, "comment"), strlen(text_of(o, "comment")));
         (void)fb_parse_int(text_of(o, "at"), &v->at_ms);
-        v->number = fb_parse_int(text_of(o, "number"), &number) ? number : position;
+        number = number_of(text_of(o, "number"));
+        v->number = number > 0 ? number : position;
     }
     if (is_good && has_document) {
         is_good = fb_buf_add(&v->document, json_string_value(document),
@@ -242,13 +253,18 @@ enum fb_status fb_policy_version_get(struct fb_redis *r, const char *name,
 /* ---- apply ---- */
 
 /* One step on the key that decides.  (The history is another key, in a cluster on another node.)  ARGV: 1 the version
- * that must be in force 2 version 3 document 4 at 5 author 6 comment 7 number. */
+ * that must be written there, as it is written (by hand it may be anything) 2 version 3 document 4 at 5 author
+ * 6 comment 7 number 8 NUMBER_MAX. */
 static const struct fb_script put_script = {
     .name = "policy put",
-    .source = "local is = redis.call('HGET', KEYS[1], 'version') or ''\n"
+    .source = "local is, n = '', 0\n"
+              "if redis.call('HEXISTS', KEYS[1], 'document') == 1 then\n"
+              "  is = string.sub(redis.call('HGET', KEYS[1], 'version') or '', 1, 64)\n"
+              "  is = string.match(is, '^[^%z]*')\n"
+              "  n = tonumber(redis.call('HGET', KEYS[1], 'number') or '0') or 0\n"
+              "end\n"
               "if ARGV[1] ~= is then return 0 end\n"
-              "local n = tonumber(redis.call('HGET', KEYS[1], 'number') or '0')\n"
-              "if tonumber(ARGV[7]) <= n then return 0 end\n"
+              "if tonumber(ARGV[7]) <= n and n <= tonumber(ARGV[8]) then return 0 end\n"
               "redis.call('HSET', KEYS[1], 'version', ARGV[2], 'document', ARGV[3], 'at', ARGV[4], "
               "'author', ARGV[5], 'comment', ARGV[6], 'number', ARGV[7])\n"
               "return 1\n"};
@@ -257,16 +273,18 @@ static enum fb_status put(struct fb_redis *r, const struct fb_policy_change *cha
                           const struct fb_policy_version *v, const char *before,
                           struct fb_error *err)
 {
-    char at[24], number[24];
+    char at[24], number[24], most[24];
     redisReply *reply = NULL;
     struct fb_script script = put_script;
     fb_redis_script_prepare(&script);
     (void)snprintf(at, sizeof at, "%" PRId64, v->at_ms);
     (void)snprintf(number, sizeof number, "%" PRId64, v->number);
+    (void)snprintf(most, sizeof most, "%" PRId64, NUMBER_MAX);
     const struct fb_slice keys[] = {fb_slice_str(FB_POLICY_KEY)};
-    const struct fb_slice args[] = {
-        fb_slice_str(before),    fb_slice_str(v->version), change->document,    fb_slice_str(at),
-        fb_slice_str(v->author), fb_slice_str(v->comment), fb_slice_str(number)};
+    const struct fb_slice args[] = {fb_slice_str(before),    fb_slice_str(v->version),
+                                    change->document,        fb_slice_str(at),
+                                    fb_slice_str(v->author), fb_slice_str(v->comment),
+                                    fb_slice_str(number),    fb_slice_str(most)};
     enum fb_status s =
         fb_redis_script(r, &script, 1, keys, sizeof args / sizeof args[0], args, &reply, err);
     if (s != FB_OK) {
@@ -383,7 +401,7 @@ static enum fb_status replace(const struct fb_config *config, struct fb_redis *r
     if (change->comment != NULL) {
         copy(v.comment, sizeof v.comment, change->comment, strlen(change->comment));
     }
-    s = remember_and_put(r, change, &v, now.version, err);
+    s = remember_and_put(r, change, &v, now.written, err);
     if (s == FB_OK) {
         *v_r = v;
     } else if (s == FB_LOST) {

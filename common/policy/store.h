@@ -20,6 +20,7 @@
 
 struct fb_policy_version {
     char version[65]; /* SHA-256 (hex) of the document's bytes */
+    char written[65]; /* as Redis has it: by hand, something else may stand there */
     int64_t number;   /* counted from 1; a document that is applied again has another one */
     int64_t at_ms;    /* 0 = not known (policy.source is a file) */
     char author[FB_POLICY_MAX_AUTHOR];

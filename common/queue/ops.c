@@ -15,7 +15,7 @@
 #define MAX_BYTES   (32U << 20)
 #define MAX_VA_ARGS 64
 #define CHUNK_ARGS  500U  /* even (pairs); Lua's unpack() ends near 8,000 */
-#define MAX_KEY     1200U /* fb:{sN}:a:<address> with FB_MAX_ADDRESS */
+#define MAX_KEY     1200U /* fb:{sN}:l:s:<period>:<address> with FB_MAX_ADDRESS */
 
 struct fb_ops {
     struct fb_buf body; /* the commands without the outer array's header */
@@ -36,7 +36,8 @@ static const struct {
     {"SADD", true},     {"SREM", true},    {"RPUSH", true},
     {"LTRIM", false},   {"XADD", false},   {"EXPIRE", false},
     {"PERSIST", false}, {"DEL", false},    {"ZREMRANGEBYSCORE", false},
-    {"LISTIN", false},  {"UNCLAIM", true},
+    {"LISTIN", false},  {"UNCLAIM", true}, {"ADDRIN", false},
+    {"HOURIN", false},  {"MAPIN", false},
 };
 
 struct fb_ops *fb_ops_new(void)

@@ -3,10 +3,13 @@
  * Ledger changes that ride in the same script as a queue step, so that queue and ledger cannot disagree: a list of
  * Redis write commands on keys of one shard.  Only HSET HDEL HINCRBY HSETNX ZADD ZREM SADD SREM RPUSH LTRIM XADD
  * EXPIRE PERSIST DEL ZREMRANGEBYSCORE are allowed, on keys that begin with "fb:{s".  HSET, HDEL, ZADD, ZREM, SADD,
- * SREM, UNCLAIM and RPUSH take any number of arguments: long ones are cut into several commands.  Two more are ours:
+ * SREM, UNCLAIM and RPUSH take any number of arguments: long ones are cut into several commands.  More are ours:
  * LISTIN key at member old ttl adds a member to a listing (ZADD); a listing without a time to live, or once a day, gets
- * ttl (in seconds) and loses what is older than old.  UNCLAIM key index ... takes back that these recipients of a
- * message may be sent (ledger.h, fb_ledger_release_sending).
+ * ttl (in seconds) and loses what is older than old.  ADDRIN key member old ttl: the same for a listing whose members
+ * sort by themselves (all of score 0).  HOURIN key member ttl appends a member to a string.  MAPIN key field value ttl
+ * day today sets field to "value day" in a hash that lives for ttl at least, and now and then takes out what is of a
+ * day before today.  UNCLAIM key index ... takes back that these recipients of a message may be sent (ledger.h,
+ * fb_ledger_release_sending).
  */
 #ifndef FB_COMMON_QUEUE_OPS_H
 #define FB_COMMON_QUEUE_OPS_H

@@ -11,7 +11,8 @@
  *    marks and is in no count of branches.  A letter lies in the stream of rewrite;
  *  - no unpack() of a list whose length comes from outside: Lua ends near 8,000.
  * Marks in the message hash: "d:<stage>:<branch>" = "<stream id>/<consumer>" of the claim that did
- * it; so a caller whose reply was lost asks again and is told OK, and a zombie is told LOST.
+ * it; so a caller whose reply was lost asks again and is told OK, and a zombie is told LOST.  With
+ * the message's end those of rewrite become brief (28 bits of their SHA-1), and the others go.
  */
 #include "common/queue/scripts.h"
 
@@ -103,7 +104,7 @@ static const char advance_lua[] = PRELUDE
     "local mark, mine = 'd:' .. stage .. ':' .. branch, ARGV[3] .. '/' .. ARGV[2]\n"
     "local tracked = not side(stage)\n"
     "if not owned(src, group, me, id) then\n"
-    "  if tracked and redis.call('HGET', m, mark) == mine then return OK end\n"
+    "  if tracked and is_mine(m, mark, mine) then return OK end\n"
     "  return LOST\n"
     "end\n"
     "if tracked and (redis.call('HEXISTS', m, mark) == 1 or finished(m, stage, branch)) then\n"
@@ -158,7 +159,7 @@ static const char finish_lua[] =
             "  return redis.call('HGET', m, 'state') == 'done' and 1 or 0\n"
             "end\n"
             "if not owned(src, group, me, id) then\n"
-            "  if tracked and redis.call('HGET', m, mark) == mine then return {OK, is_over()} end\n"
+            "  if tracked and is_mine(m, mark, mine) then return {OK, is_over()} end\n"
             "  return {LOST, 0}\n"
             "end\n"
             "if not tracked then\n"

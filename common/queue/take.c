@@ -329,7 +329,9 @@ static enum fb_status take_listed(struct fb_redis *r, enum fb_script_id script,
     if (deleted > 0) { /* somebody used XDEL or MAXLEN on our stream */
         fb_log(FB_ERROR, "%s: %" PRId64 " pending jobs were deleted by somebody else",
                fb_stage_name(stage), deleted);
-        fb_metric_add("fumibako_deleted_pending_total", NULL, (double)deleted);
+        char label[48];
+        (void)snprintf(label, sizeof label, "stage=\"%s\"", fb_stage_name(stage));
+        fb_metric_add("fumibako_deleted_pending_total", label, (double)deleted);
     }
     if (buried > 0) {
         fb_log(FB_ERROR, "%s: %" PRId64 " jobs buried: crash-loop", fb_stage_name(stage), buried);

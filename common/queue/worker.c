@@ -443,6 +443,7 @@ static enum fb_status gauges_start(const struct fb_config *config, enum fb_stage
     bool is_first = !gauges.is_registered;
     gauges.is_registered = true;
     (void)pthread_mutex_unlock(&gauges.lock);
+    fb_worker_counters(stage);
     if (is_first) {
         fb_metrics_on_scrape(collect, NULL);
     }

@@ -61,6 +61,11 @@ FB_MUST_USE enum fb_status fb_worker_run(const struct fb_config *config,
 /* A retry that comes within seconds and counts no attempt: what is missing comes by itself (the first policy of a new
  * system, a moment before the process sees it).  Nothing is changed for a job of more than a minute. */
 void fb_outcome_soon(const struct fb_claim *claim, struct fb_outcome *out);
+/* The spool has no mail of this job: it was delivered and erased, and Redis has forgotten so (the
+ * job is an echo), or the spool has lost it.  Nobody can tell which, and nothing can be sent: the
+ * branch ends, with a word in the log and a count that people are told of
+ * (FumibakoJobWithoutMail). */
+void fb_outcome_without_mail(const struct fb_claim *claim, struct fb_outcome *out);
 /* The job that follows `claim` in `stage` for `branch` (message, ref, times, trace carried over; attempt 0). */
 void fb_job_follow(const struct fb_claim *claim, enum fb_stage stage, uint32_t branch,
                    struct fb_job *job_r);

@@ -261,6 +261,28 @@ static const char *label_of(const struct job_run *j, enum fb_status ended)
     }
 }
 
+void fb_outcome_without_mail(const struct fb_claim *claim, struct fb_outcome *out)
+{
+    char label[48];
+    (void)snprintf(label, sizeof(label), "stage=\"%s\"", fb_stage_name(claim->stage));
+    fb_metric_add("fumibako_jobs_without_mail_total", label, 1);
+    fb_log(FB_WARN, "the mail of this job is not in the spool: it was delivered and erased before, "
+                    "or the spool has lost it; see fumibako message show");
+    out->kind = claim->stage == FB_STAGE_REWRITE ? FB_OUTCOME_FINISH : FB_OUTCOME_ADVANCE;
+}
+
+void fb_worker_counters(enum fb_stage stage)
+{
+    static const struct fb_counters counters[] = {
+        {"fumibako_jobs_total", {{"outcome", "ok|retry|held|lost|dup|recalled"}}},
+        {"fumibako_deleted_pending_total", {{NULL, NULL}}},
+        {"fumibako_jobs_without_mail_total", {{NULL, NULL}}},
+        {NULL, {{NULL, NULL}}}};
+    char label[48];
+    (void)snprintf(label, sizeof(label), "stage=\"%s\"", fb_stage_name(stage));
+    fb_metrics_declare(label, counters);
+}
+
 static void report(const struct job_run *j, const char *label, int64_t started_ms,
                    const struct fb_error *err)
 {

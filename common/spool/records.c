@@ -2,9 +2,12 @@
 #include "common/spool/records.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/crypto.h"
 #include "proto/limits.h"
+
+#define MAX_POLICY (4U << 20) /* as render keeps it */
 
 enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r,
                                   struct fb_error *err)
@@ -17,6 +20,56 @@ enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan
         if (s == FB_INVALID) {
             s = fb_error_set(err, FB_CORRUPT, "the stored plan cannot be read");
         }
+    }
+    return s;
+}
+
+/* FB_NOT_FOUND: none was kept, or not this one. */
+static enum fb_status kept_policy(struct fb_spool_msg *msg, const char *version,
+                                  struct fb_policy **policy_r, struct fb_error *err)
+{
+    struct fb_buf document;
+    struct fb_policy *policy = NULL;
+    struct fb_policy_findings findings = {0};
+    enum fb_status s = fb_spool_object_get(msg, "policy", MAX_POLICY, &document, err);
+    if (s != FB_OK) {
+        return s == FB_CORRUPT || s == FB_TOO_BIG
+                   ? fb_error_set(err, FB_NOT_FOUND, "the mail's policy cannot be read")
+                   : s;
+    }
+    s = fb_policy_parse(fb_slice_buf(&document), &policy, &findings);
+    fb_policy_findings_deinit(&findings);
+    fb_buf_deinit(&document);
+    if (s == FB_OK && strcmp(policy->version, version) == 0) {
+        *policy_r = policy;
+        return FB_OK;
+    }
+    fb_policy_unref(&policy);
+    return fb_error_set(err, FB_NOT_FOUND, "another policy lies beside the mail");
+}
+
+enum fb_status fb_spool_policy_load(struct fb_spool_msg *msg, const struct fb_plan *plan,
+                                    struct fb_policy_follow *follow, struct fb_policy **policy_r,
+                                    struct fb_error *err)
+{
+    struct fb_policy *now = fb_policy_follow_get(follow);
+    struct fb_policy *kept = NULL;
+    if (now != NULL && strcmp(now->version, plan->policy_version) == 0) {
+        *policy_r = now;
+        return FB_OK;
+    }
+    enum fb_status s = kept_policy(msg, plan->policy_version, &kept, err);
+    if (s == FB_NOT_FOUND && now != NULL) {
+        *policy_r = now;
+        return FB_OK;
+    }
+    fb_policy_unref(&now);
+    if (s == FB_NOT_FOUND) {
+        return fb_error_set(err, FB_CONFIG,
+                            "no policy is known; apply one with `fumibako policy apply`");
+    }
+    if (s == FB_OK) {
+        *policy_r = kept;
     }
     return s;
 }

@@ -235,6 +235,27 @@ enum fb_status console_authenticate(struct call *call, struct console_who *who_r
     return FB_OK;
 }
 
+bool console_is_known(struct console *console, const struct fb_http_request *head)
+{
+    struct call c = {.console = console, .request = head};
+    struct console_who who;
+    struct fb_error ignored = {0};
+    const char *token = bearer(&c);
+    const char *cookie = cookie_get(&c, COOKIE_SESSION);
+    const char *shown = fb_http_header(head, "X-Fumibako-CSRF");
+    if (token != NULL) {
+        c.redis = fb_redis_pool_take(console->gate);
+        bool is_known = by_token(&c, token, &who, &ignored) == FB_OK;
+        fb_redis_pool_give(console->gate, c.redis);
+        return is_known;
+    }
+    if (!fb_random_text_is_valid(cookie) || shown == NULL || strlen(shown) != FB_ACCOUNT_HASH - 1) {
+        return false;
+    }
+    account_hmac(&c, "csrf", cookie, "", who.csrf);
+    return fb_equal_secret(shown, who.csrf, FB_ACCOUNT_HASH - 1);
+}
+
 /* ---- headers ---- */
 
 void console_security_headers(const struct console *console, bool is_api,

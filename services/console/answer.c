@@ -13,6 +13,7 @@
 #define WARN_EVERY_MS 10000
 #define RETRY_S       5
 #define MAX_PAGE      200
+#define TIME_MAX      INT64_C(253402300799999) /* the end of the year 9999: RFC 3339 has no other */
 #define USUAL_PAGE    50
 
 static void send_json(struct call *c, unsigned status, const char *type, json_t *value)
@@ -167,7 +168,7 @@ json_t *call_json_time(int64_t ms)
     char whole[64];
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
-    if (ms <= 0 || gmtime_r(&seconds, &tm) == NULL ||
+    if (ms <= 0 || ms > TIME_MAX || gmtime_r(&seconds, &tm) == NULL ||
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
         return json_null();
     }

@@ -29,6 +29,8 @@ const struct console_route api_routes[] = {
     {"POST", V1 "/policy/diff", ROUTE_ALLOWED, CONSOLE_SEE_POLICY, api_policy_diff_document, false},
     {"POST", V1 "/policy/rollback", ROUTE_ALLOWED, CONSOLE_EDIT_POLICY, api_policy_rollback, false},
     {"POST", V1 "/policy/test", ROUTE_ALLOWED, CONSOLE_SEE_POLICY, api_policy_test, true},
+    {"POST", V1 "/policy/notices/preview", ROUTE_ALLOWED, CONSOLE_SEE_POLICY, api_notices_preview,
+     false},
     {"POST", V1 "/policy/dry-run", ROUTE_ALLOWED, CONSOLE_SEE_POLICY, api_policy_dry_run, false},
     {"GET", V1 "/policy/hits", ROUTE_ALLOWED, CONSOLE_SEE_POLICY, api_policy_hits, false},
 

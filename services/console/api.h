@@ -42,6 +42,12 @@ const char *api_policy_document(struct call *c);
 /* 422 with the errors of a document. */
 void api_policy_findings(struct call *c, const struct fb_policy_findings *f);
 
+/* 422: the helper's program found the document wrong, or, at `where`, what it was asked for. */
+void api_refusal(struct call *c, const json_t *answer, const char *where);
+
+/* api_notices.c */
+void api_notices_preview(struct call *c);
+
 /* api_try.c: what asks render; api_dry_run.c */
 void api_policy_test(struct call *c);
 void api_policy_dry_run(struct call *c);
@@ -54,9 +60,15 @@ void api_dead_retry(struct call *c);
 void api_dead_release(struct call *c);
 void api_dead_reject(struct call *c);
 
-/* api_operations.c */
+/* api_storages.c */
 void api_storages(struct call *c);
 void api_storage_test(struct call *c);
+
+/* api_operations.c */
+/* A line of a list of checks; state: ok, warning, error. */
+json_t *api_check(const char *name, const char *state, const char *text, const char *hint);
+/* Answers with them; takes list. */
+void api_answer_checks(struct call *c, json_t *list);
 void api_audit(struct call *c);
 void api_audit_export(struct call *c);
 void api_doctor(struct call *c);

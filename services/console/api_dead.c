@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/accounts/audit_what.h"
 #include "common/dead_words.h"
 #include "common/queue/queue.h"
 #include "common/yaml.h"
@@ -128,7 +129,8 @@ void api_dead_get(struct call *c)
 static bool audit(struct call *c, const struct fb_dead *d, const char *action)
 {
     struct fb_error err = {0};
-    char name[32], object[96];
+    char name[32];
+    struct fb_audit_what w;
     const json_t *reason = json_object_get(c->body, "reason");
     if (reason != NULL && (!json_is_string(reason) || json_string_length(reason) > MAX_REASON)) {
         answer_invalid(c, "reason", "理由は 500 バイトまでの文字列です。",
@@ -136,14 +138,9 @@ static bool audit(struct call *c, const struct fb_dead *d, const char *action)
         return false;
     }
     (void)snprintf(name, sizeof name, "held.%s", action);
-    (void)snprintf(object, sizeof object, "held %s", d->id);
-    json_t *before = json_pack("{s:s,s:s,s:I,s:s,s:o}", "message", d->job.msg_id, "stage",
-                               fb_stage_name(d->job.stage), "branch", (json_int_t)d->job.branch,
-                               "status", d->status, "reason", fb_json_text(d->reason));
-    json_t *after = json_pack("{s:s,s:s?}", "action", action, "reason", json_string_value(reason));
-    enum fb_status s = console_audit(c, name, object, before, after, &err);
-    json_decref(before);
-    json_decref(after);
+    fb_audit_of_held(d, action, json_string_value(reason), &w);
+    enum fb_status s = console_audit(c, name, w.object, w.before, w.after, &err);
+    fb_audit_what_deinit(&w);
     if (s != FB_OK) {
         answer_error(c, &err);
     }

@@ -95,7 +95,7 @@ static bool take_state(struct call *c, struct fb_search *q)
     }
     if (q->state != NULL && !fb_search_knows_state(q->state)) {
         answer_invalid(c, "state", "state の値が正しくありません。",
-                       "state is queued, planned, held, done, recalled or pending.");
+                       "state is open, queued, planned, held, done, recalled or pending.");
         return false;
     }
     return true;

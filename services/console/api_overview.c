@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/alarm.h"
+#include "common/figures.h"
 #include "common/ledger/stats.h"
 #include "common/policy/store.h"
 #include "common/queue/queue.h"
@@ -33,6 +34,14 @@ static json_t *stage_json(struct call *c, enum fb_stage stage, struct fb_error *
                      (json_int_t)q.oldest_age_ms);
 }
 
+/* The storage is the whole cause, or what stands before ", login" (services/upload/away.c). */
+static bool is_of_storage(const struct fb_alarm_entry *e, const char *storage)
+{
+    size_t len = strlen(storage);
+    return e->kind == FB_ALARM_STORAGE && strncmp(e->cause, storage, len) == 0 &&
+           (e->cause[len] == '\0' || strcmp(e->cause + len, ", login") == 0);
+}
+
 json_t *api_alarms(struct call *c, const char *storage, struct fb_error *err)
 {
     struct fb_alarm_entry *list = NULL;
@@ -43,8 +52,7 @@ json_t *api_alarms(struct call *c, const char *storage, struct fb_error *err)
     json_t *alarms = json_array();
     for (size_t i = 0; i < count; i++) {
         const struct fb_alarm_entry *e = &list[i];
-        bool is_wanted =
-            storage == NULL || (e->kind == FB_ALARM_STORAGE && strcmp(e->cause, storage) == 0);
+        bool is_wanted = storage == NULL || is_of_storage(e, storage);
         if (is_wanted) {
             (void)json_array_append_new(
                 alarms, json_pack("{s:s,s:o,s:o,s:o,s:o}", "kind", fb_alarm_name(e->kind), "cause",
@@ -175,61 +183,18 @@ void api_overview(struct call *c)
 
 /* ---- over time ---- */
 
-static const struct range {
-    const char *name;
-    int64_t step_ms;
-    size_t count;
-} ranges[] = {{"day", 2 * FB_STATS_SLOT_MS, 144},
-              {"hour", FB_STATS_SLOT_MS, 13},
-              {"week", 12 * FB_STATS_SLOT_MS, 168},
-              {"month", 72 * FB_STATS_SLOT_MS, 120}};
-
-static json_t *series_json(const struct range *range, int64_t from, const int64_t *slots)
-{
-    json_t *o = json_pack("{s:I}", "interval_ms", (json_int_t)range->step_ms);
-    json_t *times = json_array();
-    for (size_t i = 0; i < range->count; i++) {
-        (void)json_array_append_new(
-            times, json_integer((json_int_t)((from + (int64_t)i * range->step_ms) / 1000)));
-    }
-    (void)json_object_set_new(o, "times", times);
-    for (int k = 0; k < FB_STAT_COUNT; k++) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < range->count; i++) {
-            const int64_t *at = slots + i * FB_STAT_COUNT;
-            bool is_mean = k == FB_STAT_LATENCY_MS;
-            json_t *value = !is_mean ? json_integer((json_int_t)at[k])
-                            : at[FB_STAT_SENT] > 0
-                                ? json_integer((json_int_t)(at[k] / at[FB_STAT_SENT]))
-                                : json_null();
-            (void)json_array_append_new(list, value);
-        }
-        (void)json_object_set_new(o, fb_stat_name((enum fb_stat)k), list);
-    }
-    return o;
-}
-
 void api_series(struct call *c)
 {
     struct fb_error err = {0};
+    json_t *series = NULL;
     const char *name = fb_http_query(c->request, "range");
-    const struct range *range = name == NULL ? &ranges[0] : NULL;
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && range == NULL; i++) {
-        range = strcmp(ranges[i].name, name) == 0 ? &ranges[i] : NULL;
-    }
-    if (range == NULL) {
+    enum fb_status s = fb_figures_series(c->redis, name != NULL ? name : "day", &series, &err);
+    if (s == FB_OK) {
+        answer_json(c, 200, series);
+    } else if (s == FB_INVALID) {
         answer_invalid(c, "range", "range は hour、day、week、month のいずれかです。",
                        "range is hour, day, week or month.");
-        return;
-    }
-    int64_t last = fb_now_ms();
-    last -= last % range->step_ms;
-    int64_t from = last - (int64_t)(range->count - 1) * range->step_ms;
-    int64_t *slots = fb_xcalloc(range->count * FB_STAT_COUNT, sizeof *slots);
-    if (fb_ledger_stats(c->redis, from, range->step_ms, range->count, slots, &err) == FB_OK) {
-        answer_json(c, 200, series_json(range, from, slots));
     } else {
         answer_error(c, &err);
     }
-    free(slots);
 }

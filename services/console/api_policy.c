@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/accounts/audit_what.h"
 #include "common/policy/diff.h"
 #include "common/policy/store.h"
 #include "common/yaml.h"
@@ -248,16 +249,10 @@ static bool audit_change(struct call *c, const char *action, const char *expecte
                          struct fb_slice document, const char *comment)
 {
     struct fb_error err = {0};
-    uint8_t sha[FB_SHA256_SIZE];
-    char version[2 * FB_SHA256_SIZE + 1];
-    fb_sha256(document.ptr, document.len, sha);
-    fb_hex(sha, sizeof sha, version);
-    json_t *before = json_pack("{s:s}", "version", expected);
-    json_t *after =
-        json_pack("{s:s,s:s}", "version", version, "comment", comment != NULL ? comment : "");
-    enum fb_status s = console_audit(c, action, "policy", before, after, &err);
-    json_decref(before);
-    json_decref(after);
+    struct fb_audit_what w;
+    fb_audit_of_policy(expected, document, comment, &w);
+    enum fb_status s = console_audit(c, action, w.object, w.before, w.after, &err);
+    fb_audit_what_deinit(&w);
     if (s != FB_OK) {
         answer_error(c, &err);
     }

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/accounts/audit_what.h"
 #include "common/crypto.h"
-#include "common/evidence_text.h"
 #include "common/ledger/restore.h"
+#include "common/recall_preview.h"
 #include "services/console/api.h"
 
 #define MAX_IDEMPOTENCY_KEY 128
@@ -118,61 +119,15 @@ static bool take_wish(struct call *c, struct wish *w)
     return take_recipients(w);
 }
 
-/* ---- recall: the preview ---- */
-
-static const char *effect_of(const struct fb_evidence *e)
-{
-    switch (e->kind) {
-    case FB_EV_WAITING:
-        return "stop";
-    case FB_EV_OPEN:
-    case FB_EV_FAILED:
-        return "remove";
-    case FB_EV_PLAIN:
-        return "plain";
-    default:
-        return "nothing";
-    }
-}
-
-static json_t *effect_json(const struct wish *w, size_t i)
-{
-    const struct fb_evidence *e = &w->evidence[i];
-    struct fb_buf words;
-    fb_buf_init(&words, FB_EVIDENCE_WORDS + 1);
-    bool has_words = fb_evidence_words(e, w->c->is_ja ? "ja" : "en", &words) == FB_OK;
-    json_t *one = json_pack("{s:o,s:s,s:b,s:s}", "address",
-                            fb_json_text(w->m.recipients[i].address), "effect", effect_of(e),
-                            "opened", e->previews + e->downloads > 0 || e->opened_ms > 0, "words",
-                            has_words ? fb_buf_str(&words) : "");
-    fb_buf_deinit(&words);
-    return one;
-}
-
-/* Access by one link cannot be taken from one person.  NULL: it can be done. */
 static const char *why_not(const struct wish *w)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        uint32_t branch = w->m.recipients[w->recipients[i]].branch;
-        if (branch < w->m.branch_count && fb_ledger_is_by_link(&w->m.branches[branch])) {
-            return w->c->is_ja
-                       ? "1 つのリンクを全員で共有しているため、全員からのみ取り消せます。"
-                       : "One link opens this parcel for everybody: it can be recalled from "
-                         "all recipients only.";
-        }
-    }
-    return NULL;
+    return fb_recall_why_not(&w->m, w->recipients, w->count, w->c->is_ja);
 }
 
 static void preview_recall(const struct wish *w)
 {
-    json_t *list = json_array();
     const char *why = why_not(w);
-    for (size_t i = 0; i < w->m.recipient_count; i++) {
-        if (w->asked[i] && w->m.recipients[i].address[0] != '\0') {
-            (void)json_array_append_new(list, effect_json(w, i));
-        }
-    }
+    json_t *list = fb_recall_effects(&w->m, w->evidence, w->asked, w->c->is_ja);
     answer_json(w->c, 200,
                 json_pack("{s:s,s:b,s:b,s:s?,s:o,s:b}", "id", w->m.msg_id, "preview", 1, "can",
                           why == NULL, "why_not", why, "recipients", list, "can_restore",
@@ -228,21 +183,11 @@ static json_t *result_json(const struct wish *w, const bool *was_out)
 
 static enum fb_status audit_recall(const struct wish *w, const char *id, struct fb_error *err)
 {
-    char object[64];
-    json_t *addresses = json_array();
-    for (size_t i = 0; i < w->count; i++) {
-        (void)json_array_append_new(addresses,
-                                    fb_json_text(w->m.recipients[w->recipients[i]].address));
-    }
-    (void)snprintf(object, sizeof object, "message %s", w->m.msg_id);
-    json_t *after = json_pack("{s:s,s:o,s:b,s:s}", "recall", id, "recipients",
-                              w->count > 0 ? addresses : json_null(), "content", w->takes_content,
-                              "reason", w->reason != NULL ? w->reason : "");
-    if (w->count == 0) {
-        json_decref(addresses);
-    }
-    enum fb_status s = console_audit(w->c, "message.recall", object, NULL, after, err);
-    json_decref(after);
+    struct fb_audit_what what;
+    fb_audit_of_recall(&w->m, id, w->recipients, w->count, w->takes_content, w->reason, &what);
+    enum fb_status s =
+        console_audit(w->c, "message.recall", what.object, what.before, what.after, err);
+    fb_audit_what_deinit(&what);
     return s;
 }
 
@@ -300,17 +245,7 @@ void api_recall(struct call *c)
 
 static void answer_restore(const struct wish *w, const bool *wanted, size_t count)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; i < w->m.recipient_count; i++) {
-        const char *address = w->m.recipients[i].address;
-        if (w->asked[i] && address[0] != '\0') {
-            const char *why =
-                wanted[i] ? NULL : fb_restore_why_not(&w->m, &w->evidence[i], w->c->is_ja);
-            (void)json_array_append_new(list, json_pack("{s:o,s:b,s:s?}", "address",
-                                                        fb_json_text(address), "restored",
-                                                        wanted[i], "reason", why));
-        }
-    }
+    json_t *list = fb_restore_effects(&w->m, w->evidence, w->asked, wanted, w->c->is_ja);
     answer_json(w->c, 200,
                 json_pack("{s:s,s:b,s:I,s:o}", "id", w->m.msg_id, "preview", w->is_preview,
                           "restored", (json_int_t)count, "recipients", list));
@@ -318,17 +253,11 @@ static void answer_restore(const struct wish *w, const bool *wanted, size_t coun
 
 static enum fb_status audit_restore(const struct wish *w, const bool *wanted, struct fb_error *err)
 {
-    char object[64];
-    json_t *addresses = json_array();
-    for (size_t i = 0; i < w->m.recipient_count; i++) {
-        if (wanted[i]) {
-            (void)json_array_append_new(addresses, fb_json_text(w->m.recipients[i].address));
-        }
-    }
-    (void)snprintf(object, sizeof object, "message %s", w->m.msg_id);
-    json_t *after = json_pack("{s:o}", "recipients", addresses);
-    enum fb_status s = console_audit(w->c, "message.restore", object, NULL, after, err);
-    json_decref(after);
+    struct fb_audit_what what;
+    fb_audit_of_restore(&w->m, wanted, &what);
+    enum fb_status s =
+        console_audit(w->c, "message.restore", what.object, what.before, what.after, err);
+    fb_audit_what_deinit(&what);
     return s;
 }
 

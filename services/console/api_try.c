@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/ledger/stats.h"
+#include "common/figures.h"
 #include "common/policy/store.h"
 #include "proto/limits.h"
 #include "services/console/api.h"
@@ -152,7 +152,7 @@ static bool take_trial(struct call *c, struct trial *t)
 }
 
 /* What render could not do: the policy has errors, the mail passes a limit. */
-static void answer_refusal(struct call *c, const json_t *answer)
+void api_refusal(struct call *c, const json_t *answer, const char *where)
 {
     size_t i;
     json_t *f;
@@ -171,10 +171,13 @@ static void answer_refusal(struct call *c, const json_t *answer)
     }
     if (json_array_size(errors) == 0 && message != NULL) {
         (void)json_array_append_new(errors,
-                                    json_pack("{s:s,s:s}", "where", "mail", "what", message));
+                                    json_pack("{s:s,s:s}", "where", where, "what", message));
     }
-    answer_problem_list(c, 422, "not-readable", "ポリシーまたはメールを読み取れません。",
-                        "The policy or the mail cannot be read.", errors);
+    bool is_mail = strcmp(where, "mail") == 0;
+    answer_problem_list(
+        c, 422, "not-readable",
+        is_mail ? "ポリシーまたはメールを読み取れません。" : "ポリシーに誤りがあります。",
+        is_mail ? "The policy or the mail cannot be read." : "The policy has errors.", errors);
 }
 
 void api_policy_test(struct call *c)
@@ -189,7 +192,7 @@ void api_policy_test(struct call *c)
         if (helper_explain(&t.q, &answer, &exit_code, &err) != FB_OK) {
             answer_error(c, &err);
         } else if (json_object_get(answer, "error") != NULL) {
-            answer_refusal(c, answer);
+            api_refusal(c, answer, "mail");
         } else {
             answer_json(c, 200, json_incref(answer));
         }
@@ -200,55 +203,13 @@ void api_policy_test(struct call *c)
 
 /* ---- hits ---- */
 
-struct hits {
-    json_t *rules; /* by name: [today, week, month, shadow...] */
-    int64_t age;   /* days before today */
-};
-
-static void add_hits(void *ctx, const char *rule, bool is_shadow, int64_t count)
-{
-    struct hits *h = ctx;
-    static const char *const fields[2][3] = {{"today", "week", "month"},
-                                             {"shadow_today", "shadow_week", "shadow_month"}};
-    json_t *one = json_object_get(h->rules, rule);
-    if (one == NULL) {
-        json_t *name = fb_json_text(rule);
-        one = json_pack("{s:o,s:i,s:i,s:i,s:i,s:i,s:i}", "rule", name, "today", 0, "week", 0,
-                        "month", 0, "shadow_today", 0, "shadow_week", 0, "shadow_month", 0);
-        if (one == NULL || json_object_set_new(h->rules, rule, one) != 0) {
-            return; /* a name that is no UTF-8 cannot be a rule's */
-        }
-    }
-    for (size_t i = 0; i < 3; i++) {
-        if ((i == 0 && h->age > 0) || (i == 1 && h->age > 6)) {
-            continue;
-        }
-        json_int_t old = json_integer_value(json_object_get(one, fields[is_shadow][i]));
-        (void)json_object_set_new(one, fields[is_shadow][i], json_integer(old + (json_int_t)count));
-    }
-}
-
 void api_policy_hits(struct call *c)
 {
     struct fb_error err = {0};
-    const char *name;
-    json_t *one;
-    struct hits h = {.rules = json_object()};
-    enum fb_status s = FB_OK;
-    for (h.age = 0; h.age < 31 && s == FB_OK; h.age++) {
-        s = fb_ledger_rule_hits(c->redis, fb_now_ms() - h.age * FB_STATS_DAY_MS, add_hits, &h,
-                                &err);
-    }
-    if (s != FB_OK) {
-        json_decref(h.rules);
+    json_t *items = NULL;
+    if (fb_figures_hits(c->redis, &items, &err) == FB_OK) {
+        answer_json(c, 200, json_pack("{s:o}", "items", items));
+    } else {
         answer_error(c, &err);
-        return;
     }
-    json_t *items = json_array();
-    json_object_foreach(h.rules, name, one)
-    {
-        (void)json_array_append(items, one);
-    }
-    json_decref(h.rules);
-    answer_json(c, 200, json_pack("{s:o}", "items", items));
 }

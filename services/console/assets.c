@@ -23,6 +23,9 @@ EMBED(page_style, "console.css");
 EMBED(page_style_gz, "console.css.gz");
 EMBED(page_icon, "icon.svg");
 EMBED(page_icon_gz, "icon.svg.gz");
+/* Of what others wrote of the script (web/vite.config.ts). */
+EMBED(page_licences, "licences.txt");
+EMBED(page_licences_gz, "licences.txt.gz");
 
 static const struct fb_asset assets[] = {
     {"console.js", "text/javascript; charset=utf-8", page_script, page_script_end, page_script_gz,
@@ -30,6 +33,8 @@ static const struct fb_asset assets[] = {
     {"console.css", "text/css; charset=utf-8", page_style, page_style_end, page_style_gz,
      page_style_gz_end},
     {"icon.svg", "image/svg+xml", page_icon, page_icon_end, page_icon_gz, page_icon_gz_end},
+    {"licences.txt", "text/plain; charset=utf-8", page_licences, page_licences_end,
+     page_licences_gz, page_licences_gz_end},
 };
 #define COUNT (sizeof assets / sizeof assets[0])
 
@@ -86,6 +91,10 @@ void assets_send(struct call *c)
             !fb_assets_send(assets, COUNT, path + len + 1, c->request, c->answer)) {
             not_here(c);
         }
+        return;
+    }
+    if (strcmp(path, PREVIEW_FRAME_PATH) == 0) {
+        preview_frame_send(c);
         return;
     }
     fb_http_answer_header(c->answer, "Content-Type", "text/html; charset=utf-8");

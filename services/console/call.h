@@ -25,6 +25,8 @@
 #define CONSOLE_THREADS 8           /* handlers: most of the time they wait for Redis */
 #define CALL_PARAMS     2           /* parts of a path that name something */
 #define CALL_PARAM_SIZE 129         /* of one, and its end */
+#define CONSOLE_READERS 2           /* threads that read requests and send answers */
+#define CALL_ANYBODYS   (64U << 10) /* a body of whoever has not signed in */
 #define CALL_MAX_BODY   (5U << 20)  /* a policy of 4 MiB as JSON text */
 #define CALL_MAX_MAIL   (64U << 20) /* a mail for policy/test */
 #define CALL_MAX_ANSWER (24U << 20)
@@ -38,7 +40,8 @@ struct console {
     struct console_accounts *accounts; /* what accounts.c keeps; NULL where it keeps nothing */
     pthread_mutex_t lock;              /* of warned_ms */
     struct fb_redis_pool *pool;        /* a connection for each handler */
-    int64_t warned_ms;                 /* when Redis' state was last complained of */
+    struct fb_redis_pool *gate; /* one for each thread that reads requests (console_is_known) */
+    int64_t warned_ms;          /* when Redis' state was last complained of */
 };
 
 struct call {
@@ -114,7 +117,10 @@ size_t console_body_limit(void *ctx, const struct fb_http_request *head);
 
 /* Answers GET and HEAD of everything that is no API path with a file of the page. */
 void assets_send(struct call *c);
-/* Content-Security-Policy of all answers. */
+/* The frame for a mail's HTML (preview_frame.c). */
+#define PREVIEW_FRAME_PATH "/preview-frame"
+void preview_frame_send(struct call *c);
+/* Content-Security-Policy of all answers but that one. */
 extern const char assets_policy[];
 
 #endif

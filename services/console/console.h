@@ -74,6 +74,11 @@ struct console_who {
 FB_MUST_USE enum fb_status console_authenticate(struct call *call, struct console_who *who_r,
                                                 struct fb_error *err);
 
+/* Whether a request comes from somebody who signed in here or has a token, by its head alone: asked in a thread that
+ * reads, before the body is read.  It permits nothing: the session may have ended since. */
+struct fb_http_request;
+bool console_is_known(struct console *console, const struct fb_http_request *head);
+
 /* ---- the life of the accounts (account.c) ---- */
 
 struct console_accounts;
@@ -95,22 +100,6 @@ void console_accounts_free(struct console_accounts **accounts);
  * replaced by its SHA-256 and size. */
 FB_MUST_USE enum fb_status console_audit(struct call *call, const char *action, const char *object,
                                          json_t *before, json_t *after, struct fb_error *err);
-
-struct console_audit_filter {
-    const char *user, *action, *object; /* NULL = all; action: "policy" means "policy.*" as well */
-    int64_t since_ms, until_ms;         /* 0 = open */
-};
-/* A page, newest first: items {id, time, user, role, by, address, action, object, before, after}.  cursor: NULL, or the
- * next_r of the page before; next_r (owned) becomes NULL behind the last one.  FB_INVALID: not a cursor. */
-FB_MUST_USE enum fb_status console_audit_list(struct fb_redis *redis,
-                                              const struct console_audit_filter *filter,
-                                              const char *cursor, size_t limit, json_t **items_r,
-                                              char **next_r, struct fb_error *err);
-enum console_audit_format { CONSOLE_AUDIT_NDJSON, CONSOLE_AUDIT_CSV };
-/* One line of an export, with its end: NDJSON, or CSV (RFC 4180; what a spreadsheet would take for a formula has an
- * apostrophe in front).  item NULL: the head of a CSV, nothing for NDJSON. */
-FB_MUST_USE enum fb_status console_audit_line(enum console_audit_format format, const json_t *item,
-                                              struct fb_buf *out);
 
 /* ---- headers (account.c) ---- */
 

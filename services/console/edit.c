@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/accounts/audit_what.h"
 #include "common/log.h"
 #include "common/totp/totp.h"
 #include "services/console/accounts.h"
@@ -108,11 +109,5 @@ json_t *account_new_recovery(const struct call *c, struct fb_account *a)
 
 json_t *account_public(const struct fb_account *a)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:I,s:I,s:I,s:o,s:o}", "name", a->name, "role",
-                     fb_role_name(a->role), "state", a->is_off ? "off" : "active", "kind",
-                     a->oidc[0] != '\0' ? "oidc" : "local", "totp", a->totp[0] != '\0',
-                     "must_change", a->must_change, "passkeys", (json_int_t)a->passkey_count,
-                     "tokens", (json_int_t)a->token_count, "recovery_left",
-                     (json_int_t)a->recovery_count, "since", call_json_time(a->since_ms), "changed",
-                     call_json_time(a->changed_ms));
+    return fb_account_json(a, call_json_time);
 }

@@ -19,14 +19,15 @@
 #define RUN_MS      40000
 #define ANSWER_MS   48000 /* the run, its end, and the way */
 #define TURN_MS     5000
-#define MAX_ANSWER  (8U << 20)
+#define MAX_ANSWER  (16U << 20) /* a logo in each of 14 mails */
 #define MAX_TEXT    (64U << 10) /* of all addresses */
 #define MAX_PART    (80U << 20) /* of a mail */
 #define ARGS_BEFORE 8
 
-enum kind { EXPLAIN = 1, DOCTOR = 2 };
+enum kind { EXPLAIN = 1, DOCTOR = 2, PREVIEW = 3 };
 
-/* What goes over the socket, followed by the parts: sender, recipients (each with its NUL), document, mail. */
+/* What goes over the socket, followed by the parts.  EXPLAIN: sender, recipients (each with its NUL), document, mail;
+ * PREVIEW: kind, language, document, rule, "" for those that were not given. */
 struct question_head {
     uint32_t kind;
     uint32_t len[4];
@@ -80,6 +81,34 @@ static enum fb_status run_explain(char *const parts[4], const uint32_t *len, str
     return s;
 }
 
+static enum fb_status run_preview(char *const parts[4], const uint32_t *len, struct fb_buf *out,
+                                  int *exit_r, struct fb_error *err)
+{
+    int fd = -1;
+    char path[32] = "";
+    const struct {
+        const char *option, *value;
+    } options[] = {{"--kind", parts[0]}, {"--language", parts[1]}, {"--rule", parts[3]}};
+    const char *argv[ARGS_BEFORE + 2] = {"fumibako-rewrite", "--preview"};
+    size_t n = 2;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (options[i].value[0] != '\0') {
+            argv[n++] = options[i].option;
+            argv[n++] = options[i].value;
+        }
+    }
+    enum fb_status s = fb_run_file(fb_slice_of(parts[2], len[2]), &fd, path, err);
+    argv[n++] = path;
+    argv[n] = NULL;
+    if (s == FB_OK) {
+        s = fb_run_with((char *const *)(uintptr_t)argv, &fd, 1, RUN_MS, out, exit_r, err);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return s;
+}
+
 static enum fb_status run_doctor(struct fb_buf *out, int *exit_r, struct fb_error *err)
 {
     static const char *const argv[] = {"fumibako", "--json", "doctor", NULL};
@@ -90,7 +119,20 @@ static bool is_possible(const struct question_head *q)
 {
     bool is_small = q->len[0] <= MAX_TEXT && q->len[1] <= MAX_TEXT && q->len[2] <= MAX_PART &&
                     q->len[3] <= MAX_PART;
-    return is_small && (q->kind == EXPLAIN || q->kind == DOCTOR);
+    return is_small && q->kind >= EXPLAIN && q->kind <= PREVIEW;
+}
+
+static enum fb_status run(const struct question_head *q, char *const parts[4], struct fb_buf *out,
+                          int *exit_r, struct fb_error *err)
+{
+    switch (q->kind) {
+    case EXPLAIN:
+        return run_explain(parts, q->len, out, exit_r, err);
+    case PREVIEW:
+        return run_preview(parts, q->len, out, exit_r, err);
+    default:
+        return run_doctor(out, exit_r, err);
+    }
 }
 
 static bool receive_parts(int fd, const struct question_head *q, char *parts[4])
@@ -132,8 +174,7 @@ static bool serve_one(int fd)
     fb_buf_init(&out, MAX_ANSWER);
     bool is_good = receive_parts(fd, &q, parts);
     if (is_good) {
-        s = q.kind == EXPLAIN ? run_explain(parts, q.len, &out, &exit_code, &err)
-                              : run_doctor(&out, &exit_code, &err);
+        s = run(&q, parts, &out, &exit_code, &err);
         is_good = send_answer(fd, s, exit_code, &out, &err);
     }
     for (size_t i = 0; i < 4; i++) {
@@ -268,6 +309,19 @@ enum fb_status helper_explain(const struct helper_question *q, json_t **answer_r
             : fb_error_set(err, FB_TOO_BIG, "the mail or its addresses are too large");
     fb_buf_deinit(&to);
     return s;
+}
+
+enum fb_status helper_preview(const struct helper_preview *q, json_t **answer_r, int *exit_r,
+                              struct fb_error *err)
+{
+    const struct fb_slice parts[4] = {fb_slice_str(q->kind), fb_slice_str(q->language), q->document,
+                                      fb_slice_str(q->rule)};
+    struct question_head head = {.kind = PREVIEW};
+    for (size_t i = 0; i < 4; i++) {
+        head.len[i] = (uint32_t)parts[i].len;
+    }
+    return is_possible(&head) ? ask(&head, parts, answer_r, exit_r, err)
+                              : fb_error_set(err, FB_TOO_BIG, "the policy is too large");
 }
 
 enum fb_status helper_doctor(json_t **answer_r, int *exit_r, struct fb_error *err)

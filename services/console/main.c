@@ -7,10 +7,16 @@
 
 #define METRICS_PORT 9107
 
+static const struct fb_counters counters[] = {
+    {"fumibako_console_signins_total",
+     {{"method", "password|totp|recovery|passkey|oidc"}, {"outcome", "ok|wrong|locked|refused"}}},
+    {NULL, {{NULL, NULL}}}};
+
 int main(int argc, char **argv)
 {
     const struct fb_service service = {.name = "console",
                                        .metrics_port = METRICS_PORT,
+                                       .counters = counters,
                                        .uses =
                                            FB_USES_CONSOLE | FB_USES_SIGNING_KEY | FB_USES_POLICY,
                                        .check = console_check,

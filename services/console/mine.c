@@ -5,56 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/id.h"
+#include "common/accounts/keys.h"
 #include "services/console/accounts.h"
 
-#define DAY_MS     INT64_C(86400000)
-#define TOKEN_DAYS 90
-#define TOKEN_MOST 366
-#define ID_SIZE    17 /* of a token or session in answers: the beginning of its hash, and a NUL */
-#define TOKEN_SIZE 260
-
-static void short_id(const char *hash, char out_r[ID_SIZE])
-{
-    (void)snprintf(out_r, ID_SIZE, "%.16s", hash);
-}
+#define DAY_MS INT64_C(86400000)
 
 /* ---- what there is ---- */
-
-static json_t *tokens_json(const struct fb_account *a)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < a->token_count; i++) {
-        const struct fb_token *t = &a->tokens[i];
-        char id[ID_SIZE];
-        short_id(t->hash, id);
-        (void)json_array_append_new(
-            list, json_pack("{s:s,s:o,s:s,s:o,s:o}", "id", id, "label", fb_json_text(t->label),
-                            "role", fb_role_name(t->role), "since", call_json_time(t->since_ms),
-                            "until", call_json_time(t->until_ms)));
-    }
-    return list;
-}
-
-static json_t *passkeys_json(const struct fb_account *a)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < a->passkey_count; i++) {
-        const struct fb_passkey *k = &a->passkeys[i];
-        char id[PASSKEY_NAME];
-        passkey_name(k, id);
-        (void)json_array_append_new(list, json_pack("{s:s,s:o,s:o}", "id", id, "label",
-                                                    fb_json_text(k->label), "since",
-                                                    call_json_time(k->since_ms)));
-    }
-    return list;
-}
 
 static void show(struct call *c, const struct fb_account *a)
 {
     json_t *o = account_public(a);
-    (void)json_object_set_new(o, "passkeys", passkeys_json(a));
-    (void)json_object_set_new(o, "tokens", tokens_json(a));
+    (void)json_object_set_new(o, "passkeys", fb_passkeys_json(a, call_json_time));
+    (void)json_object_set_new(o, "tokens", fb_tokens_json(a, call_json_time));
     (void)json_object_set_new(o, "language",
                               a->language[0] != '\0' ? json_string(a->language) : json_null());
     answer_json(c, 200, o);
@@ -228,42 +190,17 @@ void account_password(struct call *c)
 
 static enum fb_status add_token(struct fb_account *a, void *ctx, struct fb_error *err)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < a->token_count; i++) { /* those that ended make room */
-        if (a->tokens[i].until_ms > fb_now_ms()) {
-            a->tokens[kept++] = a->tokens[i];
-        }
-    }
-    a->token_count = kept;
-    if (a->token_count == FB_ACCOUNT_TOKENS) {
-        return fb_error_set(err, FB_DENIED, "there are %d tokens already: remove one first",
-                            FB_ACCOUNT_TOKENS);
-    }
-    memcpy(&a->tokens[a->token_count++], ctx, sizeof(struct fb_token));
-    return FB_OK;
-}
-
-/* fbt.<name>.<secret> */
-static void make_token(const char *user, char out_r[TOKEN_SIZE])
-{
-    char secret[FB_RANDOM_TEXT];
-    struct fb_buf name;
-    fb_buf_init(&name, TOKEN_SIZE);
-    fb_random_text(secret);
-    FB_ASSERT(fb_base64url_encode(fb_slice_str(user), &name) == FB_OK);
-    (void)snprintf(out_r, TOKEN_SIZE, "fbt.%.180s.%s", fb_buf_str(&name), secret);
-    fb_buf_deinit(&name);
-    fb_wipe(secret, sizeof secret);
+    return fb_account_add_token(a, ctx, err);
 }
 
 /* Label, role and days of the request; false: answered. */
 static bool read_token_order(struct call *c, struct fb_token *t)
 {
     const char *label = call_text(c, "label");
-    const char *role = call_text(c, "role");
+    const json_t *role = json_object_get(c->body, "role"); /* what is no text is no role */
     const json_t *given = json_object_get(c->body, "days");
-    int64_t days = given != NULL ? json_integer_value(given) : TOKEN_DAYS;
-    *t = (struct fb_token){.role = role != NULL ? fb_role_of(role) : c->who.role,
+    int64_t days = given != NULL ? json_integer_value(given) : FB_TOKEN_DAYS;
+    *t = (struct fb_token){.role = role != NULL ? fb_role_of(json_string_value(role)) : c->who.role,
                            .since_ms = fb_now_ms()};
     if (label == NULL || label[0] == '\0') {
         answer_invalid(c, "label", "トークンの名前を入力してください。", "Give the token a name.");
@@ -274,7 +211,7 @@ static bool read_token_order(struct call *c, struct fb_token *t)
                        "Choose your own role or a lesser one.");
         return false;
     }
-    if ((given != NULL && !json_is_integer(given)) || days < 1 || days > TOKEN_MOST) {
+    if ((given != NULL && !json_is_integer(given)) || days < 1 || days > FB_TOKEN_MOST_DAYS) {
         answer_invalid(c, "days", "有効期間は 1 日から 366 日です。", "It lasts 1 to 366 days.");
         return false;
     }
@@ -287,13 +224,12 @@ void account_token_add(struct call *c)
 {
     struct fb_error err = {0};
     struct fb_token t;
-    char token[TOKEN_SIZE], id[ID_SIZE];
+    char token[FB_TOKEN_SIZE], id[FB_TOKEN_ID];
     if (!account_may_change(c, CONSOLE_NEEDS_NOTHING, true) || !read_token_order(c, &t)) {
         return;
     }
-    make_token(c->who.user, token);
-    session_hash(token, t.hash);
-    short_id(t.hash, id);
+    fb_token_make(c->who.user, token, t.hash);
+    fb_token_id(t.hash, id);
     if (account_change(c->redis, c->who.user, add_token, &t, false, NULL, &err) == FB_OK) {
         account_note(c, "account.token.add", "account", NULL,
                      json_pack("{s:s,s:o,s:s,s:o}", "id", id, "label", fb_json_text(t.label),
@@ -310,16 +246,7 @@ void account_token_add(struct call *c)
 
 static enum fb_status drop_token(struct fb_account *a, void *ctx, struct fb_error *err)
 {
-    const char *id = ctx;
-    for (size_t i = 0; i < a->token_count; i++) {
-        if (strlen(id) == ID_SIZE - 1 && strncmp(a->tokens[i].hash, id, ID_SIZE - 1) == 0) {
-            a->token_count--;
-            memmove(&a->tokens[i], &a->tokens[i + 1],
-                    (a->token_count - i) * sizeof(struct fb_token));
-            return FB_OK;
-        }
-    }
-    return fb_error_set(err, FB_NOT_FOUND, "no such token");
+    return fb_account_drop_token(a, ctx, err);
 }
 
 void account_token_remove(struct call *c)
@@ -342,8 +269,8 @@ void account_token_remove(struct call *c)
 
 static json_t *session_json(const struct call *c, const struct session_entry *e)
 {
-    char id[ID_SIZE];
-    short_id(e->name, id);
+    char id[FB_TOKEN_ID];
+    fb_token_id(e->name, id);
     return json_pack(
         "{s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:b}", "id", id, "method", e->session.method, "agent",
         fb_json_text(e->session.agent), "address", e->session.address, "since",
@@ -386,8 +313,8 @@ void account_session_end(struct call *c)
     enum fb_status s = session_list(c->redis, a->handle, list, &count, &err);
     const char *name = NULL;
     for (size_t i = 0; i < count && s == FB_OK; i++) {
-        if (strlen(c->params[0]) == ID_SIZE - 1 &&
-            strncmp(list[i].name, c->params[0], ID_SIZE - 1) == 0) {
+        if (strlen(c->params[0]) == FB_TOKEN_ID - 1 &&
+            strncmp(list[i].name, c->params[0], FB_TOKEN_ID - 1) == 0) {
             name = list[i].name;
         }
     }

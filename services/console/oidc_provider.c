@@ -11,6 +11,7 @@
 #include "services/console/oidc.h"
 
 #define MAX_DOCUMENT (256U << 10)
+#define LEAST_TLS    ((long)CURL_SSLVERSION_TLSv1_2) /* an int to curl 8.14 */
 #define MAX_FORM     16384
 #define TIMEOUT_MS   10000L
 #define CONNECT_MS   5000L
@@ -127,7 +128,7 @@ static bool set_options(CURL *curl, const struct order *order, struct curl_slist
                   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS) == CURLE_OK &&
                   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
                   curl_easy_setopt(curl, CURLOPT_MAXFILESIZE, (long)MAX_DOCUMENT) == CURLE_OK &&
-                  curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+                  curl_easy_setopt(curl, CURLOPT_SSLVERSION, LEAST_TLS) == CURLE_OK &&
                   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
                   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take) == CURLE_OK &&
                   curl_easy_setopt(curl, CURLOPT_WRITEDATA, out) == CURLE_OK;

@@ -29,13 +29,6 @@ static void prepare(void)
 
 static const int algorithms[] = {COSE_ES256, COSE_EDDSA, COSE_RS256};
 
-void passkey_name(const struct fb_passkey *k, char out_r[PASSKEY_NAME])
-{
-    uint8_t digest[FB_SHA256_SIZE];
-    fb_sha256(k->id, k->id_len, digest);
-    fb_hex(digest, (PASSKEY_NAME - 1) / 2, out_r);
-}
-
 bool passkey_rp_id(const char *origin, char *out, size_t size)
 {
     const char *host = strstr(origin, "://");

@@ -11,7 +11,6 @@
 
 #include "common/accounts/account.h"
 
-#define PASSKEY_NAME      33 /* of one in paths: the beginning of its id's SHA-256, and a NUL */
 #define PASSKEY_CHALLENGE 44 /* 32 bytes in base64url, and a NUL */
 
 /* What this ceremony was begun with. */
@@ -21,7 +20,6 @@ struct passkey_expected {
     const char *rp_id;     /* "fumibako.example.jp" */
 };
 
-void passkey_name(const struct fb_passkey *k, char out_r[PASSKEY_NAME]);
 /* The id of the relying party: the host of an origin.  False: an IP address, which browsers refuse, or too long. */
 bool passkey_rp_id(const char *origin, char *out, size_t size);
 /* A credential as a browser's PublicKeyCredential.toJSON() writes it, just made: {id, type, response: {clientDataJSON,

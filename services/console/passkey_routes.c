@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/accounts/keys.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "services/console/accounts.h"
@@ -199,6 +200,15 @@ static void refuse(struct call *c, const struct fb_error *err)
                    "This did not work. Try another passkey, or your password.");
 }
 
+static bool has_credential(struct call *c, const json_t *credential)
+{
+    if (!json_is_object(credential)) {
+        answer_invalid(c, "credential", "パスキーの応答を指定してください。",
+                       "credential is what the passkey answered.");
+    }
+    return json_is_object(credential);
+}
+
 void session_passkey(struct call *c)
 {
     struct fb_error err = {0};
@@ -206,7 +216,8 @@ void session_passkey(struct call *c)
     struct ceremony k;
     struct passkey_used used;
     const json_t *credential = json_object_get(c->body, "credential");
-    if (!find_session(c, &mine) || !account_take_network(c) || !finish(c, &k, "get")) {
+    if (!find_session(c, &mine) || !has_credential(c, credential) || !account_take_network(c) ||
+        !finish(c, &k, "get")) {
         fb_account_free(&mine);
         return;
     }
@@ -333,22 +344,7 @@ void account_passkey_add(struct call *c)
 
 static enum fb_status drop_key(struct fb_account *a, void *ctx, struct fb_error *err)
 {
-    const char *id = ctx;
-    for (size_t i = 0; i < a->passkey_count; i++) {
-        char name[PASSKEY_NAME];
-        passkey_name(&a->passkeys[i], name);
-        if (strcmp(name, id) != 0) {
-            continue;
-        }
-        if (a->passkey_count == 1 && a->totp[0] == '\0' && a->oidc[0] == '\0') {
-            return fb_error_set(err, FB_DENIED, "it is the only second factor");
-        }
-        a->passkey_count--;
-        memmove(&a->passkeys[i], &a->passkeys[i + 1],
-                (a->passkey_count - i) * sizeof(struct fb_passkey));
-        return FB_OK;
-    }
-    return fb_error_set(err, FB_NOT_FOUND, "no such passkey");
+    return fb_account_drop_passkey(a, ctx, err);
 }
 
 void account_passkey_remove(struct call *c)

@@ -8,6 +8,7 @@
 
 #include "common/language.h"
 #include "common/metrics.h"
+#include "common/yaml.h"
 #include "services/console/call.h"
 
 #define MAX_DEPTH  16 /* of JSON in a request */
@@ -116,9 +117,18 @@ bool call_parse_body(struct call *c)
     return true;
 }
 
+/* What comes with a GET or DELETE is not looked at: no handler has a use for it (RFC 9110, 9.3.1, 9.3.5). */
+static bool may_have_body(const struct call *c)
+{
+    return !is_method(c, "GET") && strcmp(c->request->method, "DELETE") != 0;
+}
+
 /* False: answered. */
 static bool take_body(struct call *c, const struct console_route *r)
 {
+    if (!may_have_body(c)) {
+        return true;
+    }
     if (c->request->is_too_big) {
         answer_problem(c, 413, "too-big", "送信されたデータが大きすぎます。",
                        "What was sent is too large.");
@@ -241,9 +251,21 @@ void console_handle(void *ctx, const struct fb_http_request *request, struct fb_
     }
 }
 
+/* More than anybody may send, as far as the head tells. */
+static bool may_be_large(const struct fb_http_request *head)
+{
+    int64_t length = 0;
+    const char *given = fb_http_header(head, "Content-Length");
+    return given != NULL ? !fb_parse_int(given, &length) || length > (int64_t)CALL_ANYBODYS
+                         : fb_http_header(head, "Transfer-Encoding") != NULL;
+}
+
+/* Memory and the few places of large bodies are for those who may use them. */
 size_t console_body_limit(void *ctx, const struct fb_http_request *head)
 {
-    (void)ctx;
+    if (!may_be_large(head) || !console_is_known(ctx, head)) {
+        return CALL_ANYBODYS;
+    }
     bool is_mail = strcmp(head->path, "/api/v1/policy/test") == 0;
     return is_mail ? CALL_MAX_MAIL : CALL_MAX_BODY;
 }

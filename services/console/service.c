@@ -14,6 +14,7 @@
 
 #define STEP_MS          1000
 #define REDIS_TIMEOUT_MS 10000 /* a search through a large ledger */
+#define GATE_TIMEOUT_MS  1000  /* of a look at a token before its body is read */
 #define DRAIN_MS         10000
 #define CONNECTIONS      512   /* administrators, not the public */
 #define IDLE_S           30    /* of a connection that is kept open */
@@ -53,6 +54,9 @@ static enum fb_status start(struct console_service *s, struct fb_error *err)
         status = fb_redis_pool_new(c->config, CONSOLE_THREADS, REDIS_TIMEOUT_MS, &c->pool, err);
     }
     if (status == FB_OK) {
+        status = fb_redis_pool_new(c->config, CONSOLE_READERS, GATE_TIMEOUT_MS, &c->gate, err);
+    }
+    if (status == FB_OK) {
         status = fb_redis_new(c->config, REDIS_TIMEOUT_MS, &s->redis, err);
     }
     if (status == FB_OK) {
@@ -64,7 +68,7 @@ static enum fb_status start(struct console_service *s, struct fb_error *err)
     const struct fb_http_options options = {.listen = c->config->console.listen,
                                             .key = "console.listen",
                                             .threads = CONSOLE_THREADS,
-                                            .io_threads = 2,
+                                            .io_threads = CONSOLE_READERS,
                                             .connections = CONNECTIONS,
                                             .idle_s = IDLE_S,
                                             .request_ms = REQUEST_MS,
@@ -128,6 +132,7 @@ void console_deinit(void *ctx)
     helper_stop();
     console_accounts_free(&c->accounts);
     fb_policy_follow_free(&c->follow);
+    fb_redis_pool_free(&c->gate);
     fb_redis_pool_free(&c->pool);
     fb_redis_free(&s->redis);
     fb_netlist_free(&c->proxies);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/accounts/keys.h"
 #include "common/accounts/store.h"
 
 #define BEGIN   ACCOUNTS_PREFIX "begin:"
@@ -84,9 +85,7 @@ const char *session_need_name(enum console_need need)
 
 void session_hash(const char *text, char out_r[FB_ACCOUNT_HASH])
 {
-    uint8_t digest[FB_SHA256_SIZE];
-    fb_sha256(text, strlen(text), digest);
-    fb_hex(digest, sizeof digest, out_r);
+    fb_token_hash(text, out_r);
 }
 
 /* ---- writing ---- */

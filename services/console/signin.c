@@ -393,7 +393,8 @@ void session_totp(struct call *c)
                        "No second factor is enrolled yet.");
         return;
     }
-    if ((code == NULL) == (recovery == NULL)) {
+    bool is_text = json_object_size(c->body) == (size_t)(code != NULL) + (recovery != NULL);
+    if ((code == NULL) == (recovery == NULL) || !is_text) {
         answer_invalid(c, "code", "認証アプリのコードまたはリカバリーコードを入力してください。",
                        "Enter a code of the app, or a recovery code.");
         return;

@@ -18,7 +18,7 @@ add_custom_command(
     DEPENDS ${web}/package.json ${web}/package-lock.json
     COMMENT "what the console's pages are made of"
     VERBATIM)
-foreach(file index.html console.js console.css icon.svg)
+foreach(file index.html console.js console.css icon.svg licences.txt)
     list(APPEND web_files ${web_out}/${file})
     list(APPEND web_packed ${web_out}/${file}.gz)
 endforeach()

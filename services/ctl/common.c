@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/ledger/ledger.h"
+#include "common/title.h"
 #include "common/yaml.h"
 #include "services/ctl/ctl.h"
 
@@ -123,6 +124,26 @@ bool ctl_need_spool(struct ctl *c, int *exit_r)
     return true;
 }
 
+bool ctl_language_ok(const struct ctl *c, int *exit_r)
+{
+    if (c->language != NULL && strcmp(c->language, "ja") != 0 && strcmp(c->language, "en") != 0) {
+        *exit_r = ctl_usage_error(c, "--language takes ja or en");
+        return false;
+    }
+    return true;
+}
+
+void ctl_subject(const struct ctl *c, const struct fb_ledger_message *m, char *out)
+{
+    struct fb_title title = {.subject = ""};
+    const char *key = c->config->rewrite.key;
+    if (m->title == NULL || key == NULL ||
+        fb_title_open(key, m->msg_id, m->title, &title) != FB_OK) {
+        title.subject[0] = '\0';
+    }
+    memcpy(out, title.subject, FB_TITLE_SUBJECT);
+}
+
 void ctl_print_json(json_t *value)
 {
     if (value == NULL || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII * 0) != 0) {
@@ -140,6 +161,13 @@ void ctl_time(int64_t ms, char out[32])
     if (ms > 0 && localtime_r(&seconds, &tm) != NULL) {
         (void)strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm);
     }
+}
+
+json_t *ctl_local_time(int64_t ms)
+{
+    char text[32];
+    ctl_time(ms, text);
+    return json_string(text);
 }
 
 json_t *ctl_json_time(int64_t ms)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "common/accounts/audit_what.h"
 #include "common/config.h"
 #include "common/json_words.h"
 #include "common/ledger/evidence.h"
@@ -18,6 +19,15 @@
 
 #define CTL_MAX_RECIPIENTS   1000
 #define CTL_REDIS_TIMEOUT_MS 10000
+#define CTL_MAX_OPTIONS      48
+#define CTL_COMMON_OPTIONS   2 /* the first ones: taken by every command */
+/* What is wrong with a time. */
+#define CTL_TIMES "--since and --until take 2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)"
+
+struct ctl_list {
+    const char *items[CTL_MAX_RECIPIENTS];
+    size_t count;
+};
 
 struct ctl {
     const char *config_path;
@@ -26,13 +36,14 @@ struct ctl {
     struct fb_spool *spool;
     bool is_json;
     /* options of subcommands; NULL or 0 when not given */
-    const char *from, *state, *sender, *recipient, *since, *until, *comment, *reason, *language;
-    const char *storage, *parcel;
+    const char *from, *state, *sender, *subject, *since, *until, *after, *comment, *reason;
+    const char *language, *storage, *parcel, *user, *action, *object, *file, *format, *range, *role;
+    const char *kind, *rule;
     const char *expected; /* version of the policy that was edited */
-    const char *to[CTL_MAX_RECIPIENTS];
-    size_t to_count;
-    int64_t limit;
-    bool takes_content, is_pending, repairs_orphans;
+    struct ctl_list to, recipients;
+    int64_t limit, mails, days;
+    bool takes_content, is_pending, is_preview, repairs_orphans;
+    uint64_t given; /* a bit for each of ctl_options */
     /* positional words behind the subcommand */
     char **words;
     int word_count;
@@ -47,6 +58,19 @@ struct ctl_command {
 
 /* All of them, ended by an entry without a group. */
 extern const struct ctl_command ctl_commands[];
+
+enum ctl_option_kind { CTL_OPTION_TEXT, CTL_OPTION_FLAG, CTL_OPTION_NUMBER, CTL_OPTION_LIST };
+struct ctl_option {
+    const char *name;
+    enum ctl_option_kind kind;
+    size_t offset; /* in struct ctl */
+};
+/* Ended by one without a name. */
+extern const struct ctl_option ctl_options[];
+extern const size_t ctl_option_count;
+bool ctl_was_given(const struct ctl *c, const char *option);
+/* Whether the command's arguments name the option. */
+bool ctl_command_takes(const struct ctl_command *k, const char *option);
 
 /* Connections; on failure the reason is printed and false comes back (the command returns
  * FB_EXIT_FAILED). */
@@ -81,7 +105,22 @@ void ctl_time(int64_t ms, char out[32]);
 /* Dates of --since and --until: "2026-11-25", "2026-11-25T10:15:00" (of here; "...Z": UTC), or "2h",
  * "3d" ago. */
 bool ctl_parse_time(const char *text, int64_t *ms_r);
-json_t *ctl_json_time(int64_t ms); /* RFC 3339, or null */
+json_t *ctl_json_time(int64_t ms);  /* RFC 3339, or null */
+json_t *ctl_local_time(int64_t ms); /* as ctl_time writes it */
+
+/* Who runs this: the user, or for root who called sudo. */
+const char *ctl_author(void);
+/* Writes a line of the audit, with who runs this; before and after are borrowed (NULL = null).  What cannot be undone
+ * is written down before it is done. */
+FB_MUST_USE enum fb_status ctl_audit(struct ctl *c, const char *action, const char *object,
+                                     json_t *before, json_t *after, struct fb_error *err);
+/* The same; ends w. */
+FB_MUST_USE enum fb_status ctl_audit_what(struct ctl *c, const char *action,
+                                          struct fb_audit_what *w, struct fb_error *err);
+/* The subject of a message for fb_title_open's key, or "": not known.  out has FB_TITLE_SUBJECT bytes. */
+void ctl_subject(const struct ctl *c, const struct fb_ledger_message *m, char *out);
+/* Whether --language, where it is given, is one of ours; else says so. */
+bool ctl_language_ok(const struct ctl *c, int *exit_r);
 
 /* What is known of one recipient, in words; language NULL = English. */
 void ctl_print_evidence(const struct fb_evidence *e, const char *language, const char *indent);
@@ -94,12 +133,20 @@ int ctl_policy_rollback(struct ctl *c);
 int ctl_policy_diff(struct ctl *c);
 int ctl_overview(struct ctl *c);
 int ctl_policy_test(struct ctl *c);
+int ctl_policy_dry_run(struct ctl *c);
+int ctl_policy_hits(struct ctl *c);
+int ctl_notices_preview(struct ctl *c);
+int ctl_storages_list(struct ctl *c);
+int ctl_storages_test(struct ctl *c);
 int ctl_message_list(struct ctl *c);
 int ctl_message_show(struct ctl *c);
 int ctl_message_recall(struct ctl *c);
 int ctl_message_restore(struct ctl *c);
 int ctl_message_report(struct ctl *c);
 int ctl_queue(struct ctl *c);
+int ctl_system(struct ctl *c);
+int ctl_audit_list(struct ctl *c);
+int ctl_audit_export(struct ctl *c);
 int ctl_dead_list(struct ctl *c);
 int ctl_dead_show(struct ctl *c);
 int ctl_dead_retry(struct ctl *c);
@@ -118,6 +165,13 @@ int ctl_user_role(struct ctl *c);
 int ctl_user_unlock(struct ctl *c);
 int ctl_user_reset(struct ctl *c);
 int ctl_user_remove(struct ctl *c);
+int ctl_user_show(struct ctl *c);
+int ctl_user_on(struct ctl *c);
+int ctl_user_off(struct ctl *c);
+int ctl_user_signout(struct ctl *c);
+int ctl_user_token(struct ctl *c);
+int ctl_user_revoke(struct ctl *c);
+int ctl_completion(struct ctl *c);
 int ctl_submit(struct ctl *c);
 
 #endif

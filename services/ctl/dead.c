@@ -8,7 +8,10 @@
 #include "common/ledger/ledger.h"
 #include "common/queue/queue.h"
 #include "common/spool/spool.h"
+#include "common/title.h"
 #include "services/ctl/ctl.h"
+
+#define SHOWN_RECIPIENTS 5
 
 static json_t *dead_json(const struct fb_dead *d)
 {
@@ -21,6 +24,50 @@ static json_t *dead_json(const struct fb_dead *d)
         (void)json_object_set_new(o, "letter", json_string(fb_letter_name(d->job.letter)));
     }
     return o;
+}
+
+/* Whose mail it is, as far as the ledger knows it. */
+static void add_mail(struct ctl *c, const struct fb_dead *d, json_t *o)
+{
+    char subject[FB_TITLE_SUBJECT] = "";
+    struct fb_error err = {0};
+    struct fb_ledger_message m = {0};
+    json_t *recipients = json_array();
+    bool is_known =
+        d->job.msg_id[0] != '\0' && fb_ledger_get(c->redis, d->job.msg_id, &m, &err) == FB_OK;
+    for (size_t i = 0; is_known && i < m.recipient_count && i < SHOWN_RECIPIENTS; i++) {
+        (void)json_array_append_new(recipients, fb_json_text(m.recipients[i].address));
+    }
+    if (is_known) {
+        ctl_subject(c, &m, subject);
+    }
+    (void)json_object_set_new(o, "from", is_known ? fb_json_text(m.from) : json_null());
+    (void)json_object_set_new(o, "subject",
+                              subject[0] != '\0' ? fb_json_text(subject) : json_null());
+    (void)json_object_set_new(o, "recipients", recipients);
+    (void)json_object_set_new(o, "ends_at",
+                              ctl_json_time(d->died_ms + c->config->retention.dead_ms));
+    fb_ledger_message_deinit(&m);
+}
+
+static void print_mail(struct ctl *c, const struct fb_dead *d)
+{
+    json_t *o = json_object();
+    add_mail(c, d, o);
+    const char *from = json_string_value(json_object_get(o, "from"));
+    const char *subject = json_string_value(json_object_get(o, "subject"));
+    const char *to = json_string_value(json_array_get(json_object_get(o, "recipients"), 0));
+    if (from != NULL) {
+        (void)printf("    from ");
+        ctl_print_clean(from[0] != '\0' ? from : "<>");
+        (void)printf(" to ");
+        ctl_print_clean(to != NULL ? to : "?");
+        (void)printf("%s%s", json_array_size(json_object_get(o, "recipients")) > 1 ? ", ..." : "",
+                     subject != NULL ? "  \"" : "");
+        ctl_print_clean(subject != NULL ? subject : "");
+        (void)printf("%s\n", subject != NULL ? "\"" : "");
+    }
+    json_decref(o);
 }
 
 /* Reasons are ours and hold no content; what a relay or a storage said may be in them. */
@@ -45,19 +92,25 @@ static void print_dead(const struct fb_dead *d)
 }
 
 struct listing {
-    const struct ctl *c;
+    struct ctl *c;
     json_t *list;
-    size_t count;
+    size_t count, most; /* most 0: all */
 };
 
 static bool list_one(void *ctx, const struct fb_dead *d)
 {
     struct listing *l = ctx;
     l->count++;
+    if (l->most > 0 && l->count > l->most) {
+        return false;
+    }
     if (l->c->is_json) {
-        (void)json_array_append_new(l->list, dead_json(d));
+        json_t *o = dead_json(d);
+        add_mail(l->c, d, o);
+        (void)json_array_append_new(l->list, o);
     } else {
         print_dead(d);
+        print_mail(l->c, d);
     }
     return true;
 }
@@ -66,7 +119,8 @@ int ctl_dead_list(struct ctl *c)
 {
     int code = 0;
     struct fb_error err = {0};
-    struct listing l = {.c = c, .list = json_array()};
+    struct listing l = {
+        .c = c, .list = json_array(), .most = ctl_was_given(c, "limit") ? (size_t)c->limit : 0};
     if (!ctl_need_redis(c, &code)) {
         json_decref(l.list);
         return code;
@@ -124,10 +178,7 @@ int ctl_dead_show(struct ctl *c)
 {
     int code = 0;
     struct fb_dead d;
-    if (c->language != NULL && strcmp(c->language, "ja") != 0 && strcmp(c->language, "en") != 0) {
-        return ctl_usage_error(c, "--language takes ja or en");
-    }
-    if (!get_dead(c, &d, &code)) {
+    if (!ctl_language_ok(c, &code) || !get_dead(c, &d, &code)) {
         return code;
     }
     bool is_ja = strcmp(ctl_language(c), "ja") == 0;
@@ -135,6 +186,7 @@ int ctl_dead_show(struct ctl *c)
     fb_dead_words_make(&d, c->config->retention.dead_ms, is_ja, &w);
     if (c->is_json) {
         json_t *o = dead_json(&d);
+        add_mail(c, &d, o);
         (void)json_object_set_new(o, "explained",
                                   json_pack("{s:s,s:s,s:s,s:s,s:s,s:b}", "what", w.what, "meaning",
                                             w.meaning, "retry", w.retry, "release", w.release,
@@ -142,6 +194,7 @@ int ctl_dead_show(struct ctl *c)
         ctl_print_json(o);
     } else {
         print_dead(&d);
+        print_mail(c, &d);
         print_words(&d, &w, is_ja);
     }
     return code;
@@ -158,6 +211,17 @@ static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *a
                      d->job.msg_id);
     }
     return 0;
+}
+
+/* Written down before it is done: it cannot be undone. */
+static enum fb_status audit(struct ctl *c, const struct fb_dead *d, const char *action,
+                            struct fb_error *err)
+{
+    char name[32];
+    struct fb_audit_what what;
+    (void)snprintf(name, sizeof name, "held.%s", action);
+    fb_audit_of_held(d, action, c->reason, &what);
+    return ctl_audit_what(c, name, &what, err);
 }
 
 /* One that something can be done with. */
@@ -187,7 +251,7 @@ int ctl_dead_retry(struct ctl *c)
     if (!get_readable(c, &d, &code)) {
         return code;
     }
-    if (fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
+    if (audit(c, &d, "retry", &err) != FB_OK || fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
     char text[80];
@@ -234,7 +298,8 @@ static int decide(struct ctl *c, const char *mark, const char *action, const cha
     if (is_mail && !is_spooled(c, &d, &code)) {
         return code;
     }
-    enum fb_status s = fb_ledger_decide_held(c->redis, &d, mark, &err);
+    enum fb_status s = audit(c, &d, action, &err);
+    s = s == FB_OK ? fb_ledger_decide_held(c->redis, &d, mark, &err) : s;
     return s == FB_OK ? tell_done(c, &d, action, text) : ctl_fail(c, &err);
 }
 
@@ -248,7 +313,7 @@ int ctl_dead_release(struct ctl *c)
 static int drop(struct ctl *c, const struct fb_dead *d)
 {
     struct fb_error err = {0};
-    if (fb_dead_drop(c->redis, d->id, &err) != FB_OK) {
+    if (audit(c, d, "reject", &err) != FB_OK || fb_dead_drop(c->redis, d->id, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
     if (c->is_json || d->job.msg_id[0] != '\0') {

@@ -11,65 +11,51 @@
 #include "services/ctl/ctl.h"
 
 #define USAGE_COLUMN 44
+#define USAGE_WIDTH  96
 
-enum {
-    OPT_CONFIG = 1,
-    OPT_JSON,
-    OPT_FROM,
-    OPT_TO,
-    OPT_STATE,
-    OPT_SENDER,
-    OPT_RECIPIENT,
-    OPT_SINCE,
-    OPT_UNTIL,
-    OPT_LIMIT,
-    OPT_CONTENT,
-    OPT_PENDING,
-    OPT_COMMENT,
-    OPT_REASON,
-    OPT_LANGUAGE,
-    OPT_STORAGE,
-    OPT_PARCEL,
-    OPT_REPAIR_ORPHANS,
-    OPT_IF_VERSION,
-    OPT_VERSION,
-    OPT_HELP,
-};
+enum { OPT_VERSION = 1000, OPT_HELP };
 
-static const struct option options[] = {{"config", required_argument, NULL, OPT_CONFIG},
-                                        {"json", no_argument, NULL, OPT_JSON},
-                                        {"from", required_argument, NULL, OPT_FROM},
-                                        {"to", required_argument, NULL, OPT_TO},
-                                        {"state", required_argument, NULL, OPT_STATE},
-                                        {"sender", required_argument, NULL, OPT_SENDER},
-                                        {"recipient", required_argument, NULL, OPT_RECIPIENT},
-                                        {"since", required_argument, NULL, OPT_SINCE},
-                                        {"until", required_argument, NULL, OPT_UNTIL},
-                                        {"limit", required_argument, NULL, OPT_LIMIT},
-                                        {"content", no_argument, NULL, OPT_CONTENT},
-                                        {"pending", no_argument, NULL, OPT_PENDING},
-                                        {"comment", required_argument, NULL, OPT_COMMENT},
-                                        {"reason", required_argument, NULL, OPT_REASON},
-                                        {"language", required_argument, NULL, OPT_LANGUAGE},
-                                        {"storage", required_argument, NULL, OPT_STORAGE},
-                                        {"parcel", required_argument, NULL, OPT_PARCEL},
-                                        {"repair-orphans", no_argument, NULL, OPT_REPAIR_ORPHANS},
-                                        {"if-version", required_argument, NULL, OPT_IF_VERSION},
-                                        {"version", no_argument, NULL, OPT_VERSION},
-                                        {"help", no_argument, NULL, OPT_HELP},
-                                        {NULL, 0, NULL, 0}};
+/* As getopt_long wants it; val is the place in ctl_options. */
+static void fill(struct option out_r[CTL_MAX_OPTIONS + 3])
+{
+    size_t n = 0;
+    for (; n < ctl_option_count; n++) {
+        bool is_flag = ctl_options[n].kind == CTL_OPTION_FLAG;
+        out_r[n] = (struct option){ctl_options[n].name, is_flag ? no_argument : required_argument,
+                                   NULL, (int)n};
+    }
+    out_r[n++] = (struct option){"version", no_argument, NULL, OPT_VERSION};
+    out_r[n++] = (struct option){"help", no_argument, NULL, OPT_HELP};
+    out_r[n] = (struct option){0};
+}
+
+/* "group name arguments", broken between words. */
+static int print_call(FILE *to, const struct ctl_command *k)
+{
+    int column = fprintf(to, "  %s%s%s", k->group, k->name[0] != '\0' ? " " : "", k->name);
+    for (const char *at = k->arguments; *at != '\0';) {
+        size_t len = strcspn(at, " ");
+        if (at[len] == ' ' && strncmp(at, "[--", 3) == 0 && at[len - 1] != ']') {
+            len += 1 + strcspn(at + len + 1, " "); /* an option stays with its value */
+        }
+        if (column + 1 + (int)len > USAGE_WIDTH) {
+            column = fprintf(to, "\n     ") - 1;
+        }
+        column += fprintf(to, " %.*s", (int)len, at);
+        at += len + (at[len] == ' ' ? 1 : 0);
+    }
+    return column;
+}
 
 static void usage(FILE *to)
 {
     (void)fputs("usage: fumibako [--config FILE] [--json] COMMAND\n\n", to);
     for (const struct ctl_command *k = ctl_commands; k->group != NULL; k++) {
-        char line[120];
-        (void)snprintf(line, sizeof line, "%s%s%s%s%s", k->group, k->name[0] != '\0' ? " " : "",
-                       k->name, k->arguments[0] != '\0' ? " " : "", k->arguments);
-        if (strlen(line) > USAGE_COLUMN) {
-            (void)fprintf(to, "  %s\n  %-*s  %s\n", line, USAGE_COLUMN, "", k->help);
+        int column = print_call(to, k);
+        if (column > USAGE_COLUMN) {
+            (void)fprintf(to, "\n%*s%s\n", USAGE_COLUMN + 4, "", k->help);
         } else {
-            (void)fprintf(to, "  %-*s  %s\n", USAGE_COLUMN, line, k->help);
+            (void)fprintf(to, "%*s%s\n", USAGE_COLUMN + 4 - column, "", k->help);
         }
     }
     (void)fputs(
@@ -84,82 +70,57 @@ static void usage(FILE *to)
         to);
 }
 
-/* Where the text of an option goes; NULL for another kind of option. */
-static const char **text_option(struct ctl *c, int o)
+static bool take_list(struct ctl_list *list, const char *text)
 {
-    switch (o) {
-    case OPT_CONFIG:
-        return &c->config_path;
-    case OPT_FROM:
-        return &c->from;
-    case OPT_STATE:
-        return &c->state;
-    case OPT_SENDER:
-        return &c->sender;
-    case OPT_RECIPIENT:
-        return &c->recipient;
-    case OPT_SINCE:
-        return &c->since;
-    case OPT_UNTIL:
-        return &c->until;
-    case OPT_COMMENT:
-        return &c->comment;
-    case OPT_REASON:
-        return &c->reason;
-    case OPT_LANGUAGE:
-        return &c->language;
-    case OPT_STORAGE:
-        return &c->storage;
-    case OPT_PARCEL:
-        return &c->parcel;
-    case OPT_IF_VERSION:
-        return &c->expected;
-    default:
-        return NULL;
+    if (list->count == CTL_MAX_RECIPIENTS) {
+        return false;
     }
+    list->items[list->count++] = text;
+    return true;
 }
 
-static bool take_option(struct ctl *c, int o)
+/* Says what is wrong with it; false then.  getopt has said its own about unknown options. */
+static bool take_option(struct ctl *c, size_t number)
 {
-    const char **text = text_option(c, o);
-    if (text != NULL) {
-        *text = optarg;
+    const struct ctl_option *o = &ctl_options[number];
+    void *field = (char *)c + o->offset;
+    int64_t *value = field;
+    c->given |= UINT64_C(1) << number;
+    switch (o->kind) {
+    case CTL_OPTION_TEXT:
+        *(const char **)field = optarg;
         return true;
-    }
-    switch (o) {
-    case OPT_JSON:
-        c->is_json = true;
+    case CTL_OPTION_FLAG:
+        *(bool *)field = true;
         return true;
-    case OPT_CONTENT:
-        c->takes_content = true;
-        return true;
-    case OPT_PENDING:
-        c->is_pending = true;
-        return true;
-    case OPT_REPAIR_ORPHANS:
-        c->repairs_orphans = true;
-        return true;
-    case OPT_LIMIT:
-        return fb_parse_int(optarg, &c->limit) && c->limit > 0;
-    case OPT_TO:
-        if (c->to_count == CTL_MAX_RECIPIENTS) {
-            return false;
+    case CTL_OPTION_NUMBER:
+        if (fb_parse_int(optarg, value) && *value > 0) {
+            return true;
         }
-        c->to[c->to_count++] = optarg;
-        return true;
+        (void)fprintf(stderr, "fumibako: --%s takes a number above 0\n\n", o->name);
+        return false;
+    case CTL_OPTION_LIST:
+        if (take_list(field, optarg)) {
+            return true;
+        }
+        (void)fprintf(stderr, "fumibako: more than %d --%s\n\n", CTL_MAX_RECIPIENTS, o->name);
+        return false;
     default:
         return false;
     }
 }
 
-/* getopt has said its own about unknown options. */
-static void complain(int o)
+/* An option that a command does not know may be one that was meant to limit it: nothing is done then. */
+static bool takes_all(const struct ctl *c, const struct ctl_command *k)
 {
-    if (o == OPT_LIMIT) {
-        (void)fprintf(stderr, "fumibako: --limit takes a number above 0\n\n");
-    } else if (o == OPT_TO) {
-        (void)fprintf(stderr, "fumibako: more than %d --to\n\n", CTL_MAX_RECIPIENTS);
+    for (size_t i = CTL_COMMON_OPTIONS; i < ctl_option_count; i++) {
+        if ((c->given & UINT64_C(1) << i) != 0 && !ctl_command_takes(k, ctl_options[i].name)) {
+            (void)fprintf(stderr, "fumibako: %s%s%s does not take --%s\n\n", k->group,
+                          k->name[0] != '\0' ? " " : "", k->name, ctl_options[i].name);
+            return false;
+        }
     }
+    return true;
 }
 
 static const struct ctl_command *find(int argc, char **argv, int *used_r)
@@ -180,11 +141,11 @@ static const struct ctl_command *find(int argc, char **argv, int *used_r)
     return NULL;
 }
 
-int main(int argc, char **argv)
+/* -1: go on. */
+static int read_options(struct ctl *c, int argc, char **argv)
 {
-    struct ctl c = {.limit = 50};
-    fb_log_init("ctl", FB_WARN, false);
-    (void)signal(SIGPIPE, SIG_IGN);
+    struct option options[CTL_MAX_OPTIONS + 3];
+    fill(options);
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == OPT_HELP) {
             usage(stdout);
@@ -194,29 +155,49 @@ int main(int argc, char **argv)
             (void)printf("fumibako %s\n", FB_VERSION);
             return 0;
         }
-        if (!take_option(&c, o)) {
-            complain(o);
+        if (o < 0 || (size_t)o >= ctl_option_count || !take_option(c, (size_t)o)) {
             usage(stderr);
             return FB_EXIT_USAGE;
         }
     }
+    return -1;
+}
+
+static int refuse(const struct ctl_command *k, int count, char **words)
+{
+    if (k != NULL) {
+        (void)fprintf(stderr, "fumibako: %s%s%s is called as: %s%s%s %s\n\n", k->group,
+                      k->name[0] != '\0' ? " " : "", k->name, k->group,
+                      k->name[0] != '\0' ? " " : "", k->name, k->arguments);
+    } else if (count > 0) {
+        (void)fprintf(stderr, "fumibako: there is no such command: %s%s%s\n\n", words[0],
+                      count > 1 ? " " : "", count > 1 ? words[1] : "");
+    }
+    usage(stderr);
+    return FB_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    static struct ctl c = {.limit = 50};
+    fb_log_init("ctl", FB_WARN, false);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int code = read_options(&c, argc, argv);
+    if (code >= 0) {
+        return code;
+    }
     int used = 0;
-    const struct ctl_command *k = find(argc - optind, argv + optind, &used);
-    if (k == NULL || argc - optind - used < k->least || argc - optind - used > k->most) {
-        if (k != NULL) {
-            (void)fprintf(stderr, "fumibako: %s%s%s is called as: %s%s%s %s\n\n", k->group,
-                          k->name[0] != '\0' ? " " : "", k->name, k->group,
-                          k->name[0] != '\0' ? " " : "", k->name, k->arguments);
-        } else if (optind < argc) {
-            (void)fprintf(stderr, "fumibako: there is no such command: %s%s%s\n\n", argv[optind],
-                          optind + 1 < argc ? " " : "", optind + 1 < argc ? argv[optind + 1] : "");
-        }
-        usage(stderr);
-        return FB_EXIT_USAGE;
+    int count = argc - optind;
+    const struct ctl_command *k = find(count, argv + optind, &used);
+    if (k == NULL || count - used < k->least || count - used > k->most) {
+        return refuse(k, count, argv + optind);
+    }
+    if (!takes_all(&c, k)) {
+        return refuse(k, count, argv + optind);
     }
     c.words = argv + optind + used;
-    c.word_count = argc - optind - used;
-    int code = k->run(&c);
+    c.word_count = count - used;
+    code = k->run(&c);
     fb_redis_free(&c.redis);
     fb_spool_close(&c.spool);
     fb_config_free(&c.config);

@@ -6,11 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/ledger/ledger.h"
+#include "common/ledger/search.h"
+#include "common/timeline.h"
+#include "common/title.h"
 #include "services/ctl/ctl.h"
 
-#define MAX_SEARCH  10000 /* what fb_ledger_list gives at most */
-#define MAX_HISTORY 100   /* newest lines of a parcel */
+#define MAX_HISTORY 100 /* newest lines of a parcel */
 
 /* The vault of those without an account, for one who reads there; else "". */
 static const char *fallback_of(const struct fb_ledger_message *m,
@@ -37,8 +38,10 @@ static json_t *branch_json(const struct fb_ledger_branch *b)
                      fb_json_text(b->folder_id), "expires", ctl_json_time(b->expires_ms));
 }
 
-static json_t *message_json(const struct fb_ledger_message *m)
+static json_t *message_json(const struct ctl *c, const struct fb_ledger_message *m)
 {
+    char subject[FB_TITLE_SUBJECT];
+    ctl_subject(c, m, subject);
     json_t *recipients = json_array();
     json_t *branches = json_array();
     for (size_t i = 0; i < m->recipient_count; i++) {
@@ -47,18 +50,19 @@ static json_t *message_json(const struct fb_ledger_message *m)
     for (size_t i = 0; i < m->branch_count; i++) {
         (void)json_array_append_new(branches, branch_json(&m->branches[i]));
     }
-    return json_pack("{s:s,s:o,s:o,s:I,s:s,s:o,s:o}", "id", m->msg_id, "accepted",
-                     ctl_json_time(m->accepted_ms), "from", fb_json_text(m->from), "size",
-                     (json_int_t)m->size, "state", m->state, "recipients", recipients, "branches",
-                     branches);
+    return json_pack("{s:s,s:o,s:o,s:o,s:I,s:s,s:b,s:o,s:o,s:o}", "id", m->msg_id, "accepted",
+                     ctl_json_time(m->accepted_ms), "from", fb_json_text(m->from), "subject",
+                     subject[0] != '\0' ? fb_json_text(subject) : json_null(), "size",
+                     (json_int_t)m->size, "state", m->state, "is_recalled", m->is_recalled,
+                     "recalled_at", ctl_json_time(m->recalled_ms), "recipients", recipients,
+                     "branches", branches);
 }
 
 struct listing {
     struct ctl *c;
     json_t *list;
-    struct fb_error err;
-    bool is_failed;
-    size_t seen, shown;
+    size_t shown;
+    char last[FB_ID_SIZE];
 };
 
 /* Invited, and not there yet. */
@@ -80,96 +84,148 @@ static void print_waiting(const struct fb_ledger_message *m)
     }
 }
 
-static bool is_wanted(const struct ctl *c, const struct fb_ledger_message *m)
+/* --pending with --recipient means that this one is. */
+static bool is_wanted(const struct ctl *c, const char *recipient, const struct fb_ledger_message *m)
 {
-    if (c->state != NULL && strcmp(c->state, m->state) != 0) {
-        return false;
+    if (!c->is_pending) {
+        return true;
     }
-    if (c->sender != NULL && strcasecmp(c->sender, m->from) != 0) {
-        return false;
-    }
-    bool has_recipient = c->recipient == NULL;
-    bool has_pending = !c->is_pending;
     for (size_t i = 0; i < m->recipient_count; i++) {
-        bool is_meant =
-            c->recipient == NULL || strcasecmp(c->recipient, m->recipients[i].address) == 0;
-        has_recipient = has_recipient || is_meant;
-        has_pending = has_pending || (is_meant && is_pending(&m->recipients[i]));
-    }
-    return has_recipient && has_pending;
-}
-
-static bool list_one(void *ctx, const char *msg_id)
-{
-    struct listing *l = ctx;
-    struct fb_ledger_message m = {0};
-    l->seen++;
-    enum fb_status s = fb_ledger_get(l->c->redis, msg_id, &m, &l->err);
-    if (s == FB_NOT_FOUND) {
-        return true; /* its time in the ledger is over */
-    }
-    if (s != FB_OK) {
-        l->is_failed = true;
-        return false;
-    }
-    if (is_wanted(l->c, &m)) {
-        char when[32];
-        l->shown++;
-        ctl_time(m.accepted_ms, when);
-        if (l->c->is_json) {
-            (void)json_array_append_new(l->list, message_json(&m));
-        } else {
-            (void)printf("%s  %s  %-8s %s -> %zu recipient%s\n", m.msg_id, when, m.state,
-                         m.from[0] != '\0' ? m.from : "<>", m.recipient_count,
-                         m.recipient_count == 1 ? "" : "s");
-            if (l->c->is_pending) {
-                print_waiting(&m);
-            }
+        if (is_pending(&m->recipients[i]) &&
+            (recipient == NULL || strcasecmp(recipient, m->recipients[i].address) == 0)) {
+            return true;
         }
     }
+    return false;
+}
+
+static void print_line(const struct ctl *c, const struct fb_ledger_message *m)
+{
+    char when[32];
+    char subject[FB_TITLE_SUBJECT];
+    ctl_time(m->accepted_ms, when);
+    ctl_subject(c, m, subject);
+    (void)printf("%s  %s  %-8s %s -> %zu recipient%s", m->msg_id, when,
+                 m->is_recalled ? "recalled" : m->state, m->from[0] != '\0' ? m->from : "<>",
+                 m->recipient_count, m->recipient_count == 1 ? "" : "s");
+    if (subject[0] != '\0') {
+        (void)printf("  \"");
+        ctl_print_clean(subject);
+        (void)printf("\"");
+    }
+    (void)printf("\n");
+    if (c->is_pending) {
+        print_waiting(m);
+    }
+}
+
+static void list_one(void *ctx, const struct fb_ledger_message *m)
+{
+    struct listing *l = ctx;
+    const struct ctl *c = l->c;
+    const char *recipient = c->recipients.count > 0 ? c->recipients.items[0] : NULL;
+    if (!is_wanted(c, recipient, m)) {
+        return;
+    }
+    l->shown++;
+    memcpy(l->last, m->msg_id, sizeof l->last);
+    if (c->is_json) {
+        (void)json_array_append_new(l->list, message_json(c, m));
+    } else {
+        print_line(c, m);
+    }
+}
+
+/* Goes on behind the message of --after.  A search for what has not ended goes by the time in the ids (search.c). */
+static enum fb_status go_on(struct ctl *c, struct fb_search *q, struct fb_error *err)
+{
+    struct fb_ledger_message m = {0};
+    enum fb_status s = fb_ledger_get(c->redis, c->after, &m, err);
+    if (s == FB_OK) {
+        bool by_id = q->sender == NULL && q->recipient == NULL && q->state != NULL &&
+                     (strcmp(q->state, "open") == 0 || strcmp(q->state, "queued") == 0 ||
+                      strcmp(q->state, "planned") == 0 || strcmp(q->state, "held") == 0);
+        q->after_ms = by_id ? fb_id_time_ms(m.msg_id) : m.accepted_ms;
+        memcpy(q->after_id, m.msg_id, sizeof q->after_id);
+    }
     fb_ledger_message_deinit(&m);
-    return l->shown < (size_t)l->c->limit;
+    return s;
+}
+
+/* What is asked for; false: it cannot be, which was said. */
+static bool take_search(struct ctl *c, struct fb_search *q, int *code_r)
+{
+    *q = (struct fb_search){.until_ms = INT64_MAX / 4,
+                            .sender = c->sender,
+                            .subject = c->subject,
+                            .state = c->state != NULL ? c->state
+                                     : c->is_pending  ? "pending"
+                                                      : NULL};
+    if ((c->since != NULL && !ctl_parse_time(c->since, &q->since_ms)) ||
+        (c->until != NULL && !ctl_parse_time(c->until, &q->until_ms))) {
+        *code_r = ctl_usage_error(c, CTL_TIMES);
+        return false;
+    }
+    if (q->state != NULL && !fb_search_knows_state(q->state)) {
+        *code_r = ctl_usage_error(
+            c, "--state takes open, queued, planned, held, done, recalled or pending");
+        return false;
+    }
+    if (c->recipients.count > 1) {
+        *code_r = ctl_usage_error(c, "message list takes one --recipient");
+        return false;
+    }
+    q->recipient = c->recipients.count > 0 ? c->recipients.items[0] : NULL;
+    return true;
+}
+
+static enum fb_status search(struct ctl *c, struct fb_search *q, struct listing *l, bool *is_more_r,
+                             struct fb_error *err)
+{
+    struct fb_search_end end = {.next = ""};
+    size_t most = (size_t)c->limit;
+    enum fb_status s = c->after != NULL ? go_on(c, q, err) : FB_OK;
+    bool goes_on = s == FB_OK;
+    q->title_key = c->config->rewrite.key;
+    while (goes_on) {
+        size_t left = most - l->shown;
+        q->limit = left < FB_SEARCH_PAGE ? left : FB_SEARCH_PAGE;
+        s = fb_ledger_search(c->redis, q, list_one, l, &end, err);
+        goes_on =
+            s == FB_OK && end.next[0] != '\0' && l->shown < most && fb_search_cursor(end.next, q);
+    }
+    *is_more_r = s == FB_OK && end.next[0] != '\0';
+    return s;
 }
 
 int ctl_message_list(struct ctl *c)
 {
     int code = 0;
-    int64_t since = 0;
-    int64_t until = INT64_MAX / 2;
-    struct listing l = {.c = c, .list = json_array()};
-    if ((c->since != NULL && !ctl_parse_time(c->since, &since)) ||
-        (c->until != NULL && !ctl_parse_time(c->until, &until))) {
-        json_decref(l.list);
-        (void)fb_error_set(
-            &l.err, FB_INVALID,
-            "--since and --until take 2026-11-25, 2026-11-25T10:15:00, or 2h, 3d (ago)");
-        (void)ctl_fail(c, &l.err);
-        return FB_EXIT_USAGE;
-    }
-    if (!ctl_need_redis(c, &code)) {
-        json_decref(l.list);
+    bool is_more = false;
+    struct fb_search q;
+    struct fb_error err = {0};
+    if (!take_search(c, &q, &code) || !ctl_need_redis(c, &code)) {
         return code;
     }
-    const char *address = c->sender != NULL ? c->sender : c->recipient;
-    /* Other filters are applied to what comes back, so --limit counts what is shown. */
-    enum fb_status s =
-        fb_ledger_list(c->redis, address, since, until, MAX_SEARCH, list_one, &l, &l.err);
-    if (s != FB_OK || l.is_failed) {
+    if (c->subject != NULL && c->config->rewrite.key == NULL) {
+        (void)fb_error_set(&err, FB_CONFIG,
+                           "--subject needs rewrite.key_file: subjects are sealed with it");
+        return ctl_fail(c, &err);
+    }
+    struct listing l = {.c = c, .list = json_array()};
+    if (search(c, &q, &l, &is_more, &err) != FB_OK) {
         json_decref(l.list);
-        return ctl_fail(c, &l.err);
+        return ctl_fail(c, &err);
     }
     if (c->is_json) {
         ctl_print_json(l.list);
-    } else {
-        json_decref(l.list);
+        return 0;
     }
-    if (l.seen == MAX_SEARCH && l.shown < (size_t)c->limit) {
-        (void)fprintf(stderr,
-                      "fumibako: the newest %d messages were searched; narrow it down with --since "
-                      "and --until\n",
-                      MAX_SEARCH);
-    } else if (l.shown == 0 && !c->is_json) {
+    json_decref(l.list);
+    if (l.shown == 0) {
         (void)printf("no message\n");
+    } else if (is_more) {
+        (void)fprintf(stderr, "older ones: --after %s\n", l.last);
     }
     return 0;
 }
@@ -178,65 +234,70 @@ int ctl_message_list(struct ctl *c)
 
 struct history {
     const struct fb_ledger_message *m;
-    json_t *list; /* NULL: text */
+    json_t *list;
 };
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text != NULL ? text : "";
+}
 
 /* One line of a parcel's history (ledger.md): a change of one grant, or a recall. */
 static bool tell_history(void *ctx, const char *line)
 {
     struct history *h = ctx;
     json_t *e = json_loads(line, 0, NULL);
-    const char *to = json_string_value(json_object_get(e, "to"));
-    if (to == NULL) {
+    if (!json_is_string(json_object_get(e, "to"))) {
         json_decref(e);
         return true; /* not one of ours */
     }
-    int64_t at = json_integer_value(json_object_get(e, "at"));
     const json_t *index = json_object_get(e, "recipient");
     json_int_t i = json_integer_value(index);
     bool is_known = json_is_integer(index) && i >= 0 && (size_t)i < h->m->recipient_count;
-    const char *who = is_known ? h->m->recipients[i].address : "";
-    const char *source = json_string_value(json_object_get(e, "source"));
-    const char *actor = json_string_value(json_object_get(e, "actor"));
-    const char *event = json_string_value(json_object_get(e, "event"));
-    event =
-        event != NULL ? event : ""; /* watch: what was done, whether or not it changed a state */
-    const char *told = event[0] != '\0' ? event : to;
-    if (!is_known && event[0] != '\0') {
-        who = "somebody else";
+    json_t *one = json_pack(
+        "{s:o,s:o,s:s,s:s,s:s,s:s}", "at",
+        ctl_json_time(json_integer_value(json_object_get(e, "at"))), "address",
+        fb_json_text(is_known ? h->m->recipients[i].address : ""), "to", text_of(e, "to"), "event",
+        text_of(e, "event"), /* watch: what was done, whether or not it changed a state */
+        "source", text_of(e, "source"), "actor", text_of(e, "actor"));
+    if (json_is_string(json_object_get(e, "network"))) {
+        /* Of what was tried at the portal's door: from where, with which browser. */
+        (void)json_object_set_new(one, "network", fb_json_text(text_of(e, "network")));
+        (void)json_object_set_new(one, "agent", fb_json_text(text_of(e, "agent")));
     }
-    source = source != NULL ? source : "";
-    actor = actor != NULL ? actor : "";
-    /* Of what was tried at the portal's door: from where, with which browser. */
-    const char *network = json_string_value(json_object_get(e, "network"));
-    const char *agent = json_string_value(json_object_get(e, "agent"));
-    if (h->list != NULL) {
-        json_t *one = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s}", "at", ctl_json_time(at), "address",
-                                fb_json_text(is_known ? who : ""), "to", to, "event", event,
-                                "source", source, "actor", actor);
-        if (network != NULL) {
-            (void)json_object_set_new(one, "network", fb_json_text(network));
-            (void)json_object_set_new(one, "agent", fb_json_text(agent != NULL ? agent : ""));
-        }
-        (void)json_array_append_new(h->list, one);
-    } else {
-        char when[32];
-        ctl_time(at, when);
-        (void)printf("      %s  %s%s%s, by %s", when, who, who[0] != '\0' ? ": " : "", told,
-                     source);
-        (void)printf("%s%s%s", actor[0] != '\0' ? " (" : "", actor, actor[0] != '\0' ? ")" : "");
-        if (network != NULL) {
-            (void)printf(", from %s, %s", network, agent != NULL ? agent : "");
-        }
-        (void)printf("\n");
-    }
+    (void)json_array_append_new(h->list, one);
     json_decref(e);
     return true;
 }
 
-static void print_recipient(const struct fb_ledger_message *m, const struct fb_ledger_recipient *r,
-                            const struct fb_evidence *e)
+static void print_event(const json_t *e)
 {
+    static const struct {
+        const char *key, *before, *behind;
+    } more[] = {{"source", ", by ", ""},
+                {"actor", " (", ")"},
+                {"network", ", from ", ""},
+                {"agent", ", ", ""}};
+    (void)printf("        %s  %s", text_of(e, "at"),
+                 json_is_true(json_object_get(e, "by_others")) ? "somebody else: " : "");
+    ctl_print_clean(text_of(e, "what"));
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        if (text_of(e, more[i].key)[0] != '\0') {
+            (void)printf("%s", more[i].before);
+            ctl_print_clean(text_of(e, more[i].key));
+            (void)printf("%s", more[i].behind);
+        }
+    }
+    (void)printf("\n");
+}
+
+static void print_recipient(const struct fb_ledger_message *m, size_t number,
+                            const struct fb_evidence *e, const json_t *line)
+{
+    size_t i;
+    json_t *event;
+    const struct fb_ledger_recipient *r = &m->recipients[number];
     const char *fallback = fallback_of(m, r);
     (void)printf("    %-40s %s%s%s", r->address, r->state,
                  r->grant_state[0] != '\0' ? ", access " : "", r->grant_state);
@@ -247,10 +308,14 @@ static void print_recipient(const struct fb_ledger_message *m, const struct fb_l
     (void)printf("%s%s", fallback[0] != '\0' ? ", no account: in " : "", fallback);
     (void)printf("%s%s\n", r->two_step[0] != '\0' ? ", two-step login " : "", r->two_step);
     ctl_print_evidence(e, NULL, "      ");
+    json_array_foreach(line, i, event)
+    {
+        print_event(event);
+    }
 }
 
 static void print_branch(const struct fb_ledger_message *m, uint32_t number,
-                         const struct fb_evidence *evidence)
+                         const struct fb_evidence *evidence, const json_t *lines)
 {
     const struct fb_ledger_branch *branch = &m->branches[number];
     char when[32];
@@ -270,55 +335,48 @@ static void print_branch(const struct fb_ledger_message *m, uint32_t number,
     (void)printf("\n");
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].branch == number) {
-            print_recipient(m, &m->recipients[i], &evidence[i]);
+            print_recipient(m, i, &evidence[i], json_array_get(lines, i));
         }
     }
 }
 
-static enum fb_status print_message(struct ctl *c, const struct fb_ledger_message *m,
-                                    struct fb_error *err)
+static void print_message(const struct ctl *c, const struct fb_ledger_message *m,
+                          const struct fb_evidence *evidence, const json_t *lines)
 {
     char when[32];
-    struct fb_evidence *evidence = NULL;
-    enum fb_status s = fb_ledger_evidence(c->redis, m, c->config->revoke.settle_ms, &evidence, err);
-    if (s != FB_OK) {
-        return s;
-    }
+    char subject[FB_TITLE_SUBJECT];
     ctl_time(m->accepted_ms, when);
-    (void)printf("%s  accepted %s, %llu bytes, from %s: %s\n", m->msg_id, when,
-                 (unsigned long long)m->size, m->from[0] != '\0' ? m->from : "<>", m->state);
+    ctl_subject(c, m, subject);
+    (void)printf("%s  accepted %s, %llu bytes, from %s: %s%s\n", m->msg_id, when,
+                 (unsigned long long)m->size, m->from[0] != '\0' ? m->from : "<>", m->state,
+                 m->is_recalled ? ", recalled" : "");
+    if (subject[0] != '\0') {
+        (void)printf("  subject \"");
+        ctl_print_clean(subject);
+        (void)printf("\"\n");
+    }
     for (size_t i = 0; i < m->recipient_count && m->branch_count == 0; i++) {
-        print_recipient(m, &m->recipients[i], &evidence[i]); /* nothing is decided yet */
+        print_recipient(m, i, &evidence[i], json_array_get(lines, i)); /* nothing is decided yet */
     }
-    for (uint32_t b = 0; b < m->branch_count && s == FB_OK; b++) {
-        struct history h = {.m = m};
-        print_branch(m, b, evidence);
-        if (m->branches[b].parcel_id[0] != '\0') {
-            s = fb_ledger_history(c->redis, m->branches[b].parcel_id, MAX_HISTORY, tell_history, &h,
-                                  err);
-        }
+    for (uint32_t b = 0; b < m->branch_count; b++) {
+        print_branch(m, b, evidence, lines);
     }
-    if (s == FB_OK && strcmp(m->state, "held") == 0) {
+    if (strcmp(m->state, "held") == 0) {
         (void)printf("next: `fumibako dead list` has the id for dead retry, release or reject\n");
     }
-    free(evidence);
-    return s;
 }
 
 static enum fb_status show_json(struct ctl *c, const struct fb_ledger_message *m,
+                                const struct fb_evidence *evidence, json_t *lines,
                                 struct fb_error *err)
 {
-    struct fb_evidence *evidence = NULL;
-    enum fb_status s = fb_ledger_evidence(c->redis, m, c->config->revoke.settle_ms, &evidence, err);
-    if (s != FB_OK) {
-        return s;
-    }
-    json_t *message = message_json(m);
+    enum fb_status s = FB_OK;
+    json_t *message = message_json(c, m);
     for (size_t i = 0; i < m->recipient_count; i++) {
-        (void)json_object_set_new(json_array_get(json_object_get(message, "recipients"), i),
-                                  "evidence", fb_json_evidence(&evidence[i], ctl_json_time));
+        json_t *one = json_array_get(json_object_get(message, "recipients"), i);
+        (void)json_object_set_new(one, "evidence", fb_json_evidence(&evidence[i], ctl_json_time));
+        (void)json_object_set(one, "timeline", json_array_get(lines, i));
     }
-    free(evidence);
     for (size_t b = 0; b < m->branch_count && s == FB_OK; b++) {
         struct history h = {.m = m, .list = json_array()};
         if (m->branches[b].parcel_id[0] != '\0') {
@@ -341,10 +399,23 @@ int ctl_message_show(struct ctl *c)
     int code = 0;
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
+    struct fb_evidence *evidence = NULL;
+    json_t *lines = NULL;
     if (!ctl_need_message(c, &m, &code)) {
         return code;
     }
-    enum fb_status s = c->is_json ? show_json(c, &m, &err) : print_message(c, &m, &err);
+    enum fb_status s =
+        fb_ledger_evidence(c->redis, &m, c->config->revoke.settle_ms, &evidence, &err);
+    if (s == FB_OK) {
+        s = fb_timeline(c->redis, &m, c->is_json ? ctl_json_time : ctl_local_time, &lines, &err);
+    }
+    if (s == FB_OK && c->is_json) {
+        s = show_json(c, &m, evidence, lines, &err);
+    } else if (s == FB_OK) {
+        print_message(c, &m, evidence, lines);
+    }
+    json_decref(lines);
+    free(evidence);
     fb_ledger_message_deinit(&m);
     return s == FB_OK ? 0 : ctl_fail(c, &err);
 }

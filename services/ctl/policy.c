@@ -3,14 +3,13 @@
  * fumibako policy check|show|apply|history */
 #include "common/policy/policy.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/crypto.h"
 #include "common/policy/store.h"
+#include "common/yaml.h"
 #include "services/ctl/ctl.h"
 
 static void print_findings(const char *path, const struct fb_policy_findings *f)
@@ -94,13 +93,8 @@ bool ctl_policy_in_force(struct ctl *c, struct fb_buf *document, int *exit_r)
     return true;
 }
 
-int ctl_policy_show(struct ctl *c)
+static int show(const struct ctl *c, struct fb_slice document)
 {
-    int code = 0;
-    struct fb_buf document = {0};
-    if (!ctl_policy_in_force(c, &document, &code)) {
-        return code;
-    }
     if (c->is_json) {
         uint8_t sha[FB_SHA256_SIZE];
         char version[2 * FB_SHA256_SIZE + 1];
@@ -108,19 +102,42 @@ int ctl_policy_show(struct ctl *c)
         fb_hex(sha, sizeof sha, version);
         ctl_print_json(json_pack("{s:s,s:s,s:o}", "version", version, "source",
                                  c->config->policy.source, "document",
-                                 json_stringn(fb_buf_str(&document), document.len)));
-    } else if (fwrite(document.ptr, 1, document.len, stdout) != document.len) {
-        code = FB_EXIT_FAILED;
+                                 json_stringn((const char *)document.ptr, document.len)));
+        return 0;
     }
-    fb_buf_deinit(&document);
+    return fwrite(document.ptr, 1, document.len, stdout) == document.len ? 0 : FB_EXIT_FAILED;
+}
+
+/* One of the history. */
+static int show_version(struct ctl *c)
+{
+    int code = 0;
+    struct fb_error err = {0};
+    struct fb_policy_version v = {0};
+    if (!ctl_need_redis(c, &code)) {
+        return code;
+    }
+    if (fb_policy_version_get(c->redis, c->words[0], &v, &err) != FB_OK) {
+        return ctl_fail(c, &err);
+    }
+    code = show(c, fb_slice_buf(&v.document));
+    fb_policy_version_deinit(&v);
     return code;
 }
 
-static const char *author(void)
+int ctl_policy_show(struct ctl *c)
 {
-    const char *sudo = getenv("SUDO_USER");
-    const struct passwd *pw = getpwuid(getuid());
-    return sudo != NULL ? sudo : pw != NULL ? pw->pw_name : "unknown";
+    int code = 0;
+    struct fb_buf document = {0};
+    if (c->word_count > 0) {
+        return show_version(c);
+    }
+    if (!ctl_policy_in_force(c, &document, &code)) {
+        return code;
+    }
+    code = show(c, fb_slice_buf(&document));
+    fb_buf_deinit(&document);
+    return code;
 }
 
 /* The findings of the answer, or on the terminal.  Takes nothing. */
@@ -147,14 +164,43 @@ static int tell_applied(const struct ctl *c, const struct fb_policy_version *v, 
     return 0;
 }
 
+/* Written down before it is in force, where nothing is known to stand against it. */
+static enum fb_status audit(struct ctl *c, const char *action, struct fb_slice document,
+                            struct fb_error *err)
+{
+    struct fb_policy *policy = NULL;
+    struct fb_policy_findings f = {0};
+    struct fb_policy_version now = {0};
+    struct fb_audit_what what;
+    bool is_good = fb_policy_parse(document, &policy, &f) == FB_OK;
+    fb_policy_unref(&policy);
+    fb_policy_findings_deinit(&f);
+    enum fb_status s = fb_policy_current(c->config, c->redis, &now, err);
+    if (s == FB_NOT_FOUND) {
+        s = FB_OK;
+    }
+    bool is_other = c->expected != NULL && strcmp(c->expected, now.version) != 0;
+    if (s == FB_OK && is_good && !is_other && strcmp(c->config->policy.source, "redis") == 0) {
+        fb_audit_of_policy(now.version, document, c->comment, &what);
+        s = ctl_audit_what(c, action, &what, err);
+    }
+    fb_policy_version_deinit(&now);
+    return s;
+}
+
 /* document is applied; path is for messages. */
-static int apply(struct ctl *c, const char *path, struct fb_slice document)
+static int apply(struct ctl *c, const char *path, const char *action, struct fb_slice document)
 {
     struct fb_error err = {0};
+    if (audit(c, action, document, &err) != FB_OK) {
+        return ctl_fail(c, &err);
+    }
     struct fb_policy_version v;
     struct fb_policy_findings f;
-    const struct fb_policy_change change = {
-        .document = document, .author = author(), .comment = c->comment, .expected = c->expected};
+    const struct fb_policy_change change = {.document = document,
+                                            .author = ctl_author(),
+                                            .comment = c->comment,
+                                            .expected = c->expected};
     enum fb_status s = fb_policy_apply(c->config, c->redis, &change, &v, &f, &err);
     json_t *findings = tell_findings(c, path, &f);
     int code = FB_EXIT_FAILED;
@@ -185,7 +231,7 @@ int ctl_policy_apply(struct ctl *c)
     if (fb_read_file(c->words[0], FB_POLICY_MAX, &document, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    code = apply(c, c->words[0], fb_slice_buf(&document));
+    code = apply(c, c->words[0], "policy.put", fb_slice_buf(&document));
     fb_buf_deinit(&document);
     return code;
 }
@@ -201,7 +247,7 @@ int ctl_policy_rollback(struct ctl *c)
     if (fb_policy_version_get(c->redis, c->words[0], &v, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    code = apply(c, c->words[0], fb_slice_buf(&v.document));
+    code = apply(c, c->words[0], "policy.rollback", fb_slice_buf(&v.document));
     fb_policy_version_deinit(&v);
     return code;
 }
@@ -232,12 +278,16 @@ static bool tell_version(void *ctx, const struct fb_policy_version *v)
 int ctl_policy_history(struct ctl *c)
 {
     int code = 0;
+    int64_t below = 0;
     struct fb_error err = {0};
+    if (c->after != NULL && (!fb_parse_int(c->after, &below) || below <= 0)) {
+        return ctl_usage_error(c, "--after takes the number of a version");
+    }
     if (!ctl_need_redis(c, &code)) {
         return code;
     }
     struct history h = {.c = c, .list = json_array()};
-    if (fb_policy_versions(c->redis, 0, (size_t)c->limit, tell_version, &h, &err) != FB_OK) {
+    if (fb_policy_versions(c->redis, below, (size_t)c->limit, tell_version, &h, &err) != FB_OK) {
         json_decref(h.list);
         return ctl_fail(c, &err);
     }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako policy diff|rollback: what changed from one version to another, and back to an earlier one; overview. */
+ * fumibako policy diff: what changed from one version to another. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/ledger/stats.h"
+#include "common/crypto.h"
 #include "common/policy/diff.h"
 #include "common/policy/store.h"
 #include "services/ctl/ctl.h"
@@ -46,20 +46,37 @@ static enum fb_status get(struct ctl *c, const char *name, struct fb_policy_vers
                         : fb_policy_current(c->config, c->redis, v, err);
 }
 
+/* From and to, by what was said: VERSION [VERSION], or [VERSION] --file FILE. */
+static enum fb_status get_both(struct ctl *c, struct fb_policy_version *from,
+                               struct fb_policy_version *to, struct fb_error *err)
+{
+    enum fb_status s = get(c, c->word_count > 0 ? c->words[0] : NULL, from, err);
+    if (s == FB_OK && c->file != NULL) {
+        s = fb_read_file(c->file, FB_POLICY_MAX, &to->document, err);
+        if (s == FB_OK) {
+            uint8_t sha[FB_SHA256_SIZE];
+            fb_sha256(to->document.ptr, to->document.len, sha);
+            fb_hex(sha, sizeof sha, to->version);
+        }
+    } else if (s == FB_OK) {
+        s = get(c, c->word_count > 1 ? c->words[1] : NULL, to, err);
+    }
+    return s;
+}
+
 int ctl_policy_diff(struct ctl *c)
 {
     int code = 0;
     struct fb_error err = {0};
     struct fb_policy_version from = {0}, to = {0};
     struct diff d = {.c = c};
+    if ((c->file == NULL && c->word_count == 0) || (c->file != NULL && c->word_count == 2)) {
+        return ctl_usage_error(c, "policy diff takes VERSION [VERSION], or [VERSION] --file FILE");
+    }
     if (!ctl_need_redis(c, &code)) {
         return code;
     }
-    enum fb_status s = get(c, c->words[0], &from, &err);
-    if (s == FB_OK) {
-        s = get(c, c->word_count > 1 ? c->words[1] : NULL, &to, &err);
-    }
-    if (s != FB_OK) {
+    if (get_both(c, &from, &to, &err) != FB_OK) {
         fb_policy_version_deinit(&from);
         return ctl_fail(c, &err);
     }
@@ -74,45 +91,5 @@ int ctl_policy_diff(struct ctl *c)
     }
     fb_policy_version_deinit(&from);
     fb_policy_version_deinit(&to);
-    return 0;
-}
-
-/* ---- overview ---- */
-
-#define DAY_MS INT64_C(86400000)
-
-int ctl_overview(struct ctl *c)
-{
-    int code = 0;
-    struct fb_error err = {0};
-    int64_t counts[FB_STAT_COUNT] = {0};
-    if (!ctl_need_redis(c, &code)) {
-        return code;
-    }
-    int64_t now = fb_now_ms();
-    int64_t since = now - DAY_MS;
-    since -= since % FB_STATS_SLOT_MS;
-    if (fb_ledger_stats(c->redis, since, DAY_MS + FB_STATS_SLOT_MS, 1, counts, &err) != FB_OK) {
-        return ctl_fail(c, &err);
-    }
-    json_t *o = json_object();
-    for (int k = 0; k < FB_STAT_COUNT; k++) {
-        const char *name = fb_stat_name((enum fb_stat)k);
-        bool is_mean = k == FB_STAT_LATENCY_MS;
-        int64_t sent = counts[FB_STAT_SENT];
-        int64_t value = !is_mean ? counts[k] : sent > 0 ? counts[k] / sent : 0;
-        if (c->is_json) {
-            (void)json_object_set_new(o, name, json_integer((json_int_t)value));
-        } else {
-            (void)printf("%-12s %lld%s\n", name, (long long)value, is_mean ? " (mean)" : "");
-        }
-    }
-    if (c->is_json) {
-        (void)json_object_set_new(o, "since", ctl_json_time(since));
-        ctl_print_json(o);
-    } else {
-        json_decref(o);
-        (void)printf("of the last 24 hours; `fumibako queue` shows what waits\n");
-    }
     return 0;
 }

@@ -126,9 +126,9 @@ static enum fb_status ask(const struct ctl *c, const char *policy_path, int fd, 
     argv[n++] = fb_xstrdup("--explain");
     argv[n++] = fb_xstrdup("--from");
     argv[n++] = fb_xstrdup(c->from);
-    for (size_t i = 0; i < c->to_count; i++) {
+    for (size_t i = 0; i < c->to.count; i++) {
         argv[n++] = fb_xstrdup("--to");
-        argv[n++] = fb_xstrdup(c->to[i]);
+        argv[n++] = fb_xstrdup(c->to.items[i]);
     }
     const char *config = config_for_render(c);
     if (config != NULL) {
@@ -189,7 +189,7 @@ int ctl_policy_test(struct ctl *c)
     struct fb_buf document = {0};
     struct fb_buf out;
     char path[32] = "";
-    if (c->from == NULL || c->to_count == 0) {
+    if (c->from == NULL || c->to.count == 0) {
         return ctl_usage_error(
             c, "policy test needs --from A (\"\" for the null sender) and at least one --to B");
     }

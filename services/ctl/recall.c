@@ -7,7 +7,9 @@
 #include <strings.h>
 
 #include "common/evidence_text.h"
+#include "common/id.h"
 #include "common/ledger/restore.h"
+#include "common/recall_preview.h"
 #include "services/ctl/ctl.h"
 
 /* ---- evidence, as message show has it too ---- */
@@ -113,15 +115,42 @@ static bool may_recall_alone(const struct fb_ledger_message *m, const struct fb_
     return true;
 }
 
-static bool find_wanted(const struct ctl *c, const struct fb_ledger_message *m, uint32_t *index_r,
-                        struct fb_error *err)
+/* Marks those that are named, by --recipient or --to; without a name all are meant. */
+static enum fb_status ask_for(const struct ctl *c, const struct fb_ledger_message *m, bool *asked,
+                              struct fb_error *err)
 {
-    if (!find_recipient(m, c->recipient, index_r)) {
-        (void)fb_error_set(err, FB_NOT_FOUND, "%s is no recipient of message %s", c->recipient,
-                           m->msg_id);
-        return false;
+    const struct ctl_list *const lists[] = {&c->recipients, &c->to};
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < lists[k]->count; i++) {
+            uint32_t index = 0;
+            if (!find_recipient(m, lists[k]->items[i], &index)) {
+                return fb_error_set(err, FB_NOT_FOUND, "%s is no recipient of message %s",
+                                    lists[k]->items[i], m->msg_id);
+            }
+            asked[index] = true;
+        }
     }
-    return may_recall_alone(m, &m->recipients[*index_r], err);
+    for (size_t i = 0; i < m->recipient_count && c->recipients.count + c->to.count == 0; i++) {
+        asked[i] = true;
+    }
+    return FB_OK;
+}
+
+/* The numbers of those who are named; none = all. */
+static enum fb_status take_numbers(const struct ctl *c, const struct fb_ledger_message *m,
+                                   const bool *asked, uint32_t *numbers, size_t *count_r,
+                                   struct fb_error *err)
+{
+    *count_r = 0;
+    for (size_t i = 0; i < m->recipient_count && c->recipients.count > 0; i++) {
+        if (asked[i]) {
+            numbers[(*count_r)++] = (uint32_t)i;
+            if (!c->is_preview && !may_recall_alone(m, &m->recipients[i], err)) {
+                return FB_DENIED;
+            }
+        }
+    }
+    return FB_OK;
 }
 
 /* A mail that was accepted while Redis was away is not known yet, and goes out as soon as it is. */
@@ -137,35 +166,114 @@ static void say_where(struct fb_error *err, const char *msg_id)
     }
 }
 
+static const char *effect_words(const char *effect, bool is_ja)
+{
+    static const struct {
+        const char *effect, *en, *ja;
+    } words[] = {
+        {"stop", "is stopped before anything is sent", "送信前に止めます"},
+        {"remove", "access will be taken away", "アクセス権を取り消します"},
+        {"plain", "the mail itself was sent, it was not secured: it cannot be taken back",
+         "保護されずにそのまま送信済みのため、取り消せません"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i].effect, effect) == 0) {
+            return is_ja ? words[i].ja : words[i].en;
+        }
+    }
+    return is_ja ? "取り消すアクセス権はありません" : "there is no access to take away";
+}
+
+static void print_effects(const json_t *list, bool is_ja)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *effect = json_string_value(json_object_get(one, "effect"));
+        (void)printf("%-40s %s\n    %s\n", json_string_value(json_object_get(one, "address")),
+                     effect_words(effect != NULL ? effect : "", is_ja),
+                     json_string_value(json_object_get(one, "words")));
+    }
+}
+
+/* What it would do; changes nothing.  Exit 1 where it cannot be done. */
+static enum fb_status preview_recall(struct ctl *c, const struct fb_ledger_message *m,
+                                     const bool *asked, const struct fb_recall_request *q,
+                                     int *code_r, struct fb_error *err)
+{
+    struct fb_evidence *evidence = NULL;
+    bool is_ja = strcmp(ctl_language(c), "ja") == 0;
+    enum fb_status s = fb_ledger_evidence(c->redis, m, c->config->revoke.settle_ms, &evidence, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    const char *why = fb_recall_why_not(m, q->recipients, q->count, is_ja);
+    json_t *list = fb_recall_effects(m, evidence, asked, is_ja);
+    free(evidence);
+    if (c->is_json) {
+        ctl_print_json(json_pack("{s:s,s:b,s:b,s:s?,s:o,s:b}", "id", m->msg_id, "preview", 1, "can",
+                                 why == NULL, "why_not", why, "recipients", list, "can_restore",
+                                 !q->takes_content));
+    } else {
+        print_effects(list, is_ja);
+        json_decref(list);
+        (void)printf("%s\n", why != NULL ? why
+                             : is_ja     ? "確認のみです。何も変更していません。"
+                                         : "This is a preview: nothing was changed.");
+    }
+    *code_r = why == NULL ? 0 : FB_EXIT_FAILED;
+    return FB_OK;
+}
+
+static enum fb_status do_recall(struct ctl *c, const struct fb_ledger_message *m,
+                                struct fb_recall_request *q, struct fb_error *err)
+{
+    struct fb_audit_what what;
+    bool *was_out = fb_xcalloc(m->recipient_count + 1, sizeof *was_out);
+    fb_id_new(q->id);
+    fb_audit_of_recall(m, q->id, q->recipients, q->count, q->takes_content, q->reason, &what);
+    enum fb_status s = ctl_audit_what(c, "message.recall", &what, err);
+    if (s == FB_OK) {
+        s = fb_ledger_recall(c->redis, m->msg_id, q, was_out, err);
+    }
+    if (s == FB_OK) {
+        report_recall(c, m, q, was_out);
+    }
+    free(was_out);
+    return s;
+}
+
 int ctl_message_recall(struct ctl *c)
 {
     int code = 0;
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
-    uint32_t only[1] = {0};
-    size_t only_count = c->recipient != NULL ? 1 : 0;
-    if (!ctl_need_redis(c, &code)) {
+    if (!ctl_language_ok(c, &code) || !ctl_need_redis(c, &code)) {
         return code;
     }
     if (fb_ledger_get(c->redis, c->words[0], &m, &err) != FB_OK) {
         say_where(&err, c->words[0]);
         return ctl_fail(c, &err);
     }
-    bool *was_out = fb_xcalloc(m.recipient_count + 1, sizeof *was_out);
-    struct fb_recall_request request = {.recipients = only,
-                                        .count = only_count,
-                                        .takes_content = c->takes_content,
-                                        .actor = "operator",
-                                        .source = "fumibako",
-                                        .reason = c->reason};
-    if (only_count > 0 && !find_wanted(c, &m, &only[0], &err)) {
-        code = ctl_fail(c, &err);
-    } else if (fb_ledger_recall(c->redis, m.msg_id, &request, was_out, &err) != FB_OK) {
-        code = ctl_fail(c, &err);
-    } else {
-        report_recall(c, &m, &request, was_out);
+    bool *asked = fb_xcalloc(m.recipient_count + 1, sizeof *asked);
+    uint32_t *numbers = fb_xcalloc(m.recipient_count + 1, sizeof *numbers);
+    struct fb_recall_request q = {.recipients = numbers,
+                                  .takes_content = c->takes_content,
+                                  .actor = "operator",
+                                  .source = "fumibako",
+                                  .reason = c->reason};
+    enum fb_status s = ask_for(c, &m, asked, &err);
+    if (s == FB_OK) {
+        s = take_numbers(c, &m, asked, numbers, &q.count, &err);
     }
-    free(was_out);
+    if (s == FB_OK) {
+        s = c->is_preview ? preview_recall(c, &m, asked, &q, &code, &err)
+                          : do_recall(c, &m, &q, &err);
+    }
+    code = s == FB_OK ? code : ctl_fail(c, &err);
+    free(asked);
+    free(numbers);
     fb_ledger_message_deinit(&m);
     return code;
 }
@@ -176,55 +284,62 @@ struct restore {
     struct ctl *c;
     const struct fb_ledger_message *m;
     struct fb_evidence *evidence;
-    bool *wanted;
+    bool *asked, *wanted;
 };
 
-static void report_restore(const struct restore *x, const bool *asked, size_t count)
+static void print_restored(const struct restore *x, const json_t *list, bool is_ja)
 {
-    const struct fb_ledger_message *m = x->m;
-    json_t *list = json_array();
-    for (size_t i = 0; i < m->recipient_count; i++) {
-        const char *address = m->recipients[i].address;
-        if (!asked[i] || address[0] == '\0') {
-            continue;
-        }
-        const char *why = x->wanted[i] ? NULL : fb_restore_why_not(m, &x->evidence[i], false);
-        if (x->c->is_json) {
-            (void)json_array_append_new(
-                list, json_pack("{s:o,s:b,s:s}", "address", fb_json_text(address), "restored",
-                                x->wanted[i], "reason", why != NULL ? why : ""));
-        } else {
-            (void)printf("%-40s %s\n", address, why != NULL ? why : "access is being given back");
-        }
+    size_t i;
+    json_t *one;
+    bool is_preview = x->c->is_preview;
+    const char *given = is_preview ? (is_ja ? "アクセス権を戻します" : "access will be given back")
+                                   : "access is being given back";
+    json_array_foreach(list, i, one)
+    {
+        const char *why = json_string_value(json_object_get(one, "reason"));
+        (void)printf("%-40s %s\n", json_string_value(json_object_get(one, "address")),
+                     why != NULL ? why : given);
     }
-    if (x->c->is_json) {
-        ctl_print_json(json_pack("{s:s,s:o}", "id", m->msg_id, "recipients", list));
-        return;
-    }
-    json_decref(list);
-    if (count > 0) {
-        (void)printf("next: the link in the notice works again within seconds; `fumibako message "
-                     "show %s` says when, "
-                     "and what the storage refused\n",
-                     m->msg_id);
+    if (is_preview) {
+        (void)printf("%s\n", is_ja ? "確認のみです。何も変更していません。"
+                                   : "This is a preview: nothing was changed.");
     }
 }
 
-static enum fb_status choose(struct restore *x, bool *asked, struct fb_error *err)
+static void report_restore(const struct restore *x, size_t count)
 {
-    const struct fb_ledger_message *m = x->m;
-    for (size_t i = 0; i < x->c->to_count; i++) {
-        uint32_t index = 0;
-        if (!find_recipient(m, x->c->to[i], &index)) {
-            return fb_error_set(err, FB_NOT_FOUND, "%s is no recipient of message %s", x->c->to[i],
-                                m->msg_id);
-        }
-        asked[index] = true;
+    bool is_preview = x->c->is_preview;
+    bool is_ja = (is_preview || x->c->language != NULL) && strcmp(ctl_language(x->c), "ja") == 0;
+    json_t *list = fb_restore_effects(x->m, x->evidence, x->asked, x->wanted, is_ja);
+    if (x->c->is_json) {
+        ctl_print_json(json_pack("{s:s,s:b,s:I,s:o}", "id", x->m->msg_id, "preview", is_preview,
+                                 "restored", (json_int_t)count, "recipients", list));
+        return;
     }
-    for (size_t i = 0; i < m->recipient_count; i++) {
-        asked[i] = asked[i] || x->c->to_count == 0;
+    print_restored(x, list, is_ja);
+    json_decref(list);
+    if (count > 0 && !is_preview) {
+        (void)printf("next: the link in the notice works again within seconds; `fumibako message "
+                     "show %s` says when, "
+                     "and what the storage refused\n",
+                     x->m->msg_id);
     }
-    return fb_restore_choose(m, x->evidence, asked, x->wanted, err);
+}
+
+static enum fb_status do_restore(struct restore *x, size_t *count_r, struct fb_error *err)
+{
+    struct fb_audit_what what;
+    size_t possible = 0;
+    for (size_t i = 0; i < x->m->recipient_count; i++) {
+        possible += x->wanted[i];
+    }
+    *count_r = possible;
+    if (x->c->is_preview || possible == 0) {
+        return FB_OK;
+    }
+    fb_audit_of_restore(x->m, x->wanted, &what);
+    enum fb_status s = ctl_audit_what(x->c, "message.restore", &what, err);
+    return s == FB_OK ? fb_restore(x->c->redis, x->m, x->wanted, count_r, err) : s;
 }
 
 int ctl_message_restore(struct ctl *c)
@@ -233,27 +348,31 @@ int ctl_message_restore(struct ctl *c)
     size_t count = 0;
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
-    if (!ctl_need_message(c, &m, &code)) {
+    if (!ctl_language_ok(c, &code) || !ctl_need_message(c, &m, &code)) {
         return code;
     }
-    struct restore x = {
-        .c = c, .m = &m, .wanted = fb_xcalloc(m.recipient_count + 1, sizeof *x.wanted)};
-    bool *asked = fb_xcalloc(m.recipient_count + 1, sizeof *asked);
+    struct restore x = {.c = c,
+                        .m = &m,
+                        .asked = fb_xcalloc(m.recipient_count + 1, sizeof *x.asked),
+                        .wanted = fb_xcalloc(m.recipient_count + 1, sizeof *x.wanted)};
     enum fb_status s =
         fb_ledger_evidence(c->redis, &m, c->config->revoke.settle_ms, &x.evidence, &err);
     if (s == FB_OK) {
-        s = choose(&x, asked, &err);
+        s = ask_for(c, &m, x.asked, &err);
     }
     if (s == FB_OK) {
-        s = fb_restore(c->redis, &m, x.wanted, &count, &err);
+        s = fb_restore_choose(&m, x.evidence, x.asked, x.wanted, &err);
     }
     if (s == FB_OK) {
-        report_restore(&x, asked, count);
+        s = do_restore(&x, &count, &err);
+    }
+    if (s == FB_OK) {
+        report_restore(&x, count);
         code = count > 0 ? 0 : FB_EXIT_FAILED;
     } else {
         code = ctl_fail(c, &err);
     }
-    free(asked);
+    free(x.asked);
     free(x.wanted);
     free(x.evidence);
     fb_ledger_message_deinit(&m);
@@ -350,10 +469,7 @@ int ctl_message_report(struct ctl *c)
     struct fb_ledger_message m = {0};
     struct fb_recall *recalls = NULL;
     struct fb_evidence *evidence = NULL;
-    if (c->language != NULL && strcmp(c->language, "ja") != 0 && strcmp(c->language, "en") != 0) {
-        return ctl_usage_error(c, "--language takes ja or en");
-    }
-    if (!ctl_need_message(c, &m, &code)) {
+    if (!ctl_language_ok(c, &code) || !ctl_need_message(c, &m, &code)) {
         return code;
     }
     enum fb_status s = fb_ledger_recalls(c->redis, m.msg_id, &recalls, &count, &err);

@@ -109,11 +109,33 @@ static void warn_damaged(const struct ctl *c, uint64_t count, const char *what)
     }
 }
 
+/* Into the audit, when something was put back. */
+static bool note(struct ctl *c, const char *action, const struct fb_replay_result *r,
+                 const struct fb_rebuild_result *rebuilt, int *code_r)
+{
+    struct fb_error err = {0};
+    uint64_t restored = rebuilt != NULL ? rebuilt->restored : 0;
+    if (r->enqueued + restored == 0) {
+        return true;
+    }
+    json_t *after = json_pack("{s:I,s:I}", "enqueued", (json_int_t)r->enqueued, "restored",
+                              (json_int_t)restored);
+    enum fb_status s = ctl_audit(c, action, "spool", NULL, after, &err);
+    json_decref(after);
+    if (s != FB_OK) {
+        *code_r = ctl_fail(c, &err);
+    }
+    return s == FB_OK;
+}
+
 int ctl_spool_replay(struct ctl *c)
 {
     int code = 0;
     struct fb_replay_result r = {0};
     if (!replay(c, &r, &code)) {
+        return code;
+    }
+    if (!note(c, "spool.replay", &r, NULL, &code)) {
         return code;
     }
     if (c->is_json) {
@@ -140,6 +162,9 @@ int ctl_ledger_rebuild(struct ctl *c)
     if (fb_ledger_rebuild(c->spool, c->redis, c->config->retention.ledger_ms,
                           c->config->rewrite.key, &r, &err) != FB_OK) {
         return ctl_fail(c, &err);
+    }
+    if (!note(c, "ledger.rebuild", &first, &r, &code)) {
+        return code;
     }
     if (c->is_json) {
         ctl_print_json(json_pack("{s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I}}", "restored",

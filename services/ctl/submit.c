@@ -13,15 +13,15 @@
 /* 0, or the exit code of what was complained about. */
 static int check_words(const struct ctl *c)
 {
-    if (c->from == NULL || c->to_count == 0) {
+    if (c->from == NULL || c->to.count == 0) {
         return ctl_usage_error(
             c, "submit needs --from A (\"\" for the null sender) and at least one --to B");
     }
     if (!fb_submit_is_one_line(c->from)) {
         return ctl_usage_error(c, "--from: an address holds no control character");
     }
-    for (size_t i = 0; i < c->to_count; i++) {
-        if (!fb_submit_is_one_line(c->to[i])) {
+    for (size_t i = 0; i < c->to.count; i++) {
+        if (!fb_submit_is_one_line(c->to.items[i])) {
             return ctl_usage_error(c, "--to: an address holds no control character");
         }
     }
@@ -56,8 +56,8 @@ static int post(const struct ctl *c, FILE *file, off_t size)
     const struct fb_submit submit = {.url = url,
                                      .token = c->config->ingest.token,
                                      .from = c->from,
-                                     .to = c->to,
-                                     .to_count = c->to_count,
+                                     .to = c->to.items,
+                                     .to_count = c->to.count,
                                      .file = file,
                                      .size = (uint64_t)size,
                                      .connect_ms = CONNECT_WAIT_MS};

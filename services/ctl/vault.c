@@ -176,6 +176,22 @@ static int verify_all(struct ctl *c, const struct fb_policy *policy)
     return wrong > 0 ? FB_EXIT_FAILED : 0;
 }
 
+/* It removes files that nobody needs: written down before, where Redis is there.  A vault is mended without it, too. */
+static void note_repair(struct ctl *c)
+{
+    struct fb_error err = {0};
+    enum fb_status s =
+        c->redis != NULL ? FB_OK : fb_redis_new(c->config, CTL_REDIS_TIMEOUT_MS, &c->redis, &err);
+    if (s == FB_OK) {
+        json_t *after = json_pack("{s:s?,s:s?}", "storage", c->storage, "parcel", c->parcel);
+        s = ctl_audit(c, "vault.repair", "vault", NULL, after, &err);
+        json_decref(after);
+    }
+    if (s != FB_OK) {
+        (void)fprintf(stderr, "fumibako: the repair is not in the audit: %s\n", err.text);
+    }
+}
+
 int ctl_vault_verify(struct ctl *c)
 {
     int code = 0;
@@ -193,6 +209,9 @@ int ctl_vault_verify(struct ctl *c)
         (void)fb_error_set(&err, FB_CONFIG,
                            "the policy in force cannot be read: `fumibako policy check` says why");
         return ctl_fail(c, &err);
+    }
+    if (c->repairs_orphans) {
+        note_repair(c);
     }
     code = verify_all(c, policy);
     fb_policy_unref(&policy);

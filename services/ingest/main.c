@@ -13,12 +13,21 @@
 #include "common/service.h"
 #include "ingest.h"
 
+static const struct fb_counters counters[] = {
+    {"fumibako_messages_rejected_total",
+     {{"reason", "bare|line|size|loop|pipelining|no_space|again|io"}}},
+    {"fumibako_connections_refused_total", {{"code", "421|554"}}},
+    {"fumibako_messages_enqueued_total", {{NULL, NULL}}},
+    {"fumibako_sweep_requeued_total", {{NULL, NULL}}},
+    {NULL, {{NULL, NULL}}}};
+
 int main(int argc, char **argv)
 {
     static const struct fb_service service = {
         .name = "ingest",
         .metrics_port = 9101,
         .uses = FB_USES_SPOOL | FB_USES_SMTP_SERVER,
+        .counters = counters,
         .check = ingest_check,
         .init = ingest_init,
         .run = ingest_run,

@@ -95,6 +95,9 @@ static void take_form(struct visit *v, const char *step)
 void portal_bad_link(struct visit *v)
 {
     bool may = portal_limit_take(v->portal->limit, &v->client, LIMIT_BAD_LINK, fb_mono_ms());
+    if (may) { /* else it counts as rate */
+        fb_metric_add("fumibako_portal_refused_total", "reason=\"link\"", 1);
+    }
     page_error(v, may ? PAGE_NOT_FOUND : PAGE_TOO_MANY);
 }
 

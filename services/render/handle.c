@@ -226,7 +226,7 @@ void render_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     fb_log_context(claim->job.msg_id, NULL, "render", claim->job.trace, claim->job.attempt);
     enum fb_status s = fb_spool_msg_open(w->spool, claim->job.spool_ref, &msg, &err);
     if (s == FB_NOT_FOUND) {
-        out->kind = FB_OUTCOME_ADVANCE; /* delivered and erased: this job is an echo */
+        fb_outcome_without_mail(claim, out);
         return;
     }
     if (s == FB_OK) {

@@ -111,6 +111,11 @@ static enum fb_status run(void *ctx, struct fb_error *err)
     return s;
 }
 
+static const struct fb_counters counters[] = {
+    {"fumibako_missing_glyphs_total", {{NULL, NULL}}},
+    {"fumibako_remote_images_total", {{"outcome", "shown|missing"}}},
+    {NULL, {{NULL, NULL}}}};
+
 int main(int argc, char **argv)
 {
     if (render_explain_is_asked(argc, argv)) { /* `fumibako policy test` */
@@ -118,6 +123,7 @@ int main(int argc, char **argv)
     }
     const struct fb_service service = {.name = "render",
                                        .metrics_port = METRICS_PORT,
+                                       .counters = counters,
                                        .uses = FB_USES_SPOOL | FB_USES_POLICY | FB_USES_BROWSER |
                                                FB_USES_SIGNING_KEY | FB_USES_FETCHER,
                                        .check = check,

@@ -86,10 +86,16 @@ static void deinit(void *ctx)
     free(s);
 }
 
+static const struct fb_counters counters[] = {
+    {"fumibako_recalls_total", {{"outcome", "revoked|retry|failed"}}},
+    {"fumibako_purges_total", {{"outcome", "deleted|refused"}}},
+    {NULL, {{NULL, NULL}}}};
+
 int main(int argc, char **argv)
 {
     const struct fb_service service = {.name = "revoke",
                                        .metrics_port = METRICS_PORT,
+                                       .counters = counters,
                                        .uses = FB_USES_SPOOL | FB_USES_POLICY |
                                                FB_USES_NAMED_FILES | FB_USES_STORAGES |
                                                FB_USES_VAULT,

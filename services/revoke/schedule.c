@@ -131,8 +131,8 @@ static void handle_item(struct revoke_schedule *s, const struct fb_due_item *ite
     }
 }
 
-static enum fb_status take_shard(struct revoke_schedule *s, int shard, size_t max, int64_t *lag_ms,
-                                 size_t *taken_r, struct fb_error *err)
+static enum fb_status take_shard(struct revoke_schedule *s, int shard, size_t max, size_t *taken_r,
+                                 struct fb_error *err)
 {
     size_t count = 0;
     size_t job_count = 0;
@@ -145,7 +145,6 @@ static enum fb_status take_shard(struct revoke_schedule *s, int shard, size_t ma
     }
     struct fb_ops *ops = fb_ops_new();
     for (size_t i = 0; i < count; i++) {
-        *lag_ms = now - s->items[i].at_ms > *lag_ms ? now - s->items[i].at_ms : *lag_ms;
         handle_item(s, &s->items[i], ops, &job_count);
     }
     /* Jobs and dates in one step: what is taken is neither lost nor done twice. */
@@ -170,21 +169,32 @@ static void adapt(struct revoke_schedule *s, int64_t waiting)
     }
 }
 
+/* What waits and for how long, also while the workers have no room for it. */
+static enum fb_status show_due(struct revoke_schedule *s, uint64_t *backlog_r, struct fb_error *err)
+{
+    int64_t now = fb_now_ms();
+    int64_t oldest = now;
+    enum fb_status st = fb_ledger_due_count(s->redis, now, backlog_r, err);
+    if (st == FB_OK) {
+        fb_metric_set("fumibako_due_backlog", NULL, (double)*backlog_r);
+        st = fb_ledger_due_oldest(s->redis, now, &oldest, err);
+    }
+    if (st == FB_OK) {
+        fb_metric_set("fumibako_due_lag_seconds", NULL, (double)(now - oldest) / 1000);
+    }
+    return st;
+}
+
 static enum fb_status take_due(struct revoke_schedule *s, bool *has_more_r, struct fb_error *err)
 {
     struct fb_queue_stats q = {0};
     uint64_t backlog = 0;
-    int64_t lag_ms = 0;
     *has_more_r = false;
-    enum fb_status st = fb_ledger_due_count(s->redis, fb_now_ms(), &backlog, err);
-    if (st == FB_OK) {
-        fb_metric_set("fumibako_due_backlog", NULL, (double)backlog);
-    }
+    enum fb_status st = show_due(s, &backlog, err);
     if (st == FB_OK && backlog > 0) {
         st = fb_queue_stats(s->redis, FB_STAGE_REVOKE, &q, err);
     }
     if (st != FB_OK || backlog == 0) {
-        fb_metric_set("fumibako_due_lag_seconds", NULL, 0);
         return st;
     }
     adapt(s, q.waiting);
@@ -192,11 +202,8 @@ static enum fb_status take_due(struct revoke_schedule *s, bool *has_more_r, stru
     for (int shard = 0; shard < fb_redis_shard_count(s->redis) && st == FB_OK && room > 0;
          shard++) {
         size_t taken = 0;
-        st = take_shard(s, shard, room, &lag_ms, &taken, err);
+        st = take_shard(s, shard, room, &taken, err);
         room -= taken;
-    }
-    if (lag_ms > 0) {
-        fb_metric_set("fumibako_due_lag_seconds", NULL, (double)lag_ms / 1000);
     }
     *has_more_r = true;
     return st;

@@ -348,7 +348,7 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
     if (s == FB_OK) {
         work(&d, out, &err);
     } else if (s == FB_NOT_FOUND) {
-        out->kind = FB_OUTCOME_FINISH; /* delivered and erased: this job is an echo */
+        fb_outcome_without_mail(claim, out);
     } else {
         out->kind = fb_status_class(s) == FB_CLASS_RETRY ? FB_OUTCOME_RETRY : FB_OUTCOME_BURY;
         out->reason = err;

@@ -9,6 +9,7 @@
 #include "common/service.h"
 #include "services/rewrite/alarm_mail.h"
 #include "services/rewrite/handle.h"
+#include "services/rewrite/preview.h"
 #include "services/rewrite/smtp_client.h"
 
 #define METRICS_PORT 9104
@@ -105,10 +106,21 @@ static void deinit(void *ctx)
     free(s);
 }
 
+static const struct fb_counters counters[] = {
+    {"fumibako_relayed_total", {{"code", "2xx|4xx|5xx"}}},
+    {"fumibako_letters_total",
+     {{"letter", "receipt|held|recall|unopened|code|delayed"},
+      {"outcome", "sent|not needed|refused|failed"}}},
+    {NULL, {{NULL, NULL}}}};
+
 int main(int argc, char **argv)
 {
+    if (preview_is_asked(argc, argv)) { /* the console's page of notice texts */
+        return preview_main(argc, argv);
+    }
     const struct fb_service service = {.name = "rewrite",
                                        .metrics_port = METRICS_PORT,
+                                       .counters = counters,
                                        .uses = FB_USES_SPOOL | FB_USES_POLICY |
                                                FB_USES_NAMED_FILES | FB_USES_RELAY |
                                                FB_USES_SIGNING_KEY,

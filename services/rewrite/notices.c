@@ -8,6 +8,7 @@
 #include "common/crypto.h"
 #include "common/ledger/ledger.h"
 #include "common/link.h"
+#include "common/spool/records.h"
 
 #define LINK_SIZE 1100 /* portal.public_url is shorter than 1,000 */
 
@@ -282,12 +283,11 @@ enum fb_status notices_send(struct delivery *d, struct fb_error *err)
     if (!d->has_parcel) { /* restored since we looked */
         return fb_error_set(err, FB_CORRUPT, "the parcel was not made");
     }
-    struct fb_policy *policy = fb_policy_follow_get(d->service->policy);
-    if (policy == NULL) {
-        return fb_error_set(err, FB_CONFIG,
-                            "no policy is known; apply one with `fumibako policy apply`");
+    struct fb_policy *policy = NULL;
+    enum fb_status s = fb_spool_policy_load(d->msg, &d->plan, d->service->policy, &policy, err);
+    if (s == FB_OK) {
+        s = send_all(d, policy, err);
     }
-    enum fb_status s = send_all(d, policy, err);
     fb_policy_unref(&policy);
     return s;
 }

@@ -89,4 +89,5 @@ const struct storage box_storage = {
     .events = box_events,
     .grant_state = box_grant_state,
     .close_link = box_close_link,
+    .check = box_check,
 };

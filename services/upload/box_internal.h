@@ -182,6 +182,7 @@ enum fb_status box_grant_state(struct storage_session *s, const char *user, cons
 enum fb_status box_close_link(struct storage_session *s, const char *user, const char *item_id,
                               bool is_folder, const char *access, bool *was_open_r,
                               struct fb_error *err);
+void box_check(struct storage_session *s, bool writes, struct fb_storage_report *report);
 enum fb_status box_safe_name(const char *name, char *const *taken, size_t taken_count,
                              struct fb_buf *out);
 

@@ -78,7 +78,7 @@ bool upload_fallback_has(const struct upload_work *w, uint32_t recipient)
 
 static enum fb_status open_half(struct upload_work *w, const char *name, struct fb_error *err)
 {
-    enum fb_status s = storage_sessions_get(w->sessions, w->policy, name, w->redis,
+    enum fb_status s = storage_sessions_get(w->sessions, w->storages, name, w->redis,
                                             &w->pair.fallback, &w->pair.fallback_session, err);
     if (s == FB_OK && w->parcel.fallback == NULL) {
         w->parcel.fallback = fb_xstrdup(name);

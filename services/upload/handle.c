@@ -36,18 +36,32 @@ static void work_deinit(struct upload_work *w)
     fb_plan_deinit(&w->plan);
     fb_envelope_deinit(&w->envelope);
     fb_policy_unref(&w->policy);
+    fb_policy_unref(&w->storages);
     fb_spool_msg_close(&w->msg);
     free(w->recalled);
 }
 
+/* A login that was renewed, or a folder that moved, is so for mail on its way as well.  All of one job's storages come
+ * from the same policy, since the sessions of another one are closed. */
+static bool has_storages(const struct fb_policy *policy, const struct upload_work *w)
+{
+    const char *fallback = upload_fallback_name(w);
+    return policy != NULL && fb_policy_find_storage(policy, w->branch->storage) != NULL &&
+           (fallback == NULL || fb_policy_find_storage(policy, fallback) != NULL);
+}
+
 static enum fb_status open_storage(struct upload_work *w, struct fb_error *err)
 {
-    w->policy = fb_policy_follow_get(w->service->policy);
-    if (w->policy == NULL) {
-        return fb_error_set(err, FB_CONFIG,
-                            "no policy is known; apply one with `fumibako policy apply`");
+    enum fb_status s = fb_spool_policy_load(w->msg, &w->plan, w->service->policy, &w->policy, err);
+    if (s != FB_OK) {
+        return s;
     }
-    return storage_sessions_get(w->sessions, w->policy, w->branch->storage, w->redis,
+    w->storages = fb_policy_follow_get(w->service->policy);
+    if (!has_storages(w->storages, w)) {
+        fb_policy_unref(&w->storages);
+        w->storages = fb_policy_ref(w->policy);
+    }
+    return storage_sessions_get(w->sessions, w->storages, w->branch->storage, w->redis,
                                 &w->pair.storage, &w->pair.session, err);
 }
 
@@ -208,8 +222,7 @@ enum fb_status upload_security(const struct upload_work *w,
     *security_r = fb_policy_find_security(w->policy, w->branch->security);
     return *security_r != NULL
                ? FB_OK
-               : fb_error_set(err, FB_CONFIG,
-                              "the policy has no security definition \"%s\" any more",
+               : fb_error_set(err, FB_CONFIG, "the policy has no security definition \"%s\"",
                               w->branch->security);
 }
 
@@ -372,7 +385,7 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
                            w.branch->storage);
         wait_for_storage(&w, &err, out);
     } else if (s == FB_NOT_FOUND && w.msg == NULL) {
-        out->kind = FB_OUTCOME_ADVANCE; /* delivered and erased: this job is an echo */
+        fb_outcome_without_mail(claim, out);
     } else if ((s == FB_NOT_FOUND || s == FB_CORRUPT) && w.msg != NULL) {
         out->kind = FB_OUTCOME_RESTART; /* a crash took derived objects: render makes them again */
         out->reason = err;

@@ -8,6 +8,7 @@
 #include "common/service.h"
 #include "services/upload/away.h"
 #include "services/upload/handle.h"
+#include "services/upload/inspect.h"
 
 #define METRICS_PORT 9103
 
@@ -47,7 +48,13 @@ static enum fb_status run(void *ctx, struct fb_error *err)
         .handle = upload_handle,
         .before_bury = upload_before_bury,
     };
-    return fb_worker_run(s->config, &worker, err);
+    struct inspect *inspect = NULL;
+    enum fb_status st = inspect_new(s->config, s->policy, &inspect, err);
+    if (st == FB_OK) {
+        st = fb_worker_run(s->config, &worker, err);
+    }
+    inspect_free(&inspect);
+    return st;
 }
 
 static void deinit(void *ctx)
@@ -59,10 +66,14 @@ static void deinit(void *ctx)
     free(s);
 }
 
+static const struct fb_counters counters[] = {{"fumibako_fallback_total", {{NULL, NULL}}},
+                                              {NULL, {{NULL, NULL}}}};
+
 int main(int argc, char **argv)
 {
     const struct fb_service service = {.name = "upload",
                                        .metrics_port = METRICS_PORT,
+                                       .counters = counters,
                                        .uses = FB_USES_SPOOL | FB_USES_POLICY |
                                                FB_USES_NAMED_FILES | FB_USES_STORAGES |
                                                FB_USES_VAULT,

@@ -13,6 +13,7 @@
 #include "common/config.h"
 #include "common/policy/policy.h"
 #include "common/redis.h"
+#include "common/storage_report.h"
 #include "proto/plan.h"
 
 /* Decoded bytes of one part, from the start; may be asked to start again (rewind) for a retry. */
@@ -126,6 +127,9 @@ struct storage {
     enum fb_status (*close_link)(struct storage_session *session, const char *user,
                                  const char *item_id, bool is_folder, const char *access,
                                  bool *was_open_r, struct fb_error *err);
+    /* Tries it: adds steps and what is used and free to *report.  writes: also what leaves something there for a
+     * moment.  A failure is a step that says so, and ends it. */
+    void (*check)(struct storage_session *session, bool writes, struct fb_storage_report *report);
     /* A file name as this storage takes it, unique among `taken`. */
     enum fb_status (*safe_name)(const char *name, char *const *taken, size_t taken_count,
                                 struct fb_buf *out);

@@ -11,6 +11,7 @@
 #include "services/upload/away.h"
 #include "services/upload/box_share.h"
 #include "services/upload/password.h"
+#include "services/upload/vault_check.h"
 
 #define ATTEMPTS 8 /* of a change that others were faster with */
 
@@ -491,6 +492,12 @@ static enum fb_status vault_purge(struct storage_session *session, const struct 
     return st == FB_OK ? told(s->storage, fb_vault_purge(s->vault, parcel->parcel_id, err)) : st;
 }
 
+static void check(struct storage_session *session, bool writes, struct fb_storage_report *report)
+{
+    struct vault_session *s = of(session);
+    vault_check(s->storage, s->vault, writes, report);
+}
+
 const struct storage vault_storage = {
     .type = "vault",
     .open = vault_open,
@@ -501,5 +508,6 @@ const struct storage vault_storage = {
     .revoke = vault_revoke,
     .reopen = vault_reopen,
     .purge = vault_purge,
+    .check = check,
     .safe_name = box_safe_name, /* what Box and Windows take, every reader's machine takes */
 };

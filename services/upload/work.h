@@ -18,7 +18,9 @@ struct upload_work {
     struct fb_envelope envelope;
     struct fb_plan plan;
     const struct fb_branch *branch;
-    struct fb_policy *policy;
+    struct fb_policy *policy; /* the mail's: what it decides holds to the end */
+    struct fb_policy
+        *storages; /* where storages are, and how one gets in: as of now, where they still are */
     struct storage_pair pair; /* the fallback's half is open once it is needed */
     int64_t wait_ms;          /* a storage is down or crowded: nothing was done */
     struct fb_parcel parcel;
@@ -31,7 +33,7 @@ struct upload_work {
 FB_MUST_USE enum fb_status upload_put_parts(struct upload_work *w, const struct storage *storage,
                                             struct storage_session *session,
                                             struct fb_parcel *parcel, struct fb_error *err);
-/* The branch's security definition; FB_CONFIG when the policy has it no more. */
+/* The branch's security definition; FB_CONFIG when the policy does not have it. */
 FB_MUST_USE enum fb_status upload_security(const struct upload_work *w,
                                            const struct fb_policy_security **security_r,
                                            struct fb_error *err);

@@ -270,6 +270,23 @@ static bool step(struct follow *f)
     return is_ours;
 }
 
+/* From the start, as of now: of a storage that was never read the age is known, too. */
+static void show_from_start(const char *name)
+{
+    static const struct fb_counters counters[] = {
+        {"fumibako_watch_failures_total", {{NULL, NULL}}},
+        {"fumibako_foreign_links_total", {{"outcome", "removed|gone|allowed|failed"}}},
+        {"fumibako_accesses_total",
+         {{"event", "preview|download|accepted|link"}, {"by", "recipient|other"}}},
+        {NULL, {{NULL, NULL}}}};
+    char label[sizeof((struct watch_round *)0)->label];
+    char labels[200];
+    make_label(name, label, sizeof label);
+    (void)snprintf(labels, sizeof labels, "storage=\"%s\"", label);
+    fb_metrics_declare(labels, counters);
+    fb_metric_set("fumibako_watch_read_timestamp_seconds", labels, (double)fb_now_ms() / 1000);
+}
+
 static void *follow(void *arg)
 {
     struct watch_follower *follower = arg;
@@ -277,6 +294,7 @@ static void *follow(void *arg)
     struct fb_error err = {0};
     f->follower = follower;
     f->sessions = storage_sessions_new(follower->service->config);
+    show_from_start(follower->name);
     if (fb_redis_new(follower->service->config, REDIS_TIMEOUT_MS, &f->redis, &err) != FB_OK) {
         fb_log(FB_ERROR, "a storage is not followed, it is tried again: %s", err.text);
         (void)poll(NULL, 0, FIRST_PAUSE_MS);

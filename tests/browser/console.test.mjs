@@ -20,6 +20,7 @@ const JA = {
   saved: /第 1 版を有効にしました/, messages: 'メッセージ', done: /完了/, recall: '取り消し', doRecall: '取り消す', reason: '理由', effect: /閲覧を停止/,
   recalled: /取り消し済み/, taken: /閲覧を取り消し|閲覧取り消し/, overview: '概要', audit: '監査ログ', audited: /メールを取り消し/, tester: 'ルールのテスト',
   paste: 'またはメールのソースを貼り付け', test: 'テストする', tested: /ルール「メールを保護する」が当てはまります/, versions: '変更履歴', system: 'システム', held: '保留中のメール',
+  tryStorage: '接続テスト', works: /接続できました/, close: '閉じる', organisation: '組織名', html: '文面 notice.ja.html', asText: 'テキスト',
   notices: '通知文', groups: 'グループ', account: 'アカウント', users: 'ユーザー',
 };
 const EN = {
@@ -31,6 +32,7 @@ const EN = {
   saved: /Version 1 is in force/, messages: 'Messages', done: /done/, recall: 'Recall', doRecall: 'Recall', reason: 'Reason', effect: /access ends/,
   recalled: /recalled/, taken: /Access taken away|access recalled/, overview: 'Overview', audit: 'Audit', audited: /Mail recalled/, tester: 'Rule tester',
   paste: 'Or paste its source', test: 'Test it', tested: /Taken by rule “secure the mail”/, versions: 'Versions', system: 'System', held: 'Held mail',
+  tryStorage: 'Test the connection', works: /It works/, close: 'Close', organisation: 'Organisation', html: 'Text notice.en.html', asText: 'Text',
   notices: 'Notice texts', groups: 'Groups', account: 'Account', users: 'Users',
 };
 
@@ -84,7 +86,8 @@ for (const { language, width, dark, w } of [{ language: 'ja', width: 1280, dark:
     const visit = await desk.visit({ language, width, dark });
     const { page } = visit;
     // No policy is no error: the API says 404 for it, which the browser's console repeats.
-    const expected = /status of 404/;
+    // The frame of the preview tells of each handler in hostile HTML that it did not run.
+    const expected = /status of 404|^Executing inline event handler violates/;
     const check = visit.check.bind(visit);
     visit.check = (what) => check(what, { expected });
     await visit.sees(new RegExp(w.signIn));
@@ -134,6 +137,38 @@ for (const { language, width, dark, w } of [{ language: 'ja', width: 1280, dark:
       await visit.check(`${name}, ${where}`);
       await page.screenshot(shot(`console-${name}-${where}`));
     }
+    await visit.go(w.storages);
+    await visit.press(w.tryStorage);
+    await visit.sees(w.works);
+    await visit.check(`${name}, a storage that was tried`);
+    await page.screenshot(shot(`console-${name}-storage-tried`));
+    await visit.press(w.close);
+
+    // The preview follows what is written; nothing in it runs, loads, or reaches the page around it.
+    await visit.go(w.notices);
+    const heights = () => page.evaluate(() => [...document.querySelectorAll('.mail-frame')].map((f) => Number(f.height)));
+    await waitFor(async () => (await heights()).filter((h) => h > 300).length === 2, { what: 'a notice in both languages' });
+    await page.screenshot(shot(`console-${name}-preview`));
+    await page.evaluate(() => {
+      const chosen = new DataTransfer();
+      const bytes = Uint8Array.from(atob('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'), (c) => c.charCodeAt(0));
+      chosen.items.add(new File([bytes], 'logo.gif', { type: 'image/gif' }));
+      const input = document.querySelector('input[type=file]');
+      input.files = chosen.files;
+      input.dispatchEvent(new Event('change', { bubbles: true }));
+    });
+    await waitFor(() => page.evaluate(() => document.querySelector('.logo img')?.naturalWidth === 1), { what: 'the logo that was chosen' });
+    await visit.check(`${name}, a logo`);
+    await visit.fill(w.organisation, '文箱商事');
+    await visit.fill(w.html, '<p onclick="top.hit=1" style="height:777px">{{link}}<script>parent.hit=1</script><img src="http://192.0.2.1/x.png" onerror="parent.hit=1">'
+      + '<iframe src="/"></iframe><a href="/policy/rules" target="_top">x</a></p>');
+    await waitFor(async () => (await heights()).some((h) => h > 777 && h < 860), { what: 'the preview of our own text' });
+    await visit.check(`${name}, a preview of hostile HTML`);
+    assert.equal(await page.evaluate(() => window.hit), undefined);
+    await visit.press(w.asText);
+    await visit.sees(/https:\/\/mail\.example\.jp\/r\/EXAMPLE/);
+    await visit.check(`${name}, a preview of text`);
+
     await visit.go(w.tester);
     await visit.fill(w.paste, `From: taro@example.jp\nTo: ${HANAKO}\nSubject: hello\nDate: Fri, 27 Nov 2026 10:00:00 +0900\nMIME-Version: 1.0\n\nhello\n`);
     await visit.press(w.test);

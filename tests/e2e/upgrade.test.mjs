@@ -149,7 +149,7 @@ test('a job of an older version is understood; one of a newer version waits, is 
   const upload = stack.by.upload;
   assert.equal(await upload.metric('fumibako_queue_newer', 'stage="upload"'), 1);
   for (const outcome of ['held', 'retry', 'lost']) {
-    assert.equal(await upload.metric('fumibako_jobs_total', `stage="upload",outcome="${outcome}"`), undefined, outcome);
+    assert.equal(await upload.metric('fumibako_jobs_total', `stage="upload",outcome="${outcome}"`), 0, outcome);
   }
   assert.notEqual(await state(stack, next.msg), 'done');
 

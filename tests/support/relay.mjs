@@ -25,10 +25,10 @@ const ALL = ['PIPELINING', 'SIZE 100000000', '8BITMIME', 'SMTPUTF8', 'DSN', 'ENH
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Relay {
-  static async start(options = {}, port = 0) {
+  static async start(options = {}, port = 0, host = '127.0.0.1') {
     const relay = new Relay(options);
     relay.server = net.createServer((socket) => relay.#serve(socket));
-    relay.server.listen(port, '127.0.0.1');
+    relay.server.listen(port, host);
     await once(relay.server, 'listening');
     relay.server.unref(); // where an earlier hook failed, nobody stops it: the test must end all the same
     relay.port = relay.server.address().port;

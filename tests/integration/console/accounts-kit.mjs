@@ -43,7 +43,7 @@ export class Browser {
       if (/Max-Age=0/.test(line)) this.cookies.delete(name); else this.cookies.set(name, value);
     }
     const text = r.body.toString();
-    r.json = /json/.test(r.headers['content-type'] ?? '') && text !== '' ? JSON.parse(text) : null;
+    r.json = /json$/.test(r.headers['content-type'] ?? '') && !/ndjson/.test(r.headers['content-type']) && text !== '' ? JSON.parse(text) : null;
     if (typeof r.json?.csrf === 'string') this.csrf = r.json.csrf;
     return r;
   }

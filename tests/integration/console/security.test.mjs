@@ -32,6 +32,11 @@ test('every answer has the headers that keep others out, with https more of them
     if (to.startsWith('/api/') || to.startsWith('/login/')) assert.equal(headers['cache-control'], 'no-store', to);
   }
 
+  // The frame of previews has styles of its own, and so nobody's origin; our own pages alone may have it in them.
+  const frame = (await nobody.call('GET', '/preview-frame')).headers;
+  assert.match(frame['content-security-policy'], /^default-src 'none'; script-src 'sha256-[\w+/=]+'; style-src 'unsafe-inline'; img-src data:; .*form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts$/);
+  assert.deepEqual([frame['x-content-type-options'], frame['x-frame-options']], ['nosniff', 'SAMEORIGIN']);
+
   const secure = await Desk.create(t, { public_url: 'https://fumibako.example.jp' });
   secure.host = 'fumibako.example.jp';
   const made = secure.ctl('user', 'add', 'root', 'admin');

@@ -148,7 +148,7 @@ test('held mail: listed with its reason, and tried again', async (t) => {
   assert.deepEqual([dead.message, dead.stage, dead.status], [id, 'render', 'too_big']);
   assert.match(dead.id, /^s0-\d+-\d+$/);
   assert.doesNotMatch(JSON.stringify(dead), /secret content/);
-  assert.match((await desk.ok('dead', 'list')).stdout, /too_big: .*\nnext: fumibako dead retry ID, dead release ID/);
+  assert.match((await desk.ok('dead', 'list')).stdout, /too_big: .*\n    from taro@example\.jp to hanako@example\.com\nnext: fumibako dead retry ID, dead release ID/);
   const shown = await desk.ok('dead', 'show', dead.id);
   assert.match(shown.stdout, new RegExp(`dead release ${dead.id}\\n +Sends the mail as it came, .*UNPROTECTED`));
   const { explained, ...same } = await desk.json('dead', 'show', dead.id);

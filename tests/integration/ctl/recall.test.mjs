@@ -43,9 +43,23 @@ test('recall after the notice: access goes, one recipient first, then all; what 
   assert.deepEqual(sent.branches.map((b) => b.kind).sort(), ['pass', 'secure']);
   assert.deepEqual(await stack.collaborators(), PEOPLE);
 
+  const preview = await stack.json('message', 'recall', id, '--content', '--preview');
+  assert.deepEqual([preview.can, preview.can_restore], [true, false]);
+  assert.deepEqual(Object.fromEntries(preview.recipients.map((r) => [r.address, r.effect])),
+    { [PEOPLE[0]]: 'remove', [PEOPLE[1]]: 'remove', [INSIDE]: 'plain' });
+  assert.match((await stack.ctl('message', 'recall', id, '--preview')).stdout,
+    /^hanako@partner\.example\.com +access will be taken away\n(.*\n)+This is a preview: nothing was changed\.\n$/);
+  assert.deepEqual(await stack.collaborators(), PEOPLE, 'a preview changes nothing');
+
   const one = await stack.json('message', 'recall', id, '--recipient', PEOPLE[0]);
   assert.deepEqual(one.recipients, [{ address: PEOPLE[0], was_out: true, was_secured: true }]);
   await waitFor(async () => (await stack.collaborators()).length === 1, { what: 'one collaborator less', timeout: 30000 });
+  assert.deepEqual(await stack.collaborators(), [PEOPLE[1]]);
+  const back = await waitFor(async () => {
+    const r = await stack.json('message', 'restore', id, '--recipient', PEOPLE[0], '--preview').catch(() => null);
+    return r?.restored === 1 && r;
+  }, { what: 'a restore to be possible', timeout: 30000 });
+  assert.deepEqual([back.preview, back.recipients], [true, [{ address: PEOPLE[0], restored: true, reason: null }]]);
   assert.deepEqual(await stack.collaborators(), [PEOPLE[1]]);
 
   const all = await stack.ctl('message', 'recall', id, '--content');
@@ -58,7 +72,7 @@ test('recall after the notice: access goes, one recipient first, then all; what 
   { what: 'the ledger to show it', timeout: 30000 });
   const shown = (await stack.ctl('message', 'show', id)).stdout;
   assert.match(shown, /jiro@partner\.example\.com +sent, access purged/);
-  assert.match(shown, /jiro@partner\.example\.com: (active|pending), by upload\n/);
+  assert.match(shown, /\n {8}.*  (active|pending), by upload\n/);
   assert.match(shown, /recalling, by recall \(operator\)\n/);
   const { history } = (await stack.json('message', 'show', id)).branches.find((b) => b.kind === 'secure');
   assert.deepEqual(history.slice(0, 2).map((h) => [h.address, h.source]).sort(), PEOPLE.map((a) => [a, 'upload']));
@@ -108,6 +122,9 @@ test('a parcel that is open by one link is only recalled as a whole', async (t) 
   const one = await stack.ctl('message', 'recall', id, '--recipient', PEOPLE[0]);
   assert.equal(one.status, 1);
   assert.match(one.stderr, /is open by one link \(access: anyone\): recall the whole message, without --recipient\n$/);
+  const alone = await stack.ctl('message', 'recall', id, '--recipient', PEOPLE[0], '--preview', '--json', '--language', 'ja');
+  assert.deepEqual([alone.status, JSON.parse(alone.stdout).can], [1, false]);
+  assert.match(JSON.parse(alone.stdout).why_not, /全員からのみ取り消せます/);
   assert.ok((await stack.json('message', 'show', id)).recipients.every((r) => r.state === 'sent'), 'nothing was marked');
   const all = await stack.json('message', 'recall', id);
   assert.deepEqual(all.recipients.map((r) => r.was_out), [true, true]);

@@ -41,7 +41,7 @@ function render(overlay) {
 // Created by the operator of the cluster, by hand or by a tool (k8s/README.md): name -> keys.
 const SECRETS = { 'fumibako-redis': [...[...SERVICES, 'operator', 'keda'].map((s) => `redis-${s}.password`), 'redis-keda.username'], 'fumibako-spool-key': ['spool.key'], 'fumibako-vault-key': ['vault.key'],
   'fumibako-rewrite-key': ['rewrite.key'], 'fumibako-ingest-token': ['ingest.token'], 'fumibako-fetch-token': ['fetch.token'], 'fumibako-box': ['box.json'],
-  'fumibako-bucket': ['credentials'], 'fumibako-redis-users': ['users.acl'], 'fumibako-portal-tls': ['tls.crt', 'tls.key'] };
+  'fumibako-bucket': ['credentials'], 'fumibako-redis-users': ['users.acl'], 'fumibako-portal-tls': ['tls.crt', 'tls.key'], 'fumibako-console-tls': ['tls.crt', 'tls.key'] };
 const USES = { ingest: ['spool-key', 'ingest-token'], render: ['spool-key', 'rewrite-key'], upload: ['spool-key', 'box', 'vault-key'],
   rewrite: ['spool-key', 'rewrite-key'], revoke: ['spool-key', 'box', 'vault-key'], watch: ['box'], portal: ['rewrite-key', 'vault-key', 'ingest-token'], fetch: ['fetch-token'],
   console: ['rewrite-key'] }; // SECURITY.md
@@ -139,9 +139,11 @@ function faults(objects) {
     for (const p of i.spec.rules.flatMap((r) => r.http.paths)) {
       const s = named('Service', p.backend.service.name);
       if (!s?.spec.ports.some((x) => x.name === p.backend.service.port.name)) bad(i, `leads to ${p.backend.service.name}`);
-      if (p.backend.service.name !== 'fumibako-portal') bad(i, 'opens more than the portal');
+      // The portal's controller is open to everybody, the console's to the administrators' network.
+      const own = { 'fumibako-portal': 'nginx', 'fumibako-console': 'nginx-internal' }[p.backend.service.name];
+      if (own === undefined || i.spec.ingressClassName !== own) bad(i, `opens ${p.backend.service.name} by ${i.spec.ingressClassName}`);
     }
-    if (!i.spec.tls?.length) bad(i, 'no TLS');
+    if (!i.spec.tls?.length || !i.spec.tls.every((x) => SECRETS[x.secretName])) bad(i, 'no TLS');
   }
   for (const m of of('PodMonitor')) {
     const seen = pods.filter((x) => matches(m.spec.selector, x.labels));
@@ -243,6 +245,8 @@ const MISTAKES = {
   'a fetcher with a Redis password': (get) => { get('Deployment', 'fumibako-fetch').spec.template.spec.volumes.push({ name: 'redis', secret: { secretName: 'fumibako-redis', defaultMode: 0o440, items: [{ key: 'redis-watch.password', path: 'p' }] } }); },
   'a fetcher on any port': (get) => { get('NetworkPolicy', 'fumibako-fetch').spec.egress[0].ports.push({ port: 22 }); },
   'a fetcher for everybody': (get) => { delete get('NetworkPolicy', 'fumibako-fetch').spec.ingress[0].from; },
+  'the console for everybody': (get) => { get('Ingress', 'fumibako-console').spec.ingressClassName = 'nginx'; },
+  'an Ingress that opens ingest': (get) => { get('Ingress', 'fumibako-console').spec.rules[0].http.paths[0].backend.service = { name: 'fumibako-ingest', port: { name: 'http' } }; },
   'an Ingress without TLS': (get) => { delete get('Ingress', 'fumibako-portal').spec.tls; },
 };
 const IN_DEV = new Set(['render reaches the internet']); // in production a bucket lies there
@@ -268,7 +272,7 @@ test('k8s/secrets makes every Secret that is referred to, and a Redis that lets 
     assert.equal(s.metadata.namespace, 'n');
     return [s.metadata.name, Object.fromEntries(Object.entries(s.data).map(([k, v]) => [k, Buffer.from(v, 'base64').toString()]))];
   }));
-  for (const [name, keys] of Object.entries(SECRETS)) if (name !== 'fumibako-portal-tls') for (const k of keys) assert.ok(made[name]?.[k], `${name}/${k}`);
+  for (const [name, keys] of Object.entries(SECRETS)) if (!name.endsWith('-tls')) for (const k of keys) assert.ok(made[name]?.[k], `${name}/${k}`);
   assert.doesNotMatch(made['fumibako-redis-users']['users.acl'], /CHANGE-ME/);
   const world = await World.create(t);
   world.usersFile = path.join(world.dir, 'k8s.acl');
@@ -290,6 +294,8 @@ test('the pod for the operator fits its schema and is restricted, and so is all 
   const pod = parse(read('k8s/operator.yaml'), { version: '1.1' });
   assert.equal(validators['v1 Pod'](pod), true, JSON.stringify(validators['v1 Pod'].errors));
   const { spec } = pod;
+  const config = spec.volumes.find((v) => v.configMap).configMap.name;
+  for (const overlay of skip ? [] : OVERLAYS) assert.ok(render(overlay).some((o) => o.kind === 'ConfigMap' && o.metadata.name === config), `${config} in ${overlay}`);
   assert.ok(spec.securityContext.runAsNonRoot && spec.automountServiceAccountToken === false);
   const k = spec.containers[0].securityContext;
   assert.ok(k.readOnlyRootFilesystem && !k.allowPrivilegeEscalation && k.capabilities.drop[0] === 'ALL');

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules and dashboards: they name what the services really export; promtool is content; each alert fires with its cause and
-// not without; each has its runbook.  Then a real Prometheus scrapes a running stack, is asked what each panel asks, and
-// an alert comes and goes.
+// not without; each has its runbook, whose commands exist.  monitoring_live.test.mjs has a real Prometheus beside a stack.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -10,9 +9,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT, Smtp, freePort, request, waitFor } from '../../support/harness.mjs';
-import { Relay } from '../../support/relay.mjs';
-import { Stack } from '../../e2e/stack.mjs';
+import { ROOT, binDir } from '../../support/harness.mjs';
 
 const { parse } = createRequire(import.meta.url)('yaml');
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
@@ -58,6 +55,17 @@ test('every metric and label in a rule or a panel is one that README.md and the 
       used.add(name);
     }
   }
+  // What is grouped by, and what an alert's words name, is a label there.
+  const labelsOf = (expr) => [...expr.matchAll(/\bfumibako_[a-z0-9_]+/g)].flatMap((m) => known[m[0].replace(/_bucket$/, '')] ?? []);
+  const grouped = (expr) => [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap((m) => m[1].split(/, */));
+  for (const { where, expr } of [...queries, ...rules.flatMap((g) => g.rules).map((r) => ({ where: r.alert ?? r.record, expr: r.expr }))]) {
+    for (const label of grouped(expr)) assert.ok([...labelsOf(expr), ...SCRAPED, 'le', 'version'].includes(label), `${where}: there is no label ${label} to group by`);
+  }
+  for (const a of alerts) {
+    const source = rules.flatMap((g) => g.rules).find((r) => r.record && a.expr.includes(r.record))?.expr ?? a.expr;
+    const left = /\bby \(/.test(source) ? grouped(source) : /\b(sum|min|max|absent)\(/.test(source) ? [] : SCRAPED;
+    for (const m of Object.values(a.annotations).join(' ').matchAll(/\$labels\.(\w+)/g)) assert.ok(left.includes(m[1]), `${a.alert}: its words name ${m[1]}, which is not left`);
+  }
   // What README.md has in bold ("alert on these") has an alert.
   const bold = read('README.md').split('**Metrics.**')[1].split('**Logs.**')[0].split('\n').slice(1).filter((l) => /\*\*/.test(l)).flatMap((l) => [...l.split('|')[1].matchAll(/fumibako_[a-z0-9_]+/g)].map((m) => m[0]));
   const alerted = alerts.map((a) => a.expr.replace(/fumibako:(\w+?):\w+/g, 'fumibako_$1')).join(' ');
@@ -78,9 +86,10 @@ test('promtool reads the rules, and each alert fires with its cause and not with
   for (const a of alerts) for (const name of [a.alert, `${a.alert}, without its cause`]) assert.ok(tested.includes(name), name);
 });
 
-test('each alert has a severity, words, and a runbook that is there', () => {
-  const runbooks = read('deploy/runbooks.md');
-  const anchors = [...runbooks.matchAll(/^## (.+)$/gm)].map((m) => m[1].toLowerCase().replace(/[^a-z0-9 -]/g, '').replace(/ /g, '-'));
+test('each alert has a severity, words, and a runbook that is there, in both languages', () => {
+  const anchorsOf = (file) => [...read(file).matchAll(/^## (.+)$/gm)].map((m) => m[1].toLowerCase().replace(/[^a-z0-9 -]/g, '').replace(/ /g, '-'));
+  const anchors = anchorsOf('deploy/runbooks.md');
+  assert.deepEqual(anchorsOf('deploy/runbooks.ja.md'), anchors);
   for (const a of alerts) {
     assert.ok(['page', 'ticket'].includes(a.labels.severity), a.alert);
     assert.ok(a.annotations.summary && a.annotations.description, a.alert);
@@ -89,6 +98,39 @@ test('each alert has a severity, words, and a runbook that is there', () => {
     assert.ok(anchors.includes(anchor), `${a.alert}: no runbook ${anchor}`);
   }
   assert.equal(new Set(alerts.map((a) => a.alert)).size, alerts.length);
+});
+
+test('the severities and commands of the runbooks and of the operations guide are true', () => {
+  const usage = spawnSync(path.join(binDir(), 'fumibako'), ['--help'], { encoding: 'utf8' }).stdout;
+  const lines = usage.split('\n').filter((l) => /^ {2}[a-z]/.test(l));
+  for (const file of ['deploy/runbooks.md', 'deploy/runbooks.ja.md']) {
+    const parts = read(file).split(/^## /m).slice(1);
+    for (const a of alerts) {
+      const part = parts.find((p) => p.startsWith(`${a.alert}\n`));
+      assert.equal(/^\*(page|ticket)\*/m.exec(part)?.[1], a.labels.severity, `${file}: ${a.alert}`);
+      assert.match(part, /^1\. /m, `${file}: ${a.alert} has a step`);
+    }
+  }
+  let count = 0;
+  for (const file of ['deploy/runbooks.md', 'deploy/runbooks.ja.md', 'deploy/README.md']) {
+    const commands = [...read(file).matchAll(/`(fumibako\s[^`]+)`|^(?:runuser -u fumibako -- )?(fumibako .*)$/gm)].map((m) => (m[1] ?? m[2]).replace(/\s+/g, ' ').split(' ').slice(1));
+    for (const words of commands) {
+      const verb = words.filter((w) => /^[a-z]+$/.test(w)).slice(0, 2);
+      const known = lines.find((l) => `${l.trim()} `.startsWith(`${verb.join(' ')} `)) ?? lines.find((l) => `${l.trim()} `.startsWith(`${verb[0]} `) && verb.length === 1);
+      assert.ok(known, `${file}: there is no command "${words.join(' ')}"`);
+      for (const option of words.filter((w) => w.startsWith('--'))) assert.ok(usage.includes(option), `${file}: "${words.join(' ')}" has no ${option}`);
+      const state = words[words.indexOf('--state') + 1];
+      if (words.includes('--state')) assert.match(usage, new RegExp(`--state [a-z|]*\\b${state}\\b`), `${file}: there is no state ${state}`);
+      count++;
+    }
+  }
+  assert.ok(count > 40, `${count} commands`);
+});
+
+test('each metric that README.md promises is in a panel', () => {
+  const shown = queries.map((q) => q.expr).join(' ');
+  const missing = Object.keys(promised()).filter((n) => !new RegExp(`\\b${n}(_bucket)?\\b`).test(shown));
+  assert.deepEqual(missing, []);
 });
 
 test('the operator of Prometheus gets the same rules', () => {
@@ -120,59 +162,4 @@ test('dashboards: every panel has a query that Prometheus can read, a place of i
     }
     assert.ok(json.schemaVersion >= 39 && json.templating.list.some((v) => v.type === 'datasource'));
   }
-});
-
-// What has no value until the thing happens, which this stack does not see.
-const RARE = /rejected|portal_refused|connections_refused|purges|foreign_links|webhooks|letters|watch_failures|s3_requests|portal_recalls|deleted_pending|accesses|queue_newer|bulk|storage_limit|sweep|damaged|recalled\|lost|recalls_total|limit_remaining|fumibako_alarm/;
-
-test('a real Prometheus: every panel is answered, and an alert comes with its cause and goes with it', { skip: !have('prometheus') && 'prometheus is not installed' }, async (t) => {
-  const relay = await Relay.start({});
-  t.after(() => relay.stop());
-  const stack = await Stack.start(t, { postfix: false, services: [], overrides: { rewrite: { relay: `smtp://127.0.0.1:${relay.port}`, alarm_mail: 'off' }, watch: { interval: '1s' } } });
-  const services = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console'];
-  await Promise.all(services.map((s) => stack.startService(s)));
-  const { dir, ports } = stack.world;
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const scrape = parse(read('deploy/prometheus/scrape.yaml')).scrape_configs;
-  assert.deepEqual(scrape[0].static_configs.map((c) => c.labels.service).sort(), [...services].sort());
-  scrape[0].scrape_interval = '1s';
-  for (const c of scrape[0].static_configs) c.targets = [`127.0.0.1:${ports[`metrics_${c.labels.service}`]}`];
-  for (const f of ['recording', 'alerts']) { // at once, not after minutes
-    fs.writeFileSync(path.join(dir, `${f}.yaml`), read(`deploy/prometheus/${f}.yaml`).replace(/^ +for: .*\n/gm, '').replace('interval: 30s', 'interval: 1s'));
-  }
-  fs.writeFileSync(path.join(dir, 'prometheus.yml'), JSON.stringify({ global: { evaluation_interval: '1s' }, scrape_configs: scrape,
-    rule_files: [path.join(dir, 'recording.yaml'), path.join(dir, 'alerts.yaml')] }));
-  stack.world.spawn('prometheus', [`--config.file=${dir}/prometheus.yml`, `--storage.tsdb.path=${dir}/tsdb`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=error']);
-  const ask = async (expr) => (await request(`${url}/api/v1/query?query=${encodeURIComponent(expr)}`)).json();
-  await waitFor(async () => (await ask('sum(up)')).data.result[0]?.value[1] === String(services.length), { timeout: 30000, what: 'all services up' });
-
-  for (let round = 0; round < 3; round++) {
-    const smtp = await Smtp.connect(ports.smtp);
-    for (let i = 0; i < 2; i++) {
-      const reply = await smtp.send({ from: 'taro@example.jp', to: [`p${round}${i}@partner.example.com`], content: `From: taro@example.jp\r\nSubject: m${round}${i}\r\n\r\nHello\r\n` });
-      assert.equal(reply.code, 250, reply.text);
-    }
-    smtp.close();
-    await waitFor(() => relay.mails.length >= (round + 1) * 2, { timeout: 60000, what: 'the notices' });
-    await request(`http://127.0.0.1:${ports.portal}/s/AAAAAAAAAAAAAAAAAAAAAA`);
-  }
-  let empty = [];
-  await waitFor(async () => {
-    empty = [];
-    for (const q of queries) {
-      const answer = await ask(concrete(q.expr));
-      assert.equal(answer.status, 'success', `${q.where}: ${answer.error}`);
-      if (answer.data.result.length === 0 && !RARE.test(q.expr)) empty.push(`${q.where}: ${q.expr}`);
-    }
-    return empty.length === 0;
-  }, { timeout: 30000, interval: 500, what: 'an answer to each panel' }).catch((e) => assert.fail(`${e.message}: ${empty.join('\n')}`));
-
-  const firing = async (name) => (await ask(`ALERTS{alertname="${name}",alertstate="firing"}`)).data.result.length;
-  assert.equal(await firing('FumibakoServiceDown'), 0);
-  assert.equal(await firing('FumibakoRedisNotTold'), 0);
-  await stack.by.portal.stop();
-  await waitFor(() => firing('FumibakoServiceDown'), { timeout: 30000, what: 'the alert' });
-  await stack.startService('portal');
-  await waitFor(async () => await firing('FumibakoServiceDown') === 0, { timeout: 30000, what: 'its end' });
 });

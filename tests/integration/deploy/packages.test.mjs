@@ -55,6 +55,9 @@ test('the packages have programs, manuals, units, users and a conffile, and ask 
   }
   for (const p of ['/usr/bin/fumibako', '/usr/share/man/man1/fumibako.1.gz', '/usr/share/man/man5/fumibako.yaml.5.gz',
     '/etc/fumibako/fumibako.yaml', '/usr/lib/sysusers.d/fumibako.conf', '/usr/lib/tmpfiles.d/fumibako.conf',
+    '/usr/share/bash-completion/completions/fumibako', '/usr/share/zsh/vendor-completions/_fumibako',
+    '/usr/share/fish/vendor_completions.d/fumibako.fish', '/usr/share/doc/fumibako/licences-console.txt',
+    '/usr/share/doc/fumibako/licence-pdfjs.txt',
     '/usr/lib/systemd/system/fumibako.target', '/usr/share/doc/fumibako/copyright']) assert.ok(gateway.some((f) => f.path === p), p);
   for (const f of [...gateway, ...render]) {
     assert.equal(f.owner, 'root/root', f.path);
@@ -93,11 +96,31 @@ for s in ${Object.keys(SERVICES).join(' ')}; do
   echo "$s $(systemctl is-active fumibako-$s) restarts=$(systemctl show -P NRestarts fumibako-$s) $(grep -E '^(NoNewPrivs|Seccomp|CapBnd|CapEff):' /proc/$pid/status | tr -d '\\n\\t')"
 done
 printf 'HELO x\\r\\nMAIL FROM:<a@example.jp>\\r\\nRCPT TO:<b@example.com>\\r\\nDATA\\r\\nSubject: t\\r\\nContent-Type: text/html\\r\\n\\r\\n<p>body</p>\\r\\n.\\r\\nQUIT\\r\\n' >/mail
-printf '%s\\n' 'storages: []' 'security_definitions: []' 'rules: []' >/policy.yaml
+cat >/policy.yaml <<'END'
+storages: [{name: vault, type: vault, url: "file:///var/lib/fumibako/vault", key_file: /etc/fumibako/vault.key}]
+security_definitions: [{name: recipients only, access: recipients}]
+rules: [{name: all, action: secure, storage: vault, security: recipients only}]
+END
 runuser -u fumibako -- fumibako policy apply /policy.yaml && echo "POLICY APPLIED"
 bash -c 'exec 3<>/dev/tcp/127.0.0.1/10025; while read -r line; do printf "%s\\n" "$line" >&3; read -r -t 5 reply <&3; echo "$reply"; done </mail'
 bash -c "exec 3<>/dev/tcp/127.0.0.1/9102; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3" | grep -E 'chromium_usable'
 journalctl --no-pager -o cat -u 'fumibako-*' | grep -iE 'chromium|sandbox' | tail -n 5
+get() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; printf 'GET $2 HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3; timeout 5 cat <&3" | tr -d '\\r'; }
+upto() { left=300; until "$@" || [ $left = 0 ]; do left=$((left - 1)); sleep 0.1; done; }
+get 8080 / >/page; echo "console $(head -n 1 /page) $(grep -c console.js /page)"
+runuser -u fumibako -- fumibako --json user add hanako admin | grep -q password && echo "USER ADDED"
+upto test -s /var/lib/fumibako/console/users
+echo "accounts $(stat -c '%a %U' /var/lib/fumibako/console/users)"
+parcel() { find /var/lib/fumibako/vault -type f | grep -q .; }
+upto parcel; parcel && echo "PARCEL IN THE VAULT"
+is_portal() { get 8081 /r/none | head -n 1 | grep -q 404; }
+upto is_portal; get 8081 /r/none >/page; echo "portal $(head -n 1 /page)"
+echo "fetch without a token $(systemctl is-active fumibako-fetch)"
+umask 027; head -c 48 /dev/urandom | base64 -w 0 >/etc/fumibako/fetch.token; echo 'fetch: {listen: "127.0.0.1:8025"}' >/etc/fumibako/fetch.yaml
+systemctl start fumibako-fetch
+is_ready() { get 9109 /readyz | grep -qx ready; }
+upto is_ready
+echo "fetch with a token $(systemctl is-active fumibako-fetch) $(stat -c %U "/proc/$(systemctl show -P MainPID fumibako-fetch)")"
 systemctl stop fumibako.target
 sleep 5
 for s in ${Object.keys(SERVICES).join(' ')}; do echo "stopped $s $(systemctl is-active fumibako-$s) $(systemctl show -P Result fumibako-$s)"; done
@@ -143,8 +166,10 @@ for (const suite of Object.keys(RELEASES)) {
       }
       assert.match(out, /^POLICY APPLIED$/m, out);
       assert.match(out, /250 2\.0\.0 [0-9A-Z]{26} queued/, out);
+      for (const line of [/^console HTTP\/1\.\d 200 OK [1-9]/m, /^portal HTTP\/1\.\d 404/m, /^USER ADDED$/m, /^accounts 600 fumibako$/m, /^PARCEL IN THE VAULT$/m,
+        /^fetch without a token inactive$/m, /^fetch with a token active fumibako-fetch$/m]) assert.match(out, line, out);
       console.log(out.split('\n').filter((l) => /chromium/i.test(l)).join('\n'));
-      for (const f of ['check.sh', 'check.out', 'mail', 'policy.yaml', 'etc/systemd/system/check.service', 'etc/systemd/system/default.target.wants/check.service']) {
+      for (const f of ['check.sh', 'check.out', 'mail', 'page', 'policy.yaml', 'etc/systemd/system/check.service', 'etc/systemd/system/default.target.wants/check.service']) {
         fs.rmSync(path.join(root, f), { force: true });
       }
 
@@ -152,7 +177,7 @@ for (const suite of Object.keys(RELEASES)) {
       assert.equal(inside('sha256sum /etc/fumibako/*.key; test -d /var/lib/fumibako/spool'), keys, 'removing keeps configuration, keys and spool');
       inside('apt-get purge -y -qq fumibako-render fumibako 2>&1');
       const left = inside('rm -rf /debs; find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /var/lib/apt -o -path /var/log -o -path /var/cache \\) -prune ' +
-        '-o \\( -name "*fumibako*" -o -nouser -o -nogroup \\) -print; getent passwd fumibako || true; getent group fumibako || true; dpkg -l | grep fumibako || true');
+        '-o \\( -name "*fumibako*" -o -nouser -o -nogroup \\) -print; getent passwd | grep fumibako || true; getent group | grep fumibako || true; dpkg -l | grep fumibako || true');
       assert.equal(left.trim(), '');
     });
 }

@@ -67,6 +67,7 @@ for (const s of SERVICES) {
     assert.equal(!hidden.includes('/etc/fumibako/spool.key'), mayRead.spool.includes(s), 'the spool\'s keys');
     assert.equal(!hidden.includes('/etc/fumibako/vault.key'), mayRead.vault.includes(s), 'the vault\'s keys');
     assert.equal(!hidden.includes('/var/lib/fumibako/vault'), mayRead.vault.includes(s), 'the vault');
+    assert.equal(!hidden.includes('/var/lib/fumibako/console'), s === 'console', 'the administrators\' accounts');
     assert.deepEqual(Service.ReadOnlyPaths, s === 'portal' ? ['-/var/lib/fumibako/vault'] : undefined, 'portal reads the vault');
     assert.ok(Service.StateDirectory, 'the policy\'s copy, at least');
     if (s !== 'render') assert.match(Service.SystemCallFilter[0], /^@system-service$/);

@@ -33,11 +33,12 @@ test('no user can do what none of the services needs, or read what is another on
     ['ingest', 'fb:{s0}:g:x'], ['ingest', 'fb:policy'], ['upload', 'fb:{s0}:a:x'], ['upload', 'fb:{s0}:watch:token'],
     ['rewrite', 'fb:{s0}:h:x'], ['rewrite', 'fb:box:limit:{1}'], ['rewrite', 'fb:{s0}:a:x'], ['revoke', 'fb:{s0}:a:x'],
     ['watch', 'fb:{s0}:rc:x'], ['watch', 'fb:{s0}:revoke'],
-    ['portal', 'fb:{s0}:render'], ['portal', 'fb:{s0}:upload'], ['portal', 'fb:{s0}:rewrite:bulk'], ['portal', 'fb:{s0}:dead'], ['portal', 'fb:{s0}:a:x'], ['portal', 'fb:{s0}:t'],
+    ['portal', 'fb:{s0}:render'], ['portal', 'fb:{s0}:upload'], ['portal', 'fb:{s0}:rewrite:bulk'], ['portal', 'fb:{s0}:dead'], ['portal', 'fb:{s0}:a:x'], ['portal', 'fb:{s0}:t'], ['portal', 'fb:{s0}:l:hours'], ['render', 'fb:{s0}:l:a:x'], ['upload', 'fb:{s0}:l:t:1'],
     ['portal', 'fb:{s0}:open'], ['portal', 'fb:{s0}:watch:pos'], ['rewrite', 'fb:{s0}:ps:x'], ['rewrite', 'fb:{s0}:pt:x'], ['upload', 'fb:{s0}:pc:x'], ['watch', 'fb:{s0}:dead'], ['console', 'fb:{s0}:ps:x'], ['console', 'fb:{s0}:pt:x'], ['console', 'fb:{s0}:watch:token'],
     ['portal', 'fb:{s0}:console:users'], ['rewrite', 'fb:{s0}:console:users'], ['operator', 'other']]) {
     assert.match(as(user, 'HGET', key, 'f'), /^NOPERM/, `${user}: ${key}`);
   }
+  assert.match(as('console', 'ZADD', 'fb:{s0}:l:hours', '1', 'x'), /^NOPERM/, 'the console reads the listings only');
   // What portal and rewrite only show, they cannot change.
   for (const [user, more] of [['portal', ['fb:policy']], ['rewrite', ['fb:{s0}:g:x', 'fb:{s0}:w:x', 'fb:{s0}:pc:x']]]) {
     for (const key of ['fb:{s0}:p:x', 'fb:{s0}:watch:seen', ...more]) {

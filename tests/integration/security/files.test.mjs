@@ -10,8 +10,9 @@ import path from 'node:path';
 import test from 'node:test';
 import { World, binDir, waitFor } from '../../support/harness.mjs';
 import { SECRET_EN, japaneseMail } from '../../e2e/mails.mjs';
+import { account } from '../console/api-kit.mjs';
 import { descendants } from '../render/kit.mjs';
-import { SERVICES, handIn, startStack, tree } from './kit.mjs';
+import { ALL, consoleSettings, handIn, startStack, tree } from './kit.mjs';
 
 process.env.FB_REDIS_ACL = '0'; // one password of Redis for all, which is looked for below
 const isRoot = process.getuid() === 0;
@@ -23,6 +24,7 @@ test('with a umask of 0, all that services make is for their user alone; no secr
   const secrets = { redis: randomBytes(20).toString('hex'), rewrite: randomBytes(24).toString('hex') };
   const stack = await startStack(t, { services: [] });
   const { world } = stack;
+  await account(world.redis, 'root', 'admin');
   await world.redis.command('CONFIG', 'SET', 'requirepass', secrets.redis);
   world.redis.client.socket.destroy();
   const file = (name, text) => {
@@ -32,13 +34,15 @@ test('with a umask of 0, all that services make is for their user alone; no secr
   const overrides = { ...stack.overrides,
     redis: { password_file: file('redis.password', secrets.redis) },
     rewrite: { ...stack.overrides.rewrite, key: undefined, key_file: file('rewrite.key', secrets.rewrite) },
-    ingest: { token: undefined, token_file: file('token', world.token) }, log: { level: 'debug' } };
+    ingest: { token: undefined, token_file: file('token', world.token) }, fetch: { token: undefined, token_file: file('fetch.token', world.fetchToken) }, log: { level: 'debug' } };
   delete overrides.rewrite.key;
+  overrides.console = consoleSettings(world);
   stack.running = [];
-  for (const name of SERVICES) {
+  for (const name of ALL) {
     const config = world.config(name, overrides);
     delete config.rewrite.key;
     delete config.ingest.token;
+    delete config.fetch.token;
     const at = file(`${name}.yaml`, JSON.stringify(config));
     const service = await world.start(name, {}, { args: ['--config', at] }); // the last --config counts
     stack.running.push(service);
@@ -48,7 +52,8 @@ test('with a umask of 0, all that services make is for their user alone; no secr
   await waitFor(() => stack.relay.mails.length > 0, { timeout: 90000, what: 'the notice' });
   assert.equal((await handIn(stack, mail.content, { to: ['nobody@elsewhere.example'] })).code, 250);
 
-  const made = [...tree(world.spoolDir), ...tree(path.join(world.dir, 'policy'))];
+  await waitFor(() => fs.existsSync(overrides.console.users_file), { what: 'the copy of the accounts' });
+  const made = [...tree(world.spoolDir), ...tree(path.join(world.dir, 'policy')), ...tree(path.join(world.dir, 'accounts'))];
   assert.ok(made.length > 10);
   for (const f of made) {
     assert.equal(f.mode & 0o077, 0, `${f.path} has mode ${f.mode.toString(8)}`);
@@ -78,16 +83,17 @@ test('with a umask of 0, all that services make is for their user alone; no secr
     // Not dumpable: /proc belongs to root and no process of the same user may look into it (root may).
     if (!isSanitized && !isRoot) assert.equal(fs.statSync(`/proc/${service.pid}/mem`).uid, 0, service.name);
     if (isRoot) {
-      const wanted = { 'rewrite.key': secrets.rewrite, token: world.token, 'spool key': Buffer.from(fs.readFileSync(world.keyFile, 'utf8').trim().slice(3), 'base64'),
+      const wanted = { 'rewrite.key': secrets.rewrite, token: world.token, 'fetch token': world.fetchToken, 'spool key': Buffer.from(fs.readFileSync(world.keyFile, 'utf8').trim().slice(3), 'base64'),
         'spool key file': fs.readFileSync(world.keyFile, 'utf8').trim().slice(3), ...(box.boxAppSettings.clientSecret ? { 'client secret': box.boxAppSettings.clientSecret } : {}) };
       const look = (pid, name) => {
         const found = holds(pid, wanted);
         assert.deepEqual(found.filter((f) => !HOLDS[name].includes(f)), [], `${name} holds secrets that it does not need`);
-        if (name === 'rewrite' || name === 'portal') assert.ok(found.includes('rewrite.key'), `${name}: the look itself works`);
+        if (['rewrite', 'portal', 'console'].includes(name)) assert.ok(found.includes('rewrite.key'), `${name}: the look itself works`);
       };
       look(service.pid, service.name);
       const zygote = descendants(service.pid).find((p) => p.name === `${service.name}-zygote`);
       if (service.name === 'render' || service.name === 'portal') look(zygote.pid, 'zygote');
+      if (service.name === 'console') look(descendants(service.pid).find((p) => p.name === 'console-helper').pid, 'helper');
     }
     const dump = spawnSync(path.join(binDir(), `fumibako-${service.name}`), ['--config', path.join(world.dir, `${service.name}.yaml`), '--dump-config'], { encoding: 'utf8' });
     assert.equal(dump.status, 0);
@@ -119,8 +125,8 @@ function holds(pid, wanted) {
 
 // What each process may have in its memory; the children that read mail, and what makes them: nothing.
 const HOLDS = {
-  ingest: ['spool key', 'token'], render: ['rewrite.key', 'spool key'], upload: ['client secret', 'spool key'], rewrite: ['rewrite.key', 'spool key'],
-  revoke: ['client secret', 'spool key'], watch: ['client secret'], portal: ['rewrite.key', 'token'], zygote: [],
+  ingest: ['spool key', 'token'], render: ['fetch token', 'rewrite.key', 'spool key'], upload: ['client secret', 'spool key'], rewrite: ['rewrite.key', 'spool key'],
+  revoke: ['client secret', 'spool key'], watch: ['client secret'], portal: ['rewrite.key', 'token'], fetch: ['fetch token'], console: ['rewrite.key'], zygote: [], helper: [],
 };
 
 // As a user without rights, who owns the spool: root would be let through everywhere.

@@ -9,6 +9,8 @@ import { Smtp, request, waitFor } from '../../support/harness.mjs';
 import { Stack } from '../../e2e/stack.mjs';
 
 export const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'];
+/** The administrators' one and the one that asks the web as well, which no mail passes through. */
+export const ALL = [...SERVICES, 'fetch', 'console'];
 export const EPERM = 1;
 export const EACCES = 13;
 
@@ -68,6 +70,13 @@ export function tree(folder) {
   walk(folder);
   return all;
 }
+
+/** A console's settings: its accounts lie in a folder of their own. */
+export const consoleSettings = (world) => {
+  const folder = path.join(world.dir, 'accounts');
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return { users_file: path.join(folder, 'users.json'), password_memory: '19MiB', password_passes: 2 };
+};
 
 /** The dead letters, as `fumibako dead list` tells them. */
 export async function held(stack) {

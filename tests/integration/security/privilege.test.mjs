@@ -7,9 +7,11 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { binDir, request, sleep, waitFor } from '../../support/harness.mjs';
+import { binDir, freePort, request, sleep, waitFor } from '../../support/harness.mjs';
 import { japaneseMail } from '../../e2e/mails.mjs';
-import { Canary, EACCES, EPERM, SERVICES, handIn, startStack } from './kit.mjs';
+import { descendants } from '../render/kit.mjs';
+import { account } from '../console/api-kit.mjs';
+import { ALL, Canary, EACCES, EPERM, consoleSettings, handIn, startStack } from './kit.mjs';
 
 const hasStrace = spawnSync('strace', ['-V']).status === 0;
 const here = path.dirname(new URL(import.meta.url).pathname);
@@ -26,6 +28,8 @@ const ALLOWED = {
   revoke: { w: ['spool', 'policy', 'vault'], r: ['spool.key', 'box.json'], listens: [], peers: ['redis', 'box'] },
   watch: { w: ['policy'], r: ['box.json'], listens: [], peers: ['redis', 'box'] },
   portal: { w: ['policy'], r: ['vault', 'vault.key'], listens: ['portal'], peers: ['redis', 'ingest'] },
+  fetch: { w: [], r: [], listens: ['fetch'], peers: [] },
+  console: { w: ['policy', 'accounts'], r: [], listens: ['console'], peers: ['redis'] },
 };
 // What every program reads: libraries, fonts, character sets, names, certificates, and its own state.
 const SYSTEM = /^\/(usr|lib|lib64|bin|sys\/(devices|fs\/cgroup|kernel\/mm)|proc|etc\/(ld\.so\.(cache|preload)|ssl|hosts|host\.conf|gai\.conf|nsswitch\.conf|resolv\.conf|services|protocols|localtime|passwd|group|fonts|pki)|var\/cache\/fontconfig|dev\/(null|zero|urandom|random))(\/|$)/;
@@ -55,8 +59,10 @@ function readTrace(files, dir) {
 test('what each service opens, connects to and executes in a full run is on its list', { skip: !hasStrace && 'strace is not installed', timeout: 240000 }, async (t) => {
   const stack = await startStack(t, { services: [] });
   const { world } = stack;
+  stack.overrides.console = consoleSettings(world);
+  const token = await account(world.redis, 'root', 'admin');
   const running = {};
-  for (const name of SERVICES) {
+  for (const name of ALL) {
     running[name] = await world.start(name, stack.overrides, {
       wrap: ['strace', '-D', '-ff', '-y', '-qq', '-s', '256', '-o', path.join(world.dir, `trace-${name}`),
         '-e', 'trace=open,openat,connect,bind,execve,execveat,mount,ptrace,unshare,setns,symlinkat,linkat'],
@@ -72,13 +78,25 @@ test('what each service opens, connects to and executes in a full run is on its 
   assert.equal(recall.status, 0, recall.stdout + recall.stderr);
   await waitFor(async () => (await stack.box.state()).collaborations.length === 0, { timeout: 60000, what: 'the recall' });
   assert.equal((await request(`http://127.0.0.1:${world.ports.portal}/s/none`)).status, 404);
+  const asks = { headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' } };
+  for (const at of ['/', '/api/v1/overview', '/api/v1/messages', `/api/v1/messages/${message.id}`, '/api/v1/policy', '/api/v1/storages', '/api/v1/audit', '/api/v1/system', '/api/v1/users']) {
+    assert.equal((await request(`http://127.0.0.1:${world.ports.console}${at}`, asks)).status, 200, at);
+  }
+  // A password, which is hashed, and the copy of the accounts, which is written.
+  const wrong = await request(`http://127.0.0.1:${world.ports.console}/api/v1/session`, { ...asks, method: 'POST', body: '{"user":"root","password":"x"}' });
+  assert.equal(wrong.status, 401);
+  await waitFor(() => fs.existsSync(stack.overrides.console.users_file), { what: 'the copy of the accounts' });
+  // Nothing of this machine is fetched, so that nothing is called.
+  const image = await request(`http://127.0.0.1:${world.ports.fetch}/v1/image`, { method: 'POST', body: JSON.stringify({ url: `http://127.0.0.1:${world.ports.redis}/x.png` }),
+    headers: { authorization: `Bearer ${world.fetchToken}`, 'content-type': 'application/json' } });
+  assert.ok(image.status >= 400, `${image.status}`);
   for (const service of Object.values(running)) assert.equal((await service.stop()).code, 0, service.output);
 
   const boxPort = Number(new URL(stack.box.url).port);
   const ports = { redis: world.ports.redis, box: boxPort, relay: stack.relay.port, ingest: world.ports.http };
   const complaints = [];
   const check = (is, what) => { if (!is) complaints.push(what); };
-  for (const name of SERVICES) {
+  for (const name of ALL) {
     const files = fs.readdirSync(world.dir).filter((f) => f.startsWith(`trace-${name}.`)).map((f) => path.join(world.dir, f));
     const seen = readTrace(files, world.dir);
     const may = ALLOWED[name];
@@ -123,14 +141,16 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
   fs.mkdirSync(outside);
 
   // The first one makes the spool.
-  const order = ['ingest', 'upload', 'revoke', 'watch', 'rewrite', 'portal', 'fetch', 'render'];
+  const order = ['ingest', 'upload', 'revoke', 'watch', 'rewrite', 'portal', 'fetch', 'console', 'render'];
+  stack.overrides.console = consoleSettings(world);
+  const nobodys = await freePort();
   const found = {};
   let kernel = '';
   for (const name of order) {
     const probes = [
       ...Object.values(files).map((f) => `read ${f}`), `read ${world.spoolDir}/spool.id`, `read ${vaultDir}/vault.id`, 'read /etc/shadow', `write ${outside}/${name}`,
       `write ${vaultDir}/${name}`,
-      `connect ${canary.port}`, `connect ${world.ports.redis}`, `bind ${world.ports.console}`, 'fork',
+      `connect ${canary.port}`, `connect ${world.ports.redis}`, `bind ${nobodys}`, 'fork',
       'exec /bin/there-is-no-such-program', ...(isSanitized ? [] : ['trace']),
     ];
     const service = await world.start(name, stack.overrides, { ready: false, env: {
@@ -143,7 +163,7 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
       const key = { [files.rewriteKey]: 'rewrite.key', [files.box]: 'box.json', [files.spoolKey]: 'spool.key',
         [files.vaultKey]: 'vault.key', [`${vaultDir}/vault.id`]: 'vault', [`${vaultDir}/${name}`]: 'vault',
         [`${world.spoolDir}/spool.id`]: 'spool', [canary.port]: 'elsewhere', [world.ports.redis]: 'redis',
-        [`${outside}/${name}`]: 'outside', [world.ports.console]: 'port' }[arg] ?? arg;
+        [`${outside}/${name}`]: 'outside', [nobodys]: 'port' }[arg] ?? arg;
       found[name][`${what} ${key}`] = Number(errno);
     }
     await service.ready();
@@ -169,16 +189,18 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     else if (hasTcp) assert.equal(got['connect redis'], EACCES, 'fetch has no Redis');
   }
   if (hasTcp) {
-    for (const name of ['ingest', 'portal', 'rewrite', 'render', 'fetch']) assert.equal(found[name]['connect elsewhere'], EACCES, `${name} calls out`);
+    for (const name of ['ingest', 'portal', 'rewrite', 'render', 'fetch', 'console']) assert.equal(found[name]['connect elsewhere'], EACCES, `${name} calls out`);
   }
   assert.equal(found.upload['connect elsewhere'], 0, 'a storage may be anywhere: the probe itself works');
   assert.equal(found.ingest['read spool.key'], 0);
   if (hasFiles) {
     for (const secretFile of ['read box.json', 'read rewrite.key', 'read /etc/shadow']) {
-      for (const name of ['ingest', 'portal', 'fetch']) assert.equal(found[name][secretFile], EACCES, `${name}: ${secretFile}`);
+      for (const name of ['ingest', 'portal', 'fetch', 'console']) assert.equal(found[name][secretFile], EACCES, `${name}: ${secretFile}`);
     }
     for (const file of ['read spool.key', 'read spool', 'write vault']) assert.equal(found.portal[file], EACCES, `portal: ${file}`);
-    for (const file of ['read spool.key', 'read spool', 'read vault', 'read vault.key', 'write vault']) assert.equal(found.fetch[file], EACCES, `fetch: ${file}`);
+    for (const file of ['read spool.key', 'read spool', 'read vault', 'read vault.key', 'write vault']) {
+      for (const name of ['fetch', 'console']) assert.equal(found[name][file], EACCES, `${name}: ${file}`);
+    }
     for (const file of ['read vault.key', 'read vault']) {
       assert.equal(found.portal[file], 0, `portal: ${file}`);
       assert.equal(found.ingest[file], EACCES, `ingest: ${file}`);
@@ -186,7 +208,43 @@ test('a service that was taken over cannot reach what is another\'s, run a progr
     for (const name of ['upload', 'revoke']) assert.equal(found[name]['write vault'], 0, `${name} writes the vault`);
     for (const name of ['ingest', 'rewrite', 'watch']) assert.equal(found[name]['write vault'], EACCES, `${name} writes the vault`);
   }
-  assert.equal(canary.calls.length, hasTcp ? 3 : 8, 'upload, revoke and watch alone');
+  assert.equal(canary.calls.length, hasTcp ? 3 : 9, 'upload, revoke and watch alone');
+});
+
+test('the console\'s helper runs the programs that it is for and no other, and ends with the console', { skip: !hasStrace && 'strace is not installed', timeout: 120000 }, async (t) => {
+  const stack = await startStack(t, { services: [] });
+  const { world } = stack;
+  stack.overrides.console = consoleSettings(world);
+  const token = await account(world.redis, 'root', 'admin');
+  const log = path.join(world.dir, 'trace-helper');
+  const service = await world.start('console', stack.overrides, { env: { ASAN_OPTIONS: 'detect_leaks=0' },
+    wrap: ['strace', '-D', '-ff', '-qq', '-s', '256', '-o', log, '-e', 'trace=execve,execveat'] });
+  const ask = async (method, at, body) => {
+    const r = await request(`http://127.0.0.1:${world.ports.console}/api/v1${at}`, { method, body: body && JSON.stringify(body), timeout: 60000,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' } });
+    assert.ok(r.status < 500, `${at}: ${r.status} ${r.body}`);
+    return r;
+  };
+  const mail = Buffer.from('Subject: x\r\n\r\nHello\r\n').toString('base64');
+  const document = 'rules:\n  - {name: all, action: pass}\n';
+  // Addresses that would be options, and texts that would be commands, are neither.
+  for (const to of ['hanako@example.com', '$(touch${IFS}x)@example.com', '`id`@example.com', '"--config=/etc/passwd"@example.com', ';id;@example.com']) await ask('POST', '/policy/test', { mail, from: '', to: [to], document });
+  await ask('POST', '/system/doctor');
+  await ask('POST', '/policy/notices/preview', { document });
+  const helper = descendants(service.pid).find((p) => p.name === 'console-helper');
+  assert.ok(helper, 'there is a helper');
+  assert.equal((await service.stop()).code, 0);
+  await waitFor(() => !fs.existsSync(`/proc/${helper.pid}`) || /State:\tZ/.test(fs.readFileSync(`/proc/${helper.pid}/status`, 'utf8')), { what: 'the helper to end' });
+  const runs = new Set();
+  for (const file of fs.readdirSync(world.dir).filter((f) => f.startsWith('trace-helper.'))) {
+    for (const line of fs.readFileSync(path.join(world.dir, file), 'latin1').split('\n')) {
+      const run = /execve(?:at)?\("([^"]*)".*= 0$/.exec(line) ?? /execve(?:at)?\(\d+, "([^"]*)".*= 0$/.exec(line);
+      if (run) runs.add(path.basename(run[1] === '' ? '/proc/self/exe' : run[1]));
+    }
+  }
+  const known = ['fumibako', 'fumibako-console', 'fumibako-render', 'fumibako-rewrite', 'strace', 'exe'];
+  assert.deepEqual([...runs].filter((r) => !known.includes(r) && !/chrom|headless/.test(r)), [], 'programs that nobody asked for');
+  for (const name of ['fumibako', 'fumibako-render']) assert.ok(runs.has(name), `${name} was run`);
 });
 
 test('off means off, required means required, and both are said', async (t) => {

@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { waitFor } from '../../support/harness.mjs';
+import { grantsOf } from '../../support/ledger.mjs';
 import { look, startSim } from './kit.mjs';
 import { run, Stage } from './stage.mjs';
 
@@ -40,10 +41,7 @@ async function create(t, { start = ['upload', 'revoke'], spec = {}, sim, hasKey 
     return JSON.parse(r.stdout);
   };
   stage.box = () => look(sim, `${stage.id}-0`);
-  stage.grants = async () => {
-    const flat = await stage.redis.command('HGETALL', `fb:{s0}:g:${stage.id}-0`);
-    return Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1].split('|').slice(0, 2)]));
-  };
+  stage.grants = async () => Object.fromEntries((await grantsOf(stage.redis, `${stage.id}-0`)).map(([i, ...grant]) => [i, grant]));
   stage.states = async () => Object.values(await stage.grants()).map(([state]) => state);
   stage.untilStates = (...want) => waitFor(async () => JSON.stringify(await stage.states()) === JSON.stringify(want),
     { what: `states ${want}`, timeout: 30000 }).catch(async (e) => {
@@ -69,7 +67,7 @@ async function checkSplit(stage) {
   const grants = await stage.grants();
   assert.deepEqual(grants['1'], ['active', vault.grants.find((g) => !g.recalled).hash]);
   assert.match(grants['0'][1], /^\d+$/);
-  assert.equal(await stage.redis.command('HGET', `fb:{s0}:p:${stage.id}-0`, 'fallback'), 'vault');
+  assert.equal(await stage.redis.command('HGET', `fb:{s0}:g:${stage.id}-0`, 'fallback'), 'vault');
   assert.deepEqual(await stage.redis.command('KEYS', 'fb:*:pending:*'), [], 'watch asks about nobody');
 }
 
@@ -156,7 +154,7 @@ test('who got an account before the next try reads in Box, and the vault has not
   await stage.passed();
   assert.equal((await stage.box()).collaborations.filter((c) => c.status === 'accepted').length, 3);
   assert.equal(await stage.vault(), null);
-  assert.equal(await stage.redis.command('HGET', `fb:{s0}:p:${stage.id}-0`, 'fallback'), null);
+  assert.equal(await stage.redis.command('HGET', `fb:{s0}:g:${stage.id}-0`, 'fallback'), null);
 });
 
 test('recalled while it is made: neither place lets anybody in', async (t) => {

@@ -163,7 +163,7 @@ test('a parcel of an earlier life whose mail was recalled is closed, and the led
   await stage.start('upload');
   await stage.passed();
   assert.equal((await look(stage.sim, `${id}-0`)).collaborations.length, 0);
-  const grants = await stage.redis.command('HVALS', `fb:{s0}:g:${id}-0`);
+  const grants = await stage.redis.command('HMGET', `fb:{s0}:g:${id}-0`, '0', '1');
   assert.deepEqual(grants.map((g) => g.split('|')[0]), ['recalled', 'recalled']);
 });
 

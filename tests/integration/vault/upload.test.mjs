@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ROOT, sleep, waitFor } from '../../support/harness.mjs';
+import { grantsOf } from '../../support/ledger.mjs';
 import { hasS3, startS3 } from '../../support/s3.mjs';
 import { run, Stage } from '../upload/stage.mjs';
 import { parcelKey, place, readKeys, readParcel, readState } from './format.mjs';
@@ -42,11 +43,7 @@ async function create(t, { start = ['upload'], url, env = {}, storage = {}, secu
   await stage.put();
   for (const name of start) await stage.again(name);
   stage.read = () => readParcel(stage.dir, stage.keyFile, stage.id);
-  stage.grants = async () => {
-    const flat = await stage.redis.command('HGETALL', `fb:{s0}:g:${stage.id}`);
-    return Array.from({ length: flat.length / 2 }, (_, i) => flat.slice(2 * i, 2 * i + 2)).sort((a, b) => a[0] - b[0])
-      .map(([, value]) => value.split('|').slice(0, 2));
-  };
+  stage.grants = async () => (await grantsOf(stage.redis, stage.id)).map(([, ...grant]) => grant);
   stage.untilStates = (...want) => waitFor(async () => JSON.stringify((await stage.grants()).map(([s]) => s)) === JSON.stringify(want),
     { what: `states ${want}`, timeout: 30000 }).catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });
   stage.sent = () => stage.redis.command('HSET', `fb:{s0}:m:${stage.message.id}`, 'bs:0', 'sent', 'bt:0', String(Date.now()), 'state', 'done',
@@ -81,7 +78,7 @@ test('a parcel lies in the vault as the text says, and recall, restore and purge
     state.max, state.trusted, state.closed, state.expires], ['vault', 's', 0, 2, false, false, true, false, 0, 30, false, expires]);
   assert.deepEqual(await stage.grants(), state.grants.map((g) => ['active', hex(g.hash)]));
   const id = fs.readFileSync(path.join(stage.dir, 'vault.id'), 'utf8');
-  assert.equal(await stage.redis.command('HGET', `fb:{s0}:p:${stage.id}`, 'folder'), `${id}/${stage.id}`);
+  assert.equal(await stage.redis.command('HGET', `fb:{s0}:g:${stage.id}`, 'folder'), `${id}/${stage.id}`);
   assert.ok(!stage.upload.output.includes('example.com'), 'no address in a log');
   let look = await stage.ctl('vault', 'verify');
   assert.deepEqual([look.code, look.findings, look.storages], [0, [], [{ storage: 'vault', parcels: 1, files: 4,

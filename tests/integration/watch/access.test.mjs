@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bucket } from '../../support/ledger.mjs';
 import { Scene, TO } from './kit.mjs';
 
 test('previews and downloads of recipients are in the ledger, each once', async (t) => {
@@ -115,7 +116,7 @@ test('how far the events were read is known, and stands still while they cannot 
   const acted = Date.now();
   await scene.until('the stream read behind it', async () => (await seen()) > acted);
   assert.ok((await seen()) <= Date.now());
-  const w = await scene.redis.command('HGETALL', `fb:{s0}:w:${p.id}-0`);
+  const w = await scene.redis.command('HGETALL', `fb:{s0}:g:${p.id}-0`);
   const first = Number(w[w.indexOf('o:0') + 1]);
   assert.ok(first >= started - 1000 && first <= acted + 1000, `${w}`);
   await scene.watch.stop();
@@ -139,7 +140,7 @@ test('what was recalled stays recalled, whatever comes late', async (t) => {
 test('who is faster than upload is put by and counted when the parcel is known', async (t) => {
   const scene = await Scene.create(t);
   const p = await scene.parcel();
-  const key = `fb:{s0}:f:${p.folder}`;
+  const key = bucket(p.folder);
   await scene.redis.command('RENAME', key, `${key}:away`);
   await scene.act(TO[0], 'preview', { file: p.files[0] });
   await scene.until('an event put by', async () => (await scene.redis.command('HLEN', 'fb:{s0}:watch:parked')) > 0);

@@ -247,6 +247,29 @@ static void render_into_too_little_says_so(void **state)
     fb_buf_deinit(&out);
 }
 
+static void declared_counters_stand_at_zero_and_are_the_ones_that_count_later(void **state)
+{
+    struct scrape *s = *state;
+    static const struct fb_counters list[] = {
+        {"fumibako_d_plain_total", {{NULL, NULL}}},
+        {"fumibako_d_one_total", {{"outcome", "ok|not needed"}}},
+        {"fumibako_d_two_total", {{"kind", "a|b"}, {"outcome", "right|wrong"}}},
+        {NULL, {{NULL, NULL}}}};
+    fb_metric_add("fumibako_d_one_total", "outcome=\"ok\"", 2);
+    fb_metrics_declare(NULL, list);
+    fb_metrics_declare("storage=\"box\"", list);
+    fb_metric_add("fumibako_d_two_total", "kind=\"b\",outcome=\"wrong\"", 1);
+    scrape(s);
+    assert_true(value_of(s, "fumibako_d_plain_total", "") == 0);
+    assert_true(value_of(s, "fumibako_d_one_total", "outcome=\"ok\"") == 2); /* not taken back */
+    assert_true(value_of(s, "fumibako_d_one_total", "outcome=\"not needed\"") == 0);
+    assert_true(value_of(s, "fumibako_d_two_total", "kind=\"a\",outcome=\"right\"") == 0);
+    assert_true(value_of(s, "fumibako_d_two_total", "kind=\"b\",outcome=\"wrong\"") == 1);
+    assert_true(value_of(s, "fumibako_d_plain_total", "storage=\"box\"") == 0);
+    assert_true(
+        value_of(s, "fumibako_d_two_total", "storage=\"box\",kind=\"a\",outcome=\"wrong\"") == 0);
+}
+
 static void *count_up(void *ctx)
 {
     (void)ctx;
@@ -378,6 +401,8 @@ int main(void)
         cmocka_unit_test_prestate(a_histogram_counts_cumulatively, &s),
         cmocka_unit_test_prestate(numbers_that_are_none_are_written_as_prometheus_reads_them, &s),
         cmocka_unit_test_prestate(render_into_too_little_says_so, &s),
+        cmocka_unit_test_prestate(declared_counters_stand_at_zero_and_are_the_ones_that_count_later,
+                                  &s),
         cmocka_unit_test_prestate(threads_lose_no_count, &s),
         cmocka_unit_test_prestate(the_health_port_answers, &s),
         cmocka_unit_test_prestate(a_mistake_in_labels_does_not_grow_for_ever, &s),

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/queue/queue_test.h"
 
+#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,13 +263,25 @@ static bool collect(void *ctx, const char *id)
     return n->count < n->max;
 }
 
+/* A listing goes by the time in the id. */
+static void come_at(struct letter *l, int64_t ms)
+{
+    uint8_t bytes[FB_ID_BYTES];
+    fb_id_pack(l->job.msg_id, bytes);
+    for (int i = 0; i < 6; i++) {
+        bytes[i] = (uint8_t)((uint64_t)ms >> (40 - 8 * i));
+    }
+    fb_id_unpack(bytes, l->job.msg_id);
+    l->job.first_ms = ms;
+}
+
 static void listings_are_newest_first_and_by_address(void **state)
 {
     (void)state;
     struct letter *l[3];
     for (int i = 0; i < 3; i++) {
         l[i] = letter_new(i == 1 ? 2 : 1, 0);
-        l[i]->job.first_ms += i * 10;
+        come_at(l[i], l[i]->job.first_ms + i * 10);
         accept_letter(l[i]);
     }
     struct names n = {.max = 16};
@@ -314,7 +327,7 @@ static void listings_merge_shards(void **state)
         struct letter *l = letter_new(1, 0);
         struct fb_ops *ops = fb_ops_new();
         enum fb_status s = FB_BUG;
-        l->job.first_ms = 1000000 + i;
+        come_at(l, 1000000 + i);
         memcpy(want[i], l->job.msg_id, FB_ID_SIZE);
         fb_ledger_accepted(wide, ops, &l->job, &l->envelope, 1, TTL_MS);
         const struct fb_ops *list[1] = {ops};
@@ -454,7 +467,7 @@ static void dates_of_a_parcel_are_due_and_keep_it_known(void **state)
     assert_true(m.branches[0].sends_receipt && m.branches[0].uploaded_ms >= now);
     fb_ledger_message_deinit(&m);
     char key[128];
-    (void)snprintf(key, sizeof(key), "fb:{s0}:p:%s", items[0].id);
+    (void)snprintf(key, sizeof(key), "fb:{s0}:g:%s", items[0].id);
     assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 459 * 86400, 460 * 86400);
     letter_free(l);
 }
@@ -469,16 +482,21 @@ static void nothing_is_kept_for_ever(void **state)
     char parcel[FB_PARCEL_ID_SIZE];
     char key[128];
     fb_parcel_id_make(l->job.msg_id, 0, parcel);
-    static const char *const kinds[] = {"p", "g"};
-    for (size_t i = 0; i < 2; i++) {
-        (void)snprintf(key, sizeof(key), "fb:{s0}:%s:%s", kinds[i], parcel);
-        assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 399 * 86400, 400 * 86400);
-    }
+    (void)snprintf(key, sizeof(key), "fb:{s0}:g:%s", parcel);
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 399 * 86400, 400 * 86400);
     (void)snprintf(key, sizeof(key), "fb:{s0}:m:%s", l->job.msg_id);
     assert_in_range(redis_fixture_int(&q.redis, "TTL", key, NULL), 489 * 86400, 490 * 86400);
-    assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:a:user0@example.com", NULL), 1,
-                    490 * 86400);
-    assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:t", NULL), 1, 490 * 86400);
+    long long hour = fb_id_time_ms(l->job.msg_id) / 3600000;
+    char lists[3][128];
+    (void)snprintf(lists[0], sizeof lists[0], "fb:{s0}:l:t:%lld", hour);
+    (void)snprintf(lists[1], sizeof lists[1], "fb:{s0}:l:s:%lld:sender@example.jp", hour / 720);
+    (void)snprintf(lists[2], sizeof lists[2], "fb:{s0}:l:hours");
+    for (int i = 0; i < 3; i++) {
+        assert_in_range(redis_fixture_int(&q.redis, "TTL", lists[i], NULL), 489 * 86400,
+                        490 * 86400 + 3600);
+    }
+    assert_in_range(redis_fixture_int(&q.redis, "TTL", "fb:{s0}:l:a:user0@example.com", NULL),
+                    489 * 86400, 490 * 86400 + 3600);
     letter_free(l);
 }
 
@@ -515,6 +533,170 @@ static void a_mark_overrules_the_plan(void **state)
     letter_free(l);
 }
 
+static void a_listing_goes_through_years_by_hours_and_periods(void **state)
+{
+    (void)state;
+    char ids[30][FB_ID_SIZE];
+    int64_t from = fb_now_ms() - 30 * 20 * DAY_MS;
+    for (int i = 0; i < 30; i++) { /* every 20 days */
+        struct letter *l = letter_new(1, 0);
+        come_at(l, from + i * 20 * DAY_MS);
+        memcpy(ids[i], l->job.msg_id, FB_ID_SIZE);
+        accept_letter(l);
+        letter_free(l);
+    }
+    static const char *const whose[] = {NULL, "sender@example.jp", "user0@example.com"};
+    for (size_t who = 0; who < 3; who++) {
+        struct names n = {.max = 16};
+        assert_status(FB_OK,
+                      fb_ledger_list(q.r, whose[who], 0, INT64_MAX / 2, 7, collect, &n, &q.err));
+        assert_int_equal(n.count, 7);
+        for (int i = 0; i < 7; i++) {
+            assert_string_equal(n.ids[i], ids[29 - i]);
+        }
+        n = (struct names){.max = 16};
+        assert_status(FB_OK, fb_ledger_list(q.r, whose[who], from + 3 * 20 * DAY_MS,
+                                            from + 6 * 20 * DAY_MS, 10, collect, &n, &q.err));
+        assert_int_equal(n.count, 4); /* both ends are in */
+        assert_string_equal(n.ids[0], ids[6]);
+        assert_string_equal(n.ids[3], ids[3]);
+    }
+}
+
+static void listings_of_older_programs_are_read_with_the_new_ones(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(1, 0);
+    free(l->envelope.reverse_path);
+    l->envelope.reverse_path =
+        strdup("user0@example.com"); /* to himself: listed twice, told once */
+    accept_letter(l);
+    struct fb_job old = render_job();
+    char at[24];
+    (void)snprintf(at, sizeof at, "%lld", (long long)l->job.first_ms - 5000);
+    static const char *const keys[] = {"fb:{s0}:t", "fb:{s0}:a:user0@example.com"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(redis_fixture_int(&q.redis, "ZADD", keys[i], at, old.msg_id, NULL), 1);
+        struct names n = {.max = 16};
+        assert_status(FB_OK, fb_ledger_list(q.r, i == 0 ? NULL : "user0@example.com", 0,
+                                            INT64_MAX / 2, 10, collect, &n, &q.err));
+        assert_int_equal(n.count, 2);
+        assert_string_equal(n.ids[0], l->job.msg_id);
+        assert_string_equal(n.ids[1], old.msg_id);
+    }
+    letter_free(l);
+}
+
+static void what_only_the_way_needed_goes_with_the_end(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(2, 0);
+    accept_letter(l);
+    plan_letter(l);
+    upload_letter(l, 0);
+    assert_true(message_has(l->job.msg_id, "d:upload:0") && message_has(l->job.msg_id, "i:1"));
+    assert_true(send_branch(l, "sent"));
+    static const char *const gone[] = {"d:render:0", "d:upload:0", "ttl", "i:0", "i:1"};
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        assert_false(message_has(l->job.msg_id, gone[i]));
+    }
+    assert_true(message_has(l->job.msg_id, "d:rewrite:0"));
+    assert_in_range(message_field(l->job.msg_id, "d:rewrite:0"), 0, 1 << 28);
+    struct fb_ledger_message m = get(l->job.msg_id);
+    assert_string_equal(m.state, "done");
+    assert_int_equal(m.recipients[1].branch, 0);
+    assert_string_equal(m.recipients[1].state, "sent");
+    fb_ledger_message_deinit(&m);
+    letter_free(l);
+}
+
+struct lines {
+    char text[8][300];
+    size_t count;
+};
+
+static bool add_line(void *ctx, const char *line)
+{
+    struct lines *all = ctx;
+    assert_true(all->count < 8);
+    (void)snprintf(all->text[all->count++], sizeof all->text[0], "%s", line);
+    return true;
+}
+
+/* An end by date has no line, and is told where it belongs, also when another state came over it. */
+static void an_end_by_date_is_told_without_a_line(void **state)
+{
+    (void)state;
+    struct letter *l = letter_new(2, 0);
+    char parcel[FB_PARCEL_ID_SIZE];
+    char h[64];
+    accept_letter(l);
+    plan_letter(l);
+    upload_letter(l, fb_now_ms() + 20);
+    fb_parcel_id_make(l->job.msg_id, 0, parcel);
+    (void)snprintf(h, sizeof h, "fb:{s0}:h:%s", parcel);
+    struct fb_job job = l->job;
+    job.stage = FB_STAGE_REVOKE;
+    job.op = FB_REVOKE_RECALL;
+    struct fb_ops *ops = fb_ops_new();
+    for (uint32_t i = 0; i < 2; i++) {
+        fb_ledger_grant(q.r, ops, parcel, i, "active", "expired", "c", "schedule", "revoke");
+    }
+    assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
+    fb_ops_free(&ops);
+    assert_int_equal(redis_fixture_int(&q.redis, "LLEN", h, NULL), 0);
+    ops = fb_ops_new();
+    fb_ledger_grant(q.r, ops, parcel, 1, "expired", "purged", "c", "anna", "fumibako");
+    assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
+    fb_ops_free(&ops);
+    struct lines all = {.count = 0};
+    assert_status(FB_OK, fb_ledger_history(q.r, parcel, 10, add_line, &all, &q.err));
+    assert_int_equal(all.count, 5); /* two were given, two expired, one deleted */
+    size_t expired = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        expired += strstr(all.text[i], "\"from\":\"active\",\"to\":\"expired\"") != NULL;
+    }
+    assert_int_equal(expired, 2);
+    all.count = 0;
+    assert_status(FB_OK, fb_ledger_history(q.r, parcel, 1, add_line, &all, &q.err));
+    assert_int_equal(all.count, 1);
+    letter_free(l);
+}
+
+static void the_grant_of_a_vault_keeps_its_id_in_a_compact_record(void **state)
+{
+    (void)state;
+    static const char id[] = "00ff1122334455667788990011223344556677889900aabbccddeeff00112233";
+    struct letter *l = letter_new(1, 0);
+    char parcel[FB_PARCEL_ID_SIZE];
+    char g[64];
+    accept_letter(l);
+    plan_letter(l);
+    upload_letter(l, 0);
+    fb_parcel_id_make(l->job.msg_id, 0, parcel);
+    (void)snprintf(g, sizeof g, "fb:{s0}:g:%s", parcel);
+    struct fb_job job = l->job;
+    job.stage = FB_STAGE_REVOKE;
+    job.op = FB_REVOKE_RECALL;
+    for (int round = 0; round < 2; round++) {
+        const char *grant = round == 0 ? id : "collab-7";
+        struct fb_ops *ops = fb_ops_new();
+        fb_ledger_grant(q.r, ops, parcel, 0, "active", "recalled", grant,
+                        "somebody.with.a.long.address@department.example.co.jp", "fumibako");
+        assert_status(FB_OK, fb_queue_add(q.r, &job, ops, &q.err));
+        fb_ops_free(&ops);
+        struct fb_ledger_message m = get(l->job.msg_id);
+        assert_string_equal(m.recipients[0].grant_id, grant);
+        assert_int_equal(m.recipients[0].is_vault, round == 0);
+        fb_ledger_message_deinit(&m);
+        redisReply *reply = NULL;
+        assert_status(FB_OK, fb_redis_call(q.r, &reply, &q.err, "OBJECT", "ENCODING", g, NULL));
+        assert_string_equal(reply->str, "listpack");
+        freeReplyObject(reply);
+    }
+    letter_free(l);
+}
+
 static void the_epoch_changes_with_a_wipe_only(void **state)
 {
     (void)state;
@@ -541,6 +723,11 @@ int main(void)
         PROMISE(ten_thousand_recipients_fit),
         PROMISE(listings_are_newest_first_and_by_address),
         PROMISE(listings_merge_shards),
+        PROMISE(a_listing_goes_through_years_by_hours_and_periods),
+        PROMISE(listings_of_older_programs_are_read_with_the_new_ones),
+        PROMISE(what_only_the_way_needed_goes_with_the_end),
+        PROMISE(an_end_by_date_is_told_without_a_line),
+        PROMISE(the_grant_of_a_vault_keeps_its_id_in_a_compact_record),
         PROMISE(expiry_is_due_until_it_is_done),
         PROMISE(dates_of_a_parcel_are_due_and_keep_it_known),
         PROMISE(the_title_is_sealed_once_and_opens_with_the_key),

@@ -66,6 +66,7 @@ static void what_was_taken_comes_again_until_it_is_removed(void **state)
     (void)state;
     char msg[FB_ID_SIZE], parcel[FB_PARCEL_ID_SIZE];
     uint64_t n = 0;
+    int64_t at = 0;
     fb_id_new(msg);
     fb_parcel_id_make(msg, 0, parcel);
     add(FB_DUE_PURGE, parcel, 100);
@@ -76,6 +77,10 @@ static void what_was_taken_comes_again_until_it_is_removed(void **state)
     assert_int_equal(items[0].at_ms, 1500);
     assert_status(FB_OK, fb_ledger_due_count(q.r, 2000, &n, &q.err));
     assert_int_equal(n, 1);
+    assert_status(FB_OK, fb_ledger_due_oldest(q.r, 2100, &at, &q.err));
+    assert_int_equal(at, 2000); /* when it comes up again: it was put off, and nobody removed it */
+    assert_status(FB_OK, fb_ledger_due_oldest(q.r, 1999, &at, &q.err));
+    assert_int_equal(at, 1999);
     add(FB_DUE_PURGE, parcel, 0);
     assert_status(FB_OK, fb_ledger_due_count(q.r, INT64_MAX / 2, &n, &q.err));
     assert_int_equal(n, 0);

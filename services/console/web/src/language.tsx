@@ -80,7 +80,7 @@ function speaker(language: Language, setLanguage: (language: Language) => void):
       let n = 0;
       let left = value;
       while (left >= 1000 && n < units.length - 1) { left /= 1000; n++; }
-      return unit(left, units[n]!, left < 10 && n > 0 ? 1 : 0);
+      return n === 0 ? `${number(left)} B` : unit(left, units[n]!, left < 100 ? 1 : 0);
     },
     time: (value) => { const d = valid(value); return d ? when.format(d) : '–'; },
     date: (value) => { const d = valid(value); return d ? day.format(d) : '–'; },

@@ -42,6 +42,7 @@ export interface Event {
   actor: string;
   network: string | null;
   agent: string | null;
+  by_others: boolean; // somebody did it who is no recipient
 }
 export interface Recipient {
   index: number;
@@ -164,7 +165,17 @@ export interface Storage {
   quota: number | null; // bytes; null = no limit of ours
   rules: string[]; // that use it
   alarms: Alarm[];
+  state: StorageState | null; // null: no upload service has looked yet
   is_ok: boolean;
+}
+export interface StorageState {
+  at: string | null;
+  is_ok: boolean;
+  used: number | null; // bytes, of all users together
+  quota: number | null; // 0 = there is none
+  free: number | null; // on the file system of a vault's folder
+  users: { user: string; used: number | null; quota: number | null }[]; // "": the service account
+  checks: CheckLine[];
 }
 export interface Storages {
   items: Storage[];
@@ -355,6 +366,7 @@ export interface DryRun {
   changed: number;
   unknown: number; // a condition on body, headers or attachments decides: these are not kept
   changes: { before: Outcome; after: Outcome; count: number }[];
+  unknown_rules: { rule: string; count: number }[]; // whose conditions would decide
   items: DryRunItem[]; // changed ones, the newest 200
 }
 export interface RuleHits {
@@ -368,4 +380,9 @@ export interface RuleHits {
 }
 export interface Hits {
   items: RuleHits[];
+}
+export interface NoticesPreview {
+  logo: 'none' | 'shown' | 'file';
+  rule: string | null;
+  items: { kind: string; language: 'ja' | 'en'; subject: string; text: string; html: string }[];
 }

@@ -24,7 +24,7 @@ function TimeLine({ events, address }: { events: Event[]; address: string }) {
       {events.map((e, i) => (
         <li key={`${e.at ?? ''} ${e.what} ${i}`} className={e.what}>
           <time dateTime={e.at ?? ''}>{time(e.at)}</time>
-          <span><strong>{known('event', e.what)}</strong>
+          <span><strong>{e.by_others && `${t('timeline.others')}: `}{known('event', e.what)}</strong>
             {(e.actor || e.source) && <span className="soft"> {[known('source', e.source), e.actor].filter((w) => w && w !== known('event', e.what)).join(' · ')}</span>}
             {(e.network || e.agent) && <span className="soft small"> {[e.network, e.agent].filter(Boolean).join(' · ')}</span>}
           </span>

@@ -5,7 +5,7 @@
 import { Pencil, Plug, Plus, Trash2 } from '../ui/icons';
 import { useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
-import { useQuery } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { get, post } from '../api';
 import { useWords } from '../language';
 import { useSession } from '../session';
@@ -15,7 +15,7 @@ import { DurationField, PolicyPage, SizeField, useNameError } from '../policy/pa
 import type { Checks, Storage, Storages } from '../types';
 import { Button, Checkbox, Choice, LinkButton, NumberField, TextField, Texts } from '../ui/controls';
 import { Confirm, Dialog } from '../ui/dialog';
-import { CheckList } from '../ui/checks';
+import { CheckList, Meter } from '../ui/checks';
 import { Card, Empty, ErrorBox, Facts, Loading, Note, PageHead, Pill, say, useAction } from '../ui/page';
 
 const PATHS = { security_definitions: '/policy/definitions', storages: '/policy/storages', groups: '/policy/groups' } as const;
@@ -198,7 +198,12 @@ export function DefinitionEditPage({ index }: { index: number | null }) {
 
 function StorageTest({ name, onClose }: { name: string; onClose: () => void }) {
   const { t } = useWords();
-  const query = useQuery({ queryKey: ['storage-test', name], queryFn: () => post<Checks>(`storages/${encodeURIComponent(name)}/test`), gcTime: 0, retry: false,
+  const client = useQueryClient();
+  const query = useQuery({ queryKey: ['storage-test', name], queryFn: async () => {
+    const checks = await post<Checks>(`storages/${encodeURIComponent(name)}/test`);
+    void client.invalidateQueries({ queryKey: ['storages'] });
+    return checks;
+  }, gcTime: 0, retry: false,
     refetchOnWindowFocus: false, staleTime: Infinity });
   return (
     <Dialog title={t('storage.test.title', { name })} isOpen onClose={onClose}>
@@ -210,13 +215,39 @@ function StorageTest({ name, onClose }: { name: string; onClose: () => void }) {
   );
 }
 
+/** How much is used, as the last look found it. */
+function StorageUse({ storage }: { storage: Storage }) {
+  const { t, bytes, ago } = useWords();
+  const s = storage.state;
+  if (!s) return storage.quota !== null && storage.quota > 0 ? <p className="soft">{t('storage.quota.of', { quota: bytes(storage.quota) })}</p> : null;
+  const text = (used: number, quota: number | null) => (quota ? t('storage.used.of', { used: bytes(used), quota: bytes(quota) }) : bytes(used));
+  const line = (label: string, used: number | null, quota: number | null) => (used === null ? null : quota
+    ? <Meter key={label} label={label} value={Math.min(used, quota)} max={quota} text={text(used, quota)} />
+    : <p key={label} className="use"><span>{label}</span> <strong>{bytes(used)}</strong> <span className="soft">{quota === 0 ? t('storage.no-limit') : ''}</span></p>);
+  return (
+    <>
+      {line(t('storage.used'), s.used, s.quota)}
+      {s.free !== null && <p className="use"><span>{t('storage.free')}</span> <strong>{bytes(s.free)}</strong></p>}
+      {s.users.length > 1 && (
+        <details className="more">
+          <summary>{t('storage.each')}</summary>
+          {s.users.map((u) => line(u.user || t('storage.service'), u.used, u.quota))}
+        </details>
+      )}
+      <p className="soft small">{s.at ? t('storage.as-of', { time: ago(s.at) }) : ''}</p>
+    </>
+  );
+}
+
 function StorageState({ storage, onTest }: { storage: Storage; onTest: (() => void) | null }) {
-  const { t, bytes, known } = useWords();
+  const { t, known } = useWords();
+  const wrong = storage.state?.checks.filter((c) => c.state === 'error') ?? [];
   return (
     <>
       <p><Pill tone={storage.is_ok ? 'good' : 'bad'}>{storage.is_ok ? t('storage.ok') : t('storage.bad')}</Pill></p>
       {storage.alarms.map((a) => <Note key={`${a.kind} ${a.cause} ${a.who}`} tone="bad" title={known('alarm', a.kind)}><p>{a.text}</p></Note>)}
-      {storage.quota !== null && storage.quota > 0 && <p className="soft">{t('storage.quota.of', { quota: bytes(storage.quota) })}</p>}
+      {wrong.length > 0 && <Note tone="bad" title={t('storage.test.bad')}>{wrong.map((c) => <p key={c.text}>{c.text}</p>)}</Note>}
+      <StorageUse storage={storage} />
       {onTest && <p><Button icon={Plug} onPress={onTest}>{t('storage.test')}</Button></p>}
     </>
   );

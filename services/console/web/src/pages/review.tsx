@@ -58,13 +58,18 @@ function DryRunCard({ document }: { document: string }) {
       <ErrorBox problem={problem} />
       <div role="status">
         {data && (
-          <p><strong>{data.changed === 0 ? t('dry.same', { messages: data.messages }) : t('dry.changed', { messages: data.messages, recipients: data.recipients, changed: data.changed })}</strong>
+          <p><strong>{data.changed === 0 && data.unknown > 0 ? t('dry.known.same', { messages: data.messages, same: data.same }) : data.changed === 0 ? t('dry.same', { messages: data.messages }) : t('dry.changed', { messages: data.messages, recipients: data.recipients, changed: data.changed })}</strong>
             {data.unknown > 0 && <> {t('dry.unknown', { n: number(data.unknown) })}</>}</p>
         )}
       </div>
       {data && data.changes.length > 0 && (
         <Table label={t('dry.title')} head={[t('dry.before'), t('dry.after'), t('dry.count')]}>
           {data.changes.map((c, i) => <tr key={i}><td><OutcomeWords outcome={c.before} /></td><td><OutcomeWords outcome={c.after} /></td><td className="n">{number(c.count)}</td></tr>)}
+        </Table>
+      )}
+      {data && data.unknown_rules.length > 0 && (
+        <Table label={t('dry.unknown.rule')} head={[t('dry.unknown.rule'), t('dry.count')]}>
+          {data.unknown_rules.map((u) => <tr key={u.rule}><th scope="row">{u.rule}</th><td className="n">{number(u.count)}</td></tr>)}
         </Table>
       )}
       {data && data.items.length > 0 && (

@@ -10,6 +10,9 @@ import { CheckList, Meter } from '../ui/checks';
 import { Button } from '../ui/controls';
 import { Card, ErrorBox, Facts, Loaded, PageHead, Table, useAction } from '../ui/page';
 
+/** Beside our own script; not written into the call, as Vite would look for the file before it is made. */
+const ownScript = import.meta.url;
+
 export function SystemPage() {
   const { t, bytes, span, number, known } = useWords();
   const { may } = useSession();
@@ -27,7 +30,7 @@ export function SystemPage() {
         {(s) => (
           <>
             <Card title={t('system.versions')}>
-              <Facts items={[['Fumibako', s.version], ['API', <a key="api" href="/api/v1/openapi.json">OpenAPI {s.openapi}</a>], [t('system.policy'), s.policy_source],
+              <Facts items={[['Fumibako', s.version], ['API', <a key="api" href="/api/v1/openapi.json">OpenAPI {s.openapi}</a>], [t('system.policy'), s.policy_source], [t('system.licences'), <a key="licences" href={new URL('licences.txt', ownScript).href} target="_blank" rel="noopener">{t('system.licences.link')}</a>],
                 ['Redis', `${s.redis.version} · ${t('system.shards', { n: s.redis.shards })} · ${t('system.uptime', { time: span(s.redis.uptime_s * 1000) })}`]]} />
               {s.redis.max_memory > 0 ? <Meter label={t('system.memory')} value={s.redis.used_memory} max={s.redis.max_memory} text={t('storage.used.of', { used: bytes(s.redis.used_memory), quota: bytes(s.redis.max_memory) })} />
                 : <p className="soft">{t('system.memory')}: {bytes(s.redis.used_memory)}</p>}

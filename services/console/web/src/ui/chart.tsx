@@ -10,6 +10,12 @@ export interface Line { label: string; colour: 1 | 2 | 3 | 4 | 5; values: (numbe
 
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** A value between two gaps is no line: it is shown as a point. */
+function lonely(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  return [...values.keys()].filter((i) => (values[i] ?? null) !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
+}
+
 /** What light-dark() and var() come to. */
 function painted(name: string): string {
   const probe = document.createElement('span');
@@ -27,6 +33,7 @@ export function Chart({ label, times, lines, format, least, height = 200 }: { la
   const plot = useRef<uPlot | null>(null);
   const [scheme, setScheme] = useState(0);
   const names = lines.map((l) => l.label).join('\n');
+  const isLong = (times.at(-1) ?? 0) - (times[0] ?? 0) > 2 * 86400;
   const form = useRef(format);
   form.current = format;
   useEffect(() => {
@@ -43,7 +50,9 @@ export function Chart({ label, times, lines, format, least, height = 200 }: { la
     const soft = painted('--soft');
     const grid = { stroke: painted('--line'), width: 1 };
     const axis = { stroke: soft, grid, ticks: grid, font: '12px system-ui, sans-serif' };
-    const clock = new Intl.DateTimeFormat(language === 'ja' ? 'ja-JP' : 'en-GB', { hour: '2-digit', minute: '2-digit' });
+    const locale = language === 'ja' ? 'ja-JP' : 'en-GB';
+    const clock = new Intl.DateTimeFormat(locale, isLong ? { month: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit' });
+    const whole = new Intl.DateTimeFormat(locale, { ...(isLong ? { month: 'short', day: 'numeric' } : {}), hour: '2-digit', minute: '2-digit' });
     const made = new uPlot({
       width: element.clientWidth || 400,
       height,
@@ -55,8 +64,8 @@ export function Chart({ label, times, lines, format, least, height = 200 }: { la
         { ...axis, size: 64, values: (_u, ticks) => ticks.map((v) => form.current(v)) },
       ],
       series: [
-        { label: t('time'), value: (_u, v) => (v === null ? '–' : clock.format(v * 1000)) },
-        ...lines.map((line) => ({ label: line.label, stroke: painted(`--chart-${line.colour}`), width: 2, points: { show: false },
+        { label: t('time'), value: (_u, v) => (v === null ? '–' : whole.format(v * 1000)) },
+        ...lines.map((line) => ({ label: line.label, stroke: painted(`--chart-${line.colour}`), width: 2, points: { show: true, size: 6, filter: (u: uPlot, i: number) => lonely(u, i) },
           value: (_u: uPlot, v: number | null) => (v === null ? '–' : form.current(v)) })),
       ],
     }, [times, ...lines.map((l) => l.values)] as uPlot.AlignedData, element);
@@ -66,7 +75,7 @@ export function Chart({ label, times, lines, format, least, height = 200 }: { la
     return () => { observer.disconnect(); made.destroy(); plot.current = null; };
     // The data follow below, without a new picture.
     // eslint-disable-next-line
-  }, [names, language, height, scheme, least]);
+  }, [names, language, height, scheme, least, isLong]);
   useEffect(() => { plot.current?.setData([times, ...lines.map((l) => l.values)] as uPlot.AlignedData); }, [times, lines]);
   const last = times.length - 1;
   return (

@@ -8,7 +8,7 @@ import { Note } from './page';
 const ICONS = { ok: CheckCircle2, warning: AlertTriangle, error: XCircle } as const;
 
 export function CheckList({ checks, good, bad }: { checks: Checks; good: string; bad: string }) {
-  const { t } = useWords();
+  const { t, known } = useWords();
   return (
     <>
       <div role="status"><Note tone={checks.is_ok ? 'good' : 'bad'} title={checks.is_ok ? good : bad} /></div>
@@ -18,7 +18,7 @@ export function CheckList({ checks, good, bad }: { checks: Checks; good: string;
           return (
             <li key={`${c.name} ${i}`} className={c.state}>
               <Icon size={18} role="img" aria-label={t(`check.${c.state}`)} />
-              <div><strong>{c.name}</strong> <span>{c.text}</span>{c.hint && <p className="help">{c.hint}</p>}</div>
+              <div><strong>{known('step', c.name)}</strong> <span>{c.text}</span>{c.hint && <p className="help">{c.hint}</p>}</div>
             </li>
           );
         })}

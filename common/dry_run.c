@@ -1,9 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "services/console/dry_run.h"
+#include "common/dry_run.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-const char *dry_action_name(enum dry_action action)
+#include "common/crypto.h"
+#include "common/json_words.h"
+#include "common/ledger/search.h"
+#include "common/title.h"
+
+#define SHOWN     200 /* changed recipients that are named */
+#define MAX_KINDS 200 /* of changes, and of rules that cannot be judged */
+
+enum dry_action { DRY_SECURE, DRY_PASS, DRY_REJECT, DRY_UNKNOWN };
+
+struct dry_outcome {
+    enum dry_action action;
+    const char *rule; /* lent; "" = none */
+};
+
+static const char *action_name(enum dry_action action)
 {
     static const char *const names[] = {"secure", "pass", "reject", "unknown"};
     return names[action];
@@ -17,7 +33,8 @@ static enum dry_action action_of(const char *kind)
                                          : DRY_UNKNOWN;
 }
 
-struct dry_outcome dry_run_before(const struct fb_ledger_message *m, size_t i)
+/* What became of recipient i as the record says. */
+static struct dry_outcome before_of(const struct fb_ledger_message *m, size_t i)
 {
     uint32_t b = m->recipients[i].branch;
     if (b >= m->branch_count) {
@@ -125,10 +142,11 @@ static bool is_outside_rules(const struct fb_ledger_message *m, size_t i)
     return why[0] != '\0' && strcmp(why, "no rule") != 0 && strcmp(why, "rule") != 0;
 }
 
-struct dry_outcome dry_run_after(const struct fb_policy *p, const struct fb_policy *old,
-                                 const struct fb_ledger_message *m, const char *subject, size_t i)
+/* What `p` would have done.  old (may be NULL): the policy in force, whose rules are taken for those that decided. */
+static struct dry_outcome after_of(const struct fb_policy *p, const struct fb_policy *old,
+                                   const struct fb_ledger_message *m, const char *subject, size_t i)
 {
-    struct dry_outcome before = dry_run_before(m, i);
+    struct dry_outcome before = before_of(m, i);
     const struct fb_policy_facts facts = {
         .from = m->from, .subject = subject != NULL ? subject : "", .body = "", .size = m->size};
     if (is_outside_rules(m, i)) {
@@ -149,4 +167,123 @@ struct dry_outcome dry_run_after(const struct fb_policy *p, const struct fb_poli
         }
     }
     return (struct dry_outcome){DRY_PASS, ""};
+}
+
+/* ---- the last mails ---- */
+
+struct run {
+    const struct fb_dry_run *q;
+    json_t *items, *changes, *doubts;
+    json_int_t mails, recipients, same, changed, unknown;
+};
+
+static json_t *outcome_json(const struct dry_outcome *o)
+{
+    return json_pack("{s:s,s:o}", "action", action_name(o->action), "rule",
+                     o->rule[0] != '\0' ? fb_json_text(o->rule) : json_null());
+}
+
+/* Counts one more of a kind; a new kind is appended.  Takes kind, an object. */
+static void count_kind(json_t *list, json_t *kind)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        json_int_t n = json_integer_value(json_object_get(one, "count"));
+        (void)json_object_set_new(kind, "count", json_integer(n));
+        if (json_equal(one, kind)) {
+            (void)json_object_set_new(one, "count", json_integer(n + 1));
+            json_decref(kind);
+            return;
+        }
+    }
+    (void)json_object_set_new(kind, "count", json_integer(1));
+    if (json_array_size(list) < MAX_KINDS) {
+        (void)json_array_append(list, kind);
+    }
+    json_decref(kind);
+}
+
+static void compare(struct run *x, const struct fb_ledger_message *m, size_t i, const char *subject)
+{
+    struct dry_outcome before = before_of(m, i);
+    struct dry_outcome after = after_of(x->q->policy, x->q->old, m, subject, i);
+    x->recipients++;
+    if (after.action == DRY_UNKNOWN) {
+        x->unknown++;
+        count_kind(x->doubts, json_pack("{s:o}", "rule", fb_json_text(after.rule)));
+        return;
+    }
+    if (after.action == before.action && strcmp(after.rule, before.rule) == 0) {
+        x->same++;
+        return;
+    }
+    json_t *was = outcome_json(&before);
+    json_t *is = outcome_json(&after);
+    x->changed++;
+    count_kind(x->changes, json_pack("{s:O,s:O}", "before", was, "after", is));
+    if (json_array_size(x->items) < SHOWN) {
+        (void)json_array_append_new(
+            x->items,
+            json_pack("{s:s,s:o,s:o,s:o,s:o,s:O,s:O}", "message", m->msg_id, "accepted",
+                      x->q->time(m->accepted_ms), "from", fb_json_text(m->from), "subject",
+                      x->q->shows_subjects && subject != NULL ? fb_json_text(subject) : json_null(),
+                      "address", fb_json_text(m->recipients[i].address), "before", was, "after",
+                      is));
+    }
+    json_decref(was);
+    json_decref(is);
+}
+
+static void take_mail(void *ctx, const struct fb_ledger_message *m)
+{
+    struct run *x = ctx;
+    struct fb_title title;
+    const char *key = x->q->title_key;
+    if (m->branch_count == 0) {
+        return; /* nothing is decided yet */
+    }
+    bool has_title =
+        m->title != NULL && key != NULL && fb_title_open(key, m->msg_id, m->title, &title) == FB_OK;
+    x->mails++;
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        if (m->recipients[i].address[0] != '\0') {
+            compare(x, m, i, has_title ? title.subject : NULL);
+        }
+    }
+    if (has_title) {
+        fb_wipe(&title, sizeof title);
+    }
+}
+
+static enum fb_status look_through(struct fb_redis *r, struct run *x, struct fb_error *err)
+{
+    struct fb_search q = {.until_ms = INT64_MAX / 4};
+    struct fb_search_end end = {.next = ""};
+    enum fb_status s = FB_OK;
+    size_t left = x->q->most;
+    do {
+        q.limit = left < FB_SEARCH_PAGE ? left : FB_SEARCH_PAGE;
+        s = fb_ledger_search(r, &q, take_mail, x, &end, err);
+        left -= q.limit;
+    } while (s == FB_OK && left > 0 && end.next[0] != '\0' && fb_search_cursor(end.next, &q));
+    return s;
+}
+
+enum fb_status fb_dry_run(struct fb_redis *r, const struct fb_dry_run *q, json_t **result_r,
+                          struct fb_error *err)
+{
+    struct run x = {.q = q, .items = json_array(), .changes = json_array(), .doubts = json_array()};
+    enum fb_status s = look_through(r, &x, err);
+    if (s == FB_OK) {
+        *result_r =
+            json_pack("{s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O}", "messages", x.mails, "recipients",
+                      x.recipients, "same", x.same, "changed", x.changed, "unknown", x.unknown,
+                      "changes", x.changes, "unknown_rules", x.doubts, "items", x.items);
+    }
+    json_decref(x.items);
+    json_decref(x.changes);
+    json_decref(x.doubts);
+    return s;
 }

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fumibako notices preview: the mails of a policy as their readers would get them, with an invented mail.  The words
+ * are rewrite's (`fumibako-rewrite --preview`); what comes back is shown. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/run.h"
+#include "services/ctl/ctl.h"
+
+#define MAX_ANSWER (16U << 20)
+#define TIMEOUT_MS 60000
+#define MAX_ARGS   10
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+/* A policy's own words may hold anything: line by line, without control characters. */
+static void print_text(const char *text)
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        char *line = strndup(text, len);
+        if (line == NULL) {
+            return;
+        }
+        ctl_print_clean(line);
+        (void)printf("\n");
+        free(line);
+        text += len + (text[len] != '\0');
+    }
+}
+
+static void print_answer(const json_t *answer)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(answer, "items"), i, item)
+    {
+        (void)printf("%s==== %s, %s\n%s", i > 0 ? "\n" : "", text_of(item, "kind"),
+                     text_of(item, "language"),
+                     strcmp(text_of(item, "language"), "ja") == 0 ? "件名: " : "Subject: ");
+        ctl_print_clean(text_of(item, "subject"));
+        (void)printf("\n\n");
+        print_text(text_of(item, "text"));
+    }
+}
+
+static int tell(const struct ctl *c, const struct fb_buf *out, int exit_code)
+{
+    size_t i;
+    json_t *f;
+    struct fb_error err = {0};
+    json_t *answer = out->len > 0 ? json_loadb((const char *)out->ptr, out->len, 0, NULL) : NULL;
+    const json_t *error = json_object_get(answer, "error");
+    if (answer == NULL || (exit_code != 0 && error == NULL)) {
+        json_decref(answer);
+        (void)fb_error_set(&err, FB_BUG, "fumibako-rewrite ended with %d and without an answer",
+                           exit_code);
+        return ctl_fail(c, &err);
+    }
+    if (c->is_json) {
+        ctl_print_json(answer);
+        return exit_code;
+    }
+    if (error == NULL) {
+        print_answer(answer);
+    } else if (json_object_get(answer, "findings") == NULL) {
+        (void)fprintf(stderr, "fumibako: %s\n", text_of(error, "message"));
+    }
+    json_array_foreach(json_object_get(answer, "findings"), i, f)
+    {
+        (void)fprintf(stderr, "%s:%lld: %s: %s\n",
+                      c->word_count > 0 ? c->words[0] : "policy in force",
+                      (long long)json_integer_value(json_object_get(f, "line")),
+                      text_of(f, "severity"), text_of(f, "text"));
+    }
+    json_decref(answer);
+    return exit_code;
+}
+
+static enum fb_status ask(const struct ctl *c, const char *path, int fd, struct fb_buf *out,
+                          int *exit_r, struct fb_error *err)
+{
+    const struct {
+        const char *option, *value;
+    } options[] = {{"--kind", c->kind}, {"--language", c->language}, {"--rule", c->rule}};
+    const char *argv[MAX_ARGS] = {"fumibako-rewrite", "--preview"};
+    size_t n = 2;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (options[i].value != NULL) {
+            argv[n++] = options[i].option;
+            argv[n++] = options[i].value;
+        }
+    }
+    /* A file whose name begins with "--" is one all the same. */
+    char *place = path[0] == '-' ? fb_xcalloc(1, strlen(path) + 3) : fb_xstrdup(path);
+    if (path[0] == '-') {
+        (void)snprintf(place, strlen(path) + 3, "./%s", path);
+    }
+    argv[n++] = place;
+    argv[n] = NULL;
+    enum fb_status s = fb_run((char *const *)(uintptr_t)argv, fd, TIMEOUT_MS, out, exit_r, err);
+    free(place);
+    return s;
+}
+
+int ctl_notices_preview(struct ctl *c)
+{
+    int code = 0;
+    int fd = -1;
+    char path[32] = "";
+    struct fb_error err = {0};
+    struct fb_buf document = {0};
+    struct fb_buf out;
+    bool is_in_force = c->word_count == 0;
+    if (!ctl_language_ok(c, &code) || (is_in_force && !ctl_policy_in_force(c, &document, &code))) {
+        return code;
+    }
+    enum fb_status s = is_in_force ? fb_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
+    fb_buf_init(&out, MAX_ANSWER);
+    s = s == FB_OK ? ask(c, is_in_force ? path : c->words[0], fd, &out, &code, &err) : s;
+    code = s == FB_OK ? tell(c, &out, code) : ctl_fail(c, &err);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    fb_buf_deinit(&out);
+    fb_buf_deinit(&document);
+    return code;
+}

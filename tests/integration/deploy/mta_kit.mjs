@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What mta.test.mjs runs: an Exim from Debian's package beside the Postfix that it may not be installed with, and two
+// Harakas, each with the files of deploy/mta, ports and folders replaced.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { ROOT, Smtp, freePorts, waitFor } from '../../support/harness.mjs';
+
+const MTA = path.join(ROOT, 'deploy/mta');
+const CACHE = path.join(ROOT, 'build/mta');
+
+const run = (command, args, options = {}) => {
+  const r = spawnSync(command, args, { encoding: 'utf8', timeout: 300000, ...options });
+  if (r.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${r.error ?? ''}${r.stdout}${r.stderr}`);
+  return r.stdout;
+};
+
+/** One child process with its output kept. */
+class Program {
+  constructor(command, args, options = {}) {
+    this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    this.output = '';
+    for (const stream of [this.process.stdout, this.process.stderr]) stream.on('data', (c) => { this.output += c; });
+    this.exited = new Promise((resolve) => { this.process.once('exit', resolve); });
+  }
+
+  async greets(port) {
+    await waitFor(async () => {
+      if (this.process.exitCode !== null) return true;
+      const smtp = await Smtp.connect(port, { timeout: 2000 });
+      smtp.close();
+      return smtp.greeting.code === 220;
+    }, { timeout: 60000, what: `port ${port}: ${this.output.slice(-2000)}` });
+    if (this.process.exitCode !== null) throw new Error(`ended at once:\n${this.output}`);
+  }
+
+  async stop() {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), 10000);
+    await this.exited;
+    clearTimeout(timer);
+  }
+}
+
+/** A client that says who it is, as a mail program does. */
+export async function submit(port, { content, to, user = 'taro', word = 'the-word-of-taro', from = 'taro@example.jp' }) {
+  const smtp = await Smtp.connect(port, { timeout: 60000 });
+  try {
+    await smtp.cmd('EHLO client.example.jp');
+    smtp.greeted = true;
+    if (user) {
+      const answer = await smtp.cmd(`AUTH PLAIN ${Buffer.from(`\0${user}\0${word}`).toString('base64')}`);
+      if (answer.code !== 235) return answer;
+    }
+    return await smtp.send({ from, to, content });
+  } finally {
+    smtp.close();
+  }
+}
+
+// --- Exim -----------------------------------------------------------------------------------------------------------
+
+const EXIM_PACKAGES = ['exim4-daemon-light', 'libidn12', 'libgnutls-dane0'];
+
+/** Debian's Exim, unpacked and not installed: its package excludes every other MTA.  Gives the folder, or why not. */
+export function findExim() {
+  if (process.getuid() !== 0) return { missing: 'needs root' };
+  if (spawnSync('unshare', ['-m', 'true']).status !== 0) return { missing: 'no mount namespaces here' };
+  const root = path.join(CACHE, 'exim');
+  if (fs.existsSync(path.join(root, 'usr/sbin/exim4'))) return { root };
+  const work = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-exim-'));
+  try {
+    for (const name of EXIM_PACKAGES) {
+      // Debian 13 calls some libraries otherwise; what is installed anyway need not be here.
+      const r = spawnSync('apt-get', ['download', '-qq', name], { cwd: work, encoding: 'utf8', timeout: 120000 });
+      if (r.status !== 0 && name === EXIM_PACKAGES[0]) return { missing: `no package: ${r.stderr}` };
+    }
+    const to = path.join(work, 'root');
+    for (const f of fs.readdirSync(work).filter((n) => n.endsWith('.deb'))) run('dpkg', ['-x', path.join(work, f), to]);
+    fs.mkdirSync(CACHE, { recursive: true });
+    fs.cpSync(to, root, { recursive: true, verbatimSymlinks: true });
+    return { root };
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The sections of exim.conf by the words between "# ---- " and " (" or " ----". */
+function sections(text) {
+  const found = {};
+  for (const piece of text.split(/^# ---- /m).slice(1)) {
+    found[/^\w+/.exec(piece)[0]] = piece.slice(piece.indexOf('\n') + 1);
+  }
+  return found;
+}
+
+/** What Debian's own configuration has around the example, in short: users, the rest of the ACL, delivery. */
+const eximConfig = (example, { dir, sink }) => `
+primary_hostname = mta.example.jp
+domainlist local_domains = local.example.jp
+spool_directory = ${dir}/spool
+log_file_path = ${dir}/log/%slog
+pid_file_path = ${dir}/exim.pid
+acl_smtp_rcpt = acl_check_rcpt
+host_lookup =
+rfc1413_query_timeout = 0s
+tls_advertise_hosts =
+queue_run_max = 5
+${example.main}
+begin acl
+acl_check_rcpt:
+${example.acl}
+  accept authenticated = *
+  deny message = relay not permitted
+begin routers
+${example.router}
+outside:
+  driver = manualroute
+  domains = ! +local_domains
+  transport = remote_smtp
+  route_list = * 127.0.0.1
+  self = send
+  no_more
+begin transports
+${example.transport}
+remote_smtp:
+  driver = smtp
+  port = ${sink}
+  hosts_avoid_tls = *
+.ifdef DKIM_DOMAIN
+  dkim_domain = DKIM_DOMAIN
+.endif
+.ifdef DKIM_SELECTOR
+  dkim_selector = DKIM_SELECTOR
+.endif
+.ifdef DKIM_PRIVATE_KEY
+  dkim_private_key = DKIM_PRIVATE_KEY
+.endif
+begin retry
+${example.retry}
+* * F,1h,1s
+begin authenticators
+plain_server:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = \${if and{{eq{$auth2}{taro}}{eq{$auth3}{the-word-of-taro}}}}
+  server_set_id = $auth2
+  server_prompts = :
+`;
+
+/** A pair of keys for DKIM: the private one in a file, and the record that a name server would give. */
+export function dkimKey(file) {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  fs.writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o644 });
+  return `v=DKIM1; k=rsa; p=${publicKey.export({ type: 'spki', format: 'der' }).toString('base64')}`;
+}
+
+/** Asks dkimpy, which knows nothing of the signer, about each signature of a mail: true, or what is wrong. */
+export function verifyDkim(content, { name, record }) {
+  const program = `
+import sys, dkim
+record, name = sys.argv[2].encode(), sys.argv[1].encode()
+mail = sys.stdin.buffer.read()
+d = dkim.DKIM(mail)
+ok = d.verify(dnsfunc=lambda n, timeout=5: record if n.rstrip(b'.') == name else None)
+print('valid' if ok else 'not valid', d.domain.decode(), b' '.join(x.lower() for x, _ in d.signed_headers).decode())
+`;
+  return run('python3', ['-c', program, name, record], { input: content }).trim();
+}
+
+export class Exim {
+  /** filter: Fumibako's SMTP port; sink: where the world begins. */
+  static async start(t, root, { filter, sink, back }) {
+    const exim = new Exim();
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-exim-'));
+    fs.chmodSync(dir, 0o755);
+    [exim.port] = await freePorts(1);
+    exim.dir = dir;
+    exim.record = dkimKey(path.join(dir, 'dkim.pem'));
+    const text = fs.readFileSync(path.join(MTA, 'exim.conf'), 'utf8')
+      .replaceAll('0.0.0.0.25 : 0.0.0.0.587', `127.0.0.1.${exim.port} : 127.0.0.2.${exim.port}`)
+      .replaceAll('10025', String(filter)).replaceAll('10026', String(back))
+      .replaceAll('/etc/exim4/dkim/example.jp.pem', path.join(dir, 'dkim.pem'))
+      .replaceAll('F,4h,1m;', 'F,4h,1s;');
+    fs.writeFileSync(path.join(dir, 'exim4.conf'), eximConfig(sections(text), { dir, sink }));
+    for (const name of ['spool', 'log']) {
+      fs.mkdirSync(path.join(dir, name));
+      fs.chownSync(path.join(dir, name), 64999, 64999);
+    }
+    // A private /etc: Exim's user, its configuration where it was built to look, its libraries.
+    fs.writeFileSync(path.join(dir, 'start'), `set -eu
+mkdir ${dir}/etc
+mount -t tmpfs tmpfs ${dir}/etc
+cp -a /etc/. ${dir}/etc/
+mount --move ${dir}/etc /etc
+echo 'Debian-exim:x:64999:64999::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
+echo 'Debian-exim:x:64999:' >>/etc/group
+mkdir -p /etc/exim4
+install -m 644 ${dir}/exim4.conf /etc/exim4/exim4.conf
+find ${root}/usr/lib -name '*.so*' -printf '%h\\n' | sort -u >>/etc/ld.so.conf.d/zz-exim.conf
+ldconfig
+exec ${root}/usr/sbin/exim4 "$@"
+`);
+    t.after(() => exim.stop());
+    exim.program = new Program('unshare', ['-m', 'sh', path.join(dir, 'start'), '-bdf', '-q1s']);
+    try {
+      await exim.program.greets(exim.port);
+      await exim.program.greets(back);
+    } catch (error) {
+      throw new Error(`${error.message}\n${exim.program.output}\n${exim.log()}`);
+    }
+    return exim;
+  }
+
+  log() {
+    return ['main', 'panic', 'reject'].map((n) => path.join(this.dir, 'log', `${n}log`))
+      .filter((f) => fs.existsSync(f)).map((f) => fs.readFileSync(f, 'utf8')).join('');
+  }
+
+  /** How many mails lie in its queue. */
+  queued() {
+    const folder = path.join(this.dir, 'spool/input');
+    return fs.existsSync(folder) ? fs.readdirSync(folder).filter((n) => n.endsWith('-H')).length : 0;
+  }
+
+  async stop() {
+    await this.program?.stop();
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+}
