@@ -13,6 +13,8 @@
  *   again: the kernel may have dropped the pages and a second fsync would lie.  It is cut back to
  *   what was durable.
  * - Every batch begins on a block of its own.
+ * - done(FB_OK) only while the file still has its name: what was removed or moved away under us, by
+ *   hand or by a restored back-up, keeps taking bytes that nobody will find.
  */
 #include "common/spool/commit.h"
 
@@ -22,7 +24,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/log.h"
 
 #define DIRECT_MIN ((uint64_t)256 << 10) /* batches from here on go past the page cache */
 
@@ -171,6 +176,23 @@ static void abandon(struct fb_spool_writer *writer)
     fb_spool_log_close(writer->spool->segments_fd, writer->segment, &writer->fd);
 }
 
+static bool has_its_name(const struct fb_spool_writer *writer)
+{
+    struct stat ours, named;
+    bool is_there =
+        fstat(writer->fd, &ours) == 0 &&
+        fstatat(writer->spool->segments_fd, writer->segment, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+    if (!is_there) {
+        fb_log(
+            FB_ERROR,
+            "segments/%s was removed or replaced while it was written: its last mail was refused,"
+            " earlier mail in it must come from where it was moved to",
+            writer->segment);
+    }
+    return is_there;
+}
+
 static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *batch)
 {
     bool is_any = false;
@@ -199,6 +221,9 @@ static void commit_small(struct fb_spool_writer *writer, struct fb_spool_in *bat
     }
     if (e == 0 && writer->is_new && fsync(writer->spool->segments_fd) != 0) {
         e = errno;
+    }
+    if (e == 0 && !has_its_name(writer)) {
+        e = EIO;
     }
     if (e != 0) {
         fb_spool_writer_fail_small(batch, fb_fs_errno_status(e));

@@ -398,6 +398,48 @@ static void a_directory_that_cannot_be_synced_fails_the_first_batch(void **state
     fb_spool_writer_free(&writer);
 }
 
+/* An administrator's hand, or a back-up put back: bytes would go where nobody looks. */
+static void lose_segment(struct fx *fx, bool is_replaced)
+{
+    char id[2][FB_ID_SIZE], ref[2][FB_REF_SIZE], path[600], aside[700];
+    struct fb_spool_writer *writer = fx_writer(fx, "w");
+    fx_put(writer, 5000, 1, "before", id[0], ref[0]);
+    assert_int_equal(fx_file(fx, "segments", path), 1);
+    (void)snprintf(aside, sizeof aside, "%s/aside", fx->path);
+    assert_int_equal(rename(path, aside), 0);
+    if (is_replaced) {
+        fx_store(path, (const uint8_t *)"another", 7);
+    }
+    struct fx_done refused = {0};
+    struct fb_spool_in *in = fx_message(writer, 5000, 2, id[1]);
+    fb_spool_in_submit(&in, FB_SLICE_LITERAL("refused"), fx_on_done, &refused);
+    fx_wait(&refused);
+    assert_int_equal(refused.status, FB_IO);
+    assert_int_equal(rename(aside, path), 0);
+    fx_put(writer, 5000, 3, "after", id[1], ref[1]);
+    assert_int_equal(fx_check(fx, ref[0], 5000, 1, "before"), FB_OK);
+    assert_int_equal(fx_check(fx, ref[1], 5000, 3, "after"), FB_OK);
+    struct fx_scan *scan = malloc(sizeof *scan);
+    fx_scan(fx, scan);
+    assert_int_equal(scan->count, 2);
+    free(scan);
+    fb_spool_writer_free(&writer);
+}
+
+static void a_segment_that_was_moved_away_takes_no_further_mail(void **state)
+{
+    struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
+    lose_segment(fx, false);
+}
+
+static void a_segment_that_was_replaced_takes_no_further_mail(void **state)
+{
+    struct fx *fx = *state;
+    FX_FILES_ONLY(fx);
+    lose_segment(fx, true);
+}
+
 static void a_large_message_that_cannot_be_synced_leaves_no_file(void **state)
 {
     struct fx *fx = *state;
@@ -604,6 +646,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_of_a_failed_batch_fail, setup, fx_teardown),
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_synced_fails_the_first_batch,
                                         setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(a_segment_that_was_moved_away_takes_no_further_mail, setup,
+                                        fx_teardown),
+        cmocka_unit_test_setup_teardown(a_segment_that_was_replaced_takes_no_further_mail, setup,
+                                        fx_teardown),
         cmocka_unit_test_setup_teardown(a_large_message_that_cannot_be_synced_leaves_no_file, setup,
                                         fx_teardown),
         cmocka_unit_test_setup_teardown(past_the_memory_budget_messages_go_to_files, setup,
