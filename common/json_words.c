@@ -19,6 +19,12 @@ json_t *fb_json_text(const char *text)
     return value;
 }
 
+const char *fb_json_text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
 static json_t *words_json(const struct fb_evidence *e, const char *language)
 {
     struct fb_buf words;

@@ -130,16 +130,10 @@ static int64_t number(const json_t *o, const char *key)
     return json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
-
 static bool decode_step(const json_t *o, struct fb_storage_report *report)
 {
     for (int step = 0; step < FB_STORAGE_STEP_COUNT; step++) {
-        if (strcmp(names[step], text_of(o, "step")) != 0 ||
+        if (strcmp(names[step], fb_json_text_of(o, "step")) != 0 ||
             report->step_count == FB_STORAGE_STEPS) {
             continue;
         }
@@ -148,8 +142,8 @@ static bool decode_step(const json_t *o, struct fb_storage_report *report)
                                              .is_ok = json_is_true(json_object_get(o, "ok")),
                                              .took_ms = number(o, "ms"),
                                              .space = {number(o, "used"), number(o, "quota"), -1}};
-        (void)snprintf(s->user, sizeof s->user, "%s", text_of(o, "user"));
-        (void)snprintf(s->text, sizeof s->text, "%s", text_of(o, "text"));
+        (void)snprintf(s->user, sizeof s->user, "%s", fb_json_text_of(o, "user"));
+        (void)snprintf(s->text, sizeof s->text, "%s", fb_json_text_of(o, "text"));
         return true;
     }
     return false; /* of a later version */

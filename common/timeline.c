@@ -22,18 +22,12 @@ struct history {
     json_t *lines; /* one array for each recipient */
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
-
 static void add_line(const struct history *h, size_t recipient, const json_t *e)
 {
-    const char *event = text_of(e, "event");
+    const char *event = fb_json_text_of(e, "event");
     json_t *line = event_json(json_integer_value(json_object_get(e, "at")),
-                              event[0] != '\0' ? event : text_of(e, "to"), text_of(e, "source"),
-                              text_of(e, "actor"));
+                              event[0] != '\0' ? event : fb_json_text_of(e, "to"),
+                              fb_json_text_of(e, "source"), fb_json_text_of(e, "actor"));
     bool names_nobody =
         json_object_get(e, "recipient") == NULL || json_is_null(json_object_get(e, "recipient"));
     /* An access of somebody who is no recipient: it is in the time line of all, and of none of them. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/crypto.h"
+#include "common/json_words.h"
 #include "common/policy/service_source.h"
 #include "common/yaml.h"
 
@@ -119,12 +120,6 @@ enum fb_status fb_policy_current(const struct fb_config *config, struct fb_redis
 
 /* ---- history ---- */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
-
 /* position: from the oldest, which is 1; for entries of before there were numbers. */
 static bool read_entry(const redisReply *e, int64_t position, bool has_document,
                        struct fb_policy_version *v)
@@ -134,13 +129,15 @@ static bool read_entry(const redisReply *e, int64_t position, bool has_document,
     const json_t *document = json_object_get(o, "document");
     *v = (struct fb_policy_version){0};
     fb_buf_init(&v->document, FB_POLICY_MAX);
-    bool is_good = json_is_string(document) && strlen(text_of(o, "version")) == 64;
+    bool is_good = json_is_string(document) && strlen(fb_json_text_of(o, "version")) == 64;
     if (is_good) {
-        copy(v->version, sizeof v->version, text_of(o, "version"), 64);
-        copy(v->author, sizeof v->author, text_of(o, "author"), strlen(text_of(o, "author")));
-        copy(v->comment, sizeof v->comment, text_of(o, "comment"), strlen(text_of(o, "comment")));
-        (void)fb_parse_int(text_of(o, "at"), &v->at_ms);
-        number = number_of(text_of(o, "number"));
+        copy(v->version, sizeof v->version, fb_json_text_of(o, "version"), 64);
+        copy(v->author, sizeof v->author, fb_json_text_of(o, "author"),
+             strlen(fb_json_text_of(o, "author")));
+        copy(v->comment, sizeof v->comment, fb_json_text_of(o, "comment"),
+             strlen(fb_json_text_of(o, "comment")));
+        (void)fb_parse_int(fb_json_text_of(o, "at"), &v->at_ms);
+        number = number_of(fb_json_text_of(o, "number"));
         v->number = number > 0 ? number : position;
     }
     if (is_good && has_document) {

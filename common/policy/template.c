@@ -45,6 +45,17 @@ const struct fb_policy_template_kind *fb_policy_template_kinds(void)
     return kinds;
 }
 
+bool fb_policy_template_is_kind(const char *name)
+{
+    for (const struct fb_policy_template_kind *k = fb_policy_template_kinds(); k->name != NULL;
+         k++) {
+        if (strcmp(k->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *const *fb_policy_template_common(void)
 {
     return common_names;

@@ -18,6 +18,7 @@ struct fb_policy_template_kind {
 
 /* All kinds, ended by one whose name is NULL. */
 const struct fb_policy_template_kind *fb_policy_template_kinds(void);
+bool fb_policy_template_is_kind(const char *name);
 /* Placeholders that every kind knows, ended by NULL. */
 const char *const *fb_policy_template_common(void);
 /* The kind of a key such as "notice.ja.html"; NULL when it is no key. */

@@ -10,17 +10,6 @@
 
 #define MAX_NAME 1000 /* bytes of a rule's name */
 
-static bool is_kind(const char *name)
-{
-    for (const struct fb_policy_template_kind *k = fb_policy_template_kinds(); k->name != NULL;
-         k++) {
-        if (strcmp(k->name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* {"document", "kind", "language", "rule"}, each of them optional; false: answered. */
 static bool take_question(struct call *c, struct helper_preview *q)
 {
@@ -40,7 +29,7 @@ static bool take_question(struct call *c, struct helper_preview *q)
                        "document is a policy (YAML) of at most 4 MiB.");
         return false;
     }
-    if (kind != NULL && !is_kind(kind)) {
+    if (kind != NULL && !fb_policy_template_is_kind(kind)) {
         answer_invalid(c, "kind", "その種類の通知文はありません。",
                        "There is no such kind of notice.");
         return false;

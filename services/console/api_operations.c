@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/accounts/audit.h"
+#include "common/json_words.h"
 #include "common/system_info.h"
 #include "services/console/api.h"
 #include "services/console/helper.h"
@@ -13,12 +14,6 @@
 #define EXPORT_MOST 20000 /* lines of one export */
 
 /* ---- checks: `fumibako doctor` ---- */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
 
 /* NULL with an error. */
 static json_t *doctor_lines(struct fb_error *err)
@@ -33,12 +28,13 @@ static json_t *doctor_lines(struct fb_error *err)
     json_t *list = json_array();
     json_array_foreach(json_object_get(answer, "checks"), i, line)
     {
-        const char *result = text_of(line, "result");
+        const char *result = fb_json_text_of(line, "result");
         const char *state = strcmp(result, "ok") == 0     ? "ok"
                             : strcmp(result, "warn") == 0 ? "warning"
                                                           : "error";
-        (void)json_array_append_new(list, api_check(text_of(line, "check"), state,
-                                                    text_of(line, "text"), text_of(line, "next")));
+        (void)json_array_append_new(list, api_check(fb_json_text_of(line, "check"), state,
+                                                    fb_json_text_of(line, "text"),
+                                                    fb_json_text_of(line, "next")));
     }
     json_decref(answer);
     return list;
@@ -57,7 +53,7 @@ void api_answer_checks(struct call *c, json_t *list)
     bool is_ok = true;
     json_array_foreach(list, i, line)
     {
-        is_ok = is_ok && strcmp(text_of(line, "state"), "error") != 0;
+        is_ok = is_ok && strcmp(fb_json_text_of(line, "state"), "error") != 0;
     }
     answer_json(c, 200, json_pack("{s:b,s:o}", "is_ok", is_ok, "checks", list));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/policy/policy.h"
+#include "common/json_words.h"
 #include "common/storage_report.h"
 #include "services/console/api.h"
 
@@ -17,12 +18,6 @@ static atomic_int asking;
 static const char *language(const struct call *c)
 {
     return c->is_ja ? "ja" : "en";
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
 }
 
 /* ---- the list ---- */
@@ -123,8 +118,8 @@ static void add_alarms(struct call *c, const json_t *alarms, json_t *list)
     json_t *alarm;
     json_array_foreach(alarms, i, alarm)
     {
-        (void)json_array_append_new(
-            list, api_check(text_of(alarm, "who"), "error", text_of(alarm, "text"), ""));
+        (void)json_array_append_new(list, api_check(fb_json_text_of(alarm, "who"), "error",
+                                                    fb_json_text_of(alarm, "text"), ""));
     }
     if (json_array_size(alarms) == 0) {
         (void)json_array_append_new(list,

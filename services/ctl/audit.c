@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/json_words.h"
 #include "services/ctl/ctl.h"
 
 #define MAX_PAGE 200
@@ -65,12 +66,6 @@ static bool take_filter(const struct ctl *c, struct fb_audit_filter *f, int *cod
     return true;
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
-
 static void print_side(const char *head, const json_t *value)
 {
     char *text = value != NULL && !json_is_null(value)
@@ -86,15 +81,15 @@ static void print_side(const char *head, const json_t *value)
 
 static void print_entry(const json_t *e)
 {
-    const char *role = text_of(e, "role");
-    const char *address = text_of(e, "address");
-    (void)printf("%s  ", text_of(e, "time"));
-    ctl_print_clean(text_of(e, "user"));
-    (void)printf(" (%s%s%s%s%s)  ", role, role[0] != '\0' ? ", " : "", text_of(e, "by"),
+    const char *role = fb_json_text_of(e, "role");
+    const char *address = fb_json_text_of(e, "address");
+    (void)printf("%s  ", fb_json_text_of(e, "time"));
+    ctl_print_clean(fb_json_text_of(e, "user"));
+    (void)printf(" (%s%s%s%s%s)  ", role, role[0] != '\0' ? ", " : "", fb_json_text_of(e, "by"),
                  address[0] != '\0' ? ", " : "", address);
-    ctl_print_clean(text_of(e, "action"));
+    ctl_print_clean(fb_json_text_of(e, "action"));
     (void)printf("  ");
-    ctl_print_clean(text_of(e, "object"));
+    ctl_print_clean(fb_json_text_of(e, "object"));
     (void)printf("\n");
     print_side("before", json_object_get(e, "before"));
     print_side("after ", json_object_get(e, "after"));

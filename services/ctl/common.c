@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/json_words.h"
 #include "common/ledger/ledger.h"
 #include "common/title.h"
 #include "common/yaml.h"
@@ -151,6 +152,41 @@ void ctl_print_json(json_t *value)
     }
     (void)fputc('\n', stdout);
     json_decref(value);
+}
+
+int ctl_tell(const struct ctl *c, const struct fb_buf *answer, int exit_code, const char *program,
+             const char *file, void (*print)(const json_t *answer))
+{
+    size_t i;
+    json_t *f;
+    struct fb_error err = {0};
+    json_t *root =
+        answer->len > 0 ? json_loadb((const char *)answer->ptr, answer->len, 0, NULL) : NULL;
+    const json_t *error = json_object_get(root, "error");
+    const json_t *findings = json_object_get(root, "findings");
+    if (root == NULL || (exit_code != 0 && error == NULL)) {
+        json_decref(root);
+        (void)fb_error_set(&err, FB_BUG, "%s ended with %d and without an answer", program,
+                           exit_code);
+        return ctl_fail(c, &err);
+    }
+    if (c->is_json) {
+        ctl_print_json(root);
+        return exit_code;
+    }
+    if (error == NULL) {
+        print(root);
+    } else if (findings == NULL) {
+        (void)fprintf(stderr, "fumibako: %s\n", fb_json_text_of(error, "message"));
+    }
+    json_array_foreach(findings, i, f)
+    {
+        (void)fprintf(stderr, "%s:%lld: %s: %s\n", file,
+                      (long long)json_integer_value(json_object_get(f, "line")),
+                      fb_json_text_of(f, "severity"), fb_json_text_of(f, "text"));
+    }
+    json_decref(root);
+    return exit_code;
 }
 
 void ctl_time(int64_t ms, char out[32])

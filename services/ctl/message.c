@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/ledger/search.h"
+#include "common/json_words.h"
 #include "common/timeline.h"
 #include "common/title.h"
 #include "services/ctl/ctl.h"
@@ -237,12 +238,6 @@ struct history {
     json_t *list;
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
-
 /* One line of a parcel's history (ledger.md): a change of one grant, or a recall. */
 static bool tell_history(void *ctx, const char *line)
 {
@@ -258,13 +253,14 @@ static bool tell_history(void *ctx, const char *line)
     json_t *one = json_pack(
         "{s:o,s:o,s:s,s:s,s:s,s:s}", "at",
         ctl_json_time(json_integer_value(json_object_get(e, "at"))), "address",
-        fb_json_text(is_known ? h->m->recipients[i].address : ""), "to", text_of(e, "to"), "event",
-        text_of(e, "event"), /* watch: what was done, whether or not it changed a state */
-        "source", text_of(e, "source"), "actor", text_of(e, "actor"));
+        fb_json_text(is_known ? h->m->recipients[i].address : ""), "to", fb_json_text_of(e, "to"),
+        "event",
+        fb_json_text_of(e, "event"), /* watch: what was done, whether or not it changed a state */
+        "source", fb_json_text_of(e, "source"), "actor", fb_json_text_of(e, "actor"));
     if (json_is_string(json_object_get(e, "network"))) {
         /* Of what was tried at the portal's door: from where, with which browser. */
-        (void)json_object_set_new(one, "network", fb_json_text(text_of(e, "network")));
-        (void)json_object_set_new(one, "agent", fb_json_text(text_of(e, "agent")));
+        (void)json_object_set_new(one, "network", fb_json_text(fb_json_text_of(e, "network")));
+        (void)json_object_set_new(one, "agent", fb_json_text(fb_json_text_of(e, "agent")));
     }
     (void)json_array_append_new(h->list, one);
     json_decref(e);
@@ -279,13 +275,13 @@ static void print_event(const json_t *e)
                 {"actor", " (", ")"},
                 {"network", ", from ", ""},
                 {"agent", ", ", ""}};
-    (void)printf("        %s  %s", text_of(e, "at"),
+    (void)printf("        %s  %s", fb_json_text_of(e, "at"),
                  json_is_true(json_object_get(e, "by_others")) ? "somebody else: " : "");
-    ctl_print_clean(text_of(e, "what"));
+    ctl_print_clean(fb_json_text_of(e, "what"));
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
-        if (text_of(e, more[i].key)[0] != '\0') {
+        if (fb_json_text_of(e, more[i].key)[0] != '\0') {
             (void)printf("%s", more[i].before);
-            ctl_print_clean(text_of(e, more[i].key));
+            ctl_print_clean(fb_json_text_of(e, more[i].key));
             (void)printf("%s", more[i].behind);
         }
     }

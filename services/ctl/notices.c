@@ -8,17 +8,12 @@
 #include <unistd.h>
 
 #include "common/run.h"
+#include "common/json_words.h"
 #include "services/ctl/ctl.h"
 
 #define MAX_ANSWER (16U << 20)
 #define TIMEOUT_MS 60000
 #define MAX_ARGS   10
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
 
 /* A policy's own words may hold anything: line by line, without control characters. */
 static void print_text(const char *text)
@@ -42,46 +37,13 @@ static void print_answer(const json_t *answer)
     json_t *item;
     json_array_foreach(json_object_get(answer, "items"), i, item)
     {
-        (void)printf("%s==== %s, %s\n%s", i > 0 ? "\n" : "", text_of(item, "kind"),
-                     text_of(item, "language"),
-                     strcmp(text_of(item, "language"), "ja") == 0 ? "件名: " : "Subject: ");
-        ctl_print_clean(text_of(item, "subject"));
+        (void)printf("%s==== %s, %s\n%s", i > 0 ? "\n" : "", fb_json_text_of(item, "kind"),
+                     fb_json_text_of(item, "language"),
+                     strcmp(fb_json_text_of(item, "language"), "ja") == 0 ? "件名: " : "Subject: ");
+        ctl_print_clean(fb_json_text_of(item, "subject"));
         (void)printf("\n\n");
-        print_text(text_of(item, "text"));
+        print_text(fb_json_text_of(item, "text"));
     }
-}
-
-static int tell(const struct ctl *c, const struct fb_buf *out, int exit_code)
-{
-    size_t i;
-    json_t *f;
-    struct fb_error err = {0};
-    json_t *answer = out->len > 0 ? json_loadb((const char *)out->ptr, out->len, 0, NULL) : NULL;
-    const json_t *error = json_object_get(answer, "error");
-    if (answer == NULL || (exit_code != 0 && error == NULL)) {
-        json_decref(answer);
-        (void)fb_error_set(&err, FB_BUG, "fumibako-rewrite ended with %d and without an answer",
-                           exit_code);
-        return ctl_fail(c, &err);
-    }
-    if (c->is_json) {
-        ctl_print_json(answer);
-        return exit_code;
-    }
-    if (error == NULL) {
-        print_answer(answer);
-    } else if (json_object_get(answer, "findings") == NULL) {
-        (void)fprintf(stderr, "fumibako: %s\n", text_of(error, "message"));
-    }
-    json_array_foreach(json_object_get(answer, "findings"), i, f)
-    {
-        (void)fprintf(stderr, "%s:%lld: %s: %s\n",
-                      c->word_count > 0 ? c->words[0] : "policy in force",
-                      (long long)json_integer_value(json_object_get(f, "line")),
-                      text_of(f, "severity"), text_of(f, "text"));
-    }
-    json_decref(answer);
-    return exit_code;
 }
 
 static enum fb_status ask(const struct ctl *c, const char *path, int fd, struct fb_buf *out,
@@ -125,7 +87,9 @@ int ctl_notices_preview(struct ctl *c)
     enum fb_status s = is_in_force ? fb_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
     fb_buf_init(&out, MAX_ANSWER);
     s = s == FB_OK ? ask(c, is_in_force ? path : c->words[0], fd, &out, &code, &err) : s;
-    code = s == FB_OK ? tell(c, &out, code) : ctl_fail(c, &err);
+    code = s == FB_OK ? ctl_tell(c, &out, code, "fumibako-rewrite",
+                                 c->word_count > 0 ? c->words[0] : "policy in force", print_answer)
+                      : ctl_fail(c, &err);
     if (fd >= 0) {
         (void)close(fd);
     }

@@ -7,18 +7,13 @@
 
 #include "common/dry_run.h"
 #include "common/figures.h"
+#include "common/json_words.h"
 #include "common/policy/store.h"
 #include "services/ctl/ctl.h"
 
 static json_int_t number_of(const json_t *o, const char *key)
 {
     return json_integer_value(json_object_get(o, key));
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
 }
 
 /* ---- dry run ---- */
@@ -40,8 +35,8 @@ static const char *action_words(const char *action, bool is_ja)
 
 static void print_outcome(const json_t *o, bool is_ja)
 {
-    const char *rule = text_of(o, "rule");
-    (void)printf("%s", action_words(text_of(o, "action"), is_ja));
+    const char *rule = fb_json_text_of(o, "rule");
+    (void)printf("%s", action_words(fb_json_text_of(o, "action"), is_ja));
     if (rule[0] != '\0') {
         (void)printf(is_ja ? " (ルール「" : " (rule \"");
         ctl_print_clean(rule);
@@ -63,13 +58,14 @@ static void print_changes(const json_t *result, bool is_ja)
     }
     json_array_foreach(json_object_get(result, "items"), i, one)
     {
-        (void)printf("    %s  %s  ", text_of(one, "message"), text_of(one, "accepted"));
-        ctl_print_clean(text_of(one, "from"));
+        (void)printf("    %s  %s  ", fb_json_text_of(one, "message"),
+                     fb_json_text_of(one, "accepted"));
+        ctl_print_clean(fb_json_text_of(one, "from"));
         (void)printf(" -> ");
-        ctl_print_clean(text_of(one, "address"));
-        if (text_of(one, "subject")[0] != '\0') {
+        ctl_print_clean(fb_json_text_of(one, "address"));
+        if (fb_json_text_of(one, "subject")[0] != '\0') {
             (void)printf("  \"");
-            ctl_print_clean(text_of(one, "subject"));
+            ctl_print_clean(fb_json_text_of(one, "subject"));
             (void)printf("\"");
         }
         (void)printf("\n");
@@ -96,7 +92,7 @@ static void print_unknown(const json_t *result, bool is_ja)
     json_array_foreach(json_object_get(result, "unknown_rules"), i, one)
     {
         (void)printf("  %6lld  ", (long long)number_of(one, "count"));
-        ctl_print_clean(text_of(one, "rule"));
+        ctl_print_clean(fb_json_text_of(one, "rule"));
         (void)printf("\n");
     }
 }
@@ -219,7 +215,7 @@ int ctl_policy_hits(struct ctl *c)
                          (long long)number_of(one, fields[k]));
         }
         (void)printf("  ");
-        ctl_print_clean(text_of(one, "rule"));
+        ctl_print_clean(fb_json_text_of(one, "rule"));
         (void)printf("\n");
     }
     json_decref(items);

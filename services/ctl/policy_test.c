@@ -9,18 +9,13 @@
 #include <unistd.h>
 
 #include "services/ctl/ctl.h"
+#include "common/json_words.h"
 #include "common/run.h"
 
 #define MAX_ANSWER (16U << 20)
 #define TIMEOUT_MS                                                                                 \
     (10 * 60 * 1000) /* render has its own, by size; this one is for a render that hangs */
 #define MAX_ARGS (2 * CTL_MAX_RECIPIENTS + 12)
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
 
 /* ---- the answer, for people ---- */
 
@@ -31,17 +26,17 @@ static void print_mail(const json_t *mail)
     const json_t *list = json_object_get(mail, "attachments");
     json_int_t count = json_integer_value(json_object_get(mail, "attachment_count"));
     (void)printf("from %s, subject \"",
-                 text_of(mail, "from")[0] != '\0' ? text_of(mail, "from") : "<>");
-    ctl_print_clean(text_of(mail, "subject"));
+                 fb_json_text_of(mail, "from")[0] != '\0' ? fb_json_text_of(mail, "from") : "<>");
+    ctl_print_clean(fb_json_text_of(mail, "subject"));
     (void)printf("\", %lld bytes, %lld attachment%s\n",
                  (long long)json_integer_value(json_object_get(mail, "size")), (long long)count,
                  count == 1 ? "" : "s");
     json_array_foreach(list, i, a)
     {
         (void)printf("  attachment ");
-        ctl_print_clean(text_of(a, "name"));
+        ctl_print_clean(fb_json_text_of(a, "name"));
         (void)printf(" (");
-        ctl_print_clean(text_of(a, "type"));
+        ctl_print_clean(fb_json_text_of(a, "type"));
         (void)printf(", %lld bytes)\n", (long long)json_integer_value(json_object_get(a, "size")));
     }
     if (count > (json_int_t)json_array_size(list)) {
@@ -52,23 +47,24 @@ static void print_mail(const json_t *mail)
 
 static void print_outcome(const json_t *r)
 {
-    const char *action = text_of(r, "action");
+    const char *action = fb_json_text_of(r, "action");
     const char *rule = json_string_value(json_object_get(r, "rule"));
     if (strcmp(action, "secure") == 0) {
         (void)printf("secured by rule \"%s\": storage %s, security \"%s\"",
-                     rule != NULL ? rule : "", text_of(r, "storage"), text_of(r, "security"));
+                     rule != NULL ? rule : "", fb_json_text_of(r, "storage"),
+                     fb_json_text_of(r, "security"));
     } else if (strcmp(action, "reject") == 0) {
         (void)printf("rejected by rule \"%s\": a delivery report goes to the sender",
                      rule != NULL ? rule : "");
-    } else if (rule != NULL && strcmp(text_of(r, "reason"), "rule") == 0) {
+    } else if (rule != NULL && strcmp(fb_json_text_of(r, "reason"), "rule") == 0) {
         (void)printf("passed untouched by rule \"%s\"", rule);
     } else if (rule != NULL) {
         (void)printf("passed untouched: rule \"%s\" takes it, but there is %s", rule,
-                     text_of(r, "reason"));
-    } else if (strcmp(text_of(r, "reason"), "no rule") == 0) {
+                     fb_json_text_of(r, "reason"));
+    } else if (strcmp(fb_json_text_of(r, "reason"), "no rule") == 0) {
         (void)printf("passed untouched: no rule takes it");
     } else {
-        (void)printf("passed untouched before any rule: %s", text_of(r, "reason"));
+        (void)printf("passed untouched before any rule: %s", fb_json_text_of(r, "reason"));
     }
     const char *shadow = json_string_value(json_object_get(r, "shadow"));
     if (shadow != NULL) {
@@ -84,15 +80,15 @@ static void print_answer(const json_t *answer)
     print_mail(json_object_get(answer, "mail"));
     json_array_foreach(json_object_get(answer, "recipients"), i, r)
     {
-        (void)printf("%s: ", text_of(r, "address"));
+        (void)printf("%s: ", fb_json_text_of(r, "address"));
         print_outcome(r);
         json_array_foreach(json_object_get(r, "rules"), k, rule)
         {
             bool matches = json_is_true(json_object_get(rule, "matches"));
             (void)printf("  %s rule \"%s\" (line %lld): ", matches ? "+" : "-",
-                         text_of(rule, "rule"),
+                         fb_json_text_of(rule, "rule"),
                          (long long)json_integer_value(json_object_get(rule, "line")));
-            ctl_print_clean(text_of(rule, "why"));
+            ctl_print_clean(fb_json_text_of(rule, "why"));
             (void)printf("\n");
         }
     }
@@ -146,41 +142,6 @@ static enum fb_status ask(const struct ctl *c, const char *policy_path, int fd, 
     return s;
 }
 
-static int tell(const struct ctl *c, const struct fb_buf *out, int exit_code)
-{
-    struct fb_error err = {0};
-    json_t *answer = out->len > 0 ? json_loadb((const char *)out->ptr, out->len, 0, NULL) : NULL;
-    const json_t *error = json_object_get(answer, "error");
-    const json_t *findings = json_object_get(answer, "findings");
-    if (answer == NULL || (exit_code != 0 && error == NULL)) {
-        json_decref(answer);
-        (void)fb_error_set(&err, FB_BUG, "fumibako-render ended with %d and without an answer",
-                           exit_code);
-        return ctl_fail(c, &err);
-    }
-    if (c->is_json) {
-        ctl_print_json(answer);
-        return exit_code;
-    }
-    if (error == NULL) {
-        print_answer(answer);
-    } else if (findings != NULL) {
-        size_t i;
-        json_t *f;
-        json_array_foreach(findings, i, f)
-        {
-            (void)fprintf(stderr, "%s:%lld: %s: %s\n",
-                          c->word_count > 1 ? c->words[1] : "policy in force",
-                          (long long)json_integer_value(json_object_get(f, "line")),
-                          text_of(f, "severity"), text_of(f, "text"));
-        }
-    } else {
-        (void)fprintf(stderr, "fumibako: %s\n", text_of(error, "message"));
-    }
-    json_decref(answer);
-    return exit_code;
-}
-
 int ctl_policy_test(struct ctl *c)
 {
     int code = 0;
@@ -202,7 +163,9 @@ int ctl_policy_test(struct ctl *c)
     if (s == FB_OK) {
         s = ask(c, c->word_count < 2 ? path : c->words[1], fd, &out, &code, &err);
     }
-    code = s == FB_OK ? tell(c, &out, code) : ctl_fail(c, &err);
+    code = s == FB_OK ? ctl_tell(c, &out, code, "fumibako-render",
+                                 c->word_count > 1 ? c->words[1] : "policy in force", print_answer)
+                      : ctl_fail(c, &err);
     if (fd >= 0) {
         (void)close(fd);
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/figures.h"
+#include "common/json_words.h"
 #include "common/ledger/stats.h"
 #include "services/ctl/ctl.h"
 
@@ -107,29 +108,23 @@ int ctl_overview(struct ctl *c)
 
 /* ---- system ---- */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text != NULL ? text : "";
-}
-
 static void print_system(const json_t *info)
 {
     size_t i;
     json_t *p;
     const json_t *redis = json_object_get(info, "redis");
-    (void)printf("Fumibako %s, policy from %s\n", text_of(info, "version"),
-                 text_of(info, "policy_source"));
+    (void)printf("Fumibako %s, policy from %s\n", fb_json_text_of(info, "version"),
+                 fb_json_text_of(info, "policy_source"));
     (void)printf("Redis %s, %lld shard(s), %lld of %lld bytes, up %lld s\n",
-                 text_of(redis, "version"),
+                 fb_json_text_of(redis, "version"),
                  (long long)json_integer_value(json_object_get(redis, "shards")),
                  (long long)json_integer_value(json_object_get(redis, "used_memory")),
                  (long long)json_integer_value(json_object_get(redis, "max_memory")),
                  (long long)json_integer_value(json_object_get(redis, "uptime_s")));
     json_array_foreach(json_object_get(info, "processes"), i, p)
     {
-        (void)printf("%-20s ", text_of(p, "service"));
-        ctl_print_clean(text_of(p, "who"));
+        (void)printf("%-20s ", fb_json_text_of(p, "service"));
+        ctl_print_clean(fb_json_text_of(p, "who"));
         (void)printf(", asked for work %.1f s ago\n",
                      (double)json_integer_value(json_object_get(p, "idle_ms")) / 1000);
     }

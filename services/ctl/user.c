@@ -243,7 +243,10 @@ int ctl_user_role(struct ctl *c)
                : ctl_fail(c, &err);
 }
 
-int ctl_user_unlock(struct ctl *c)
+/* What is done to an account beside its record, and written down. */
+static int act(struct ctl *c, const char *action, const char *outcome,
+               enum fb_status (*how)(struct fb_redis *r, const struct fb_account *a,
+                                     struct fb_error *err))
 {
     int code = 0;
     char name[FB_ACCOUNT_NAME];
@@ -254,13 +257,23 @@ int ctl_user_unlock(struct ctl *c)
     }
     enum fb_status s = fb_account_get(c->redis, name, &a, &err);
     if (s == FB_OK) {
-        s = fb_account_unlock(c->redis, name, &err);
+        s = how(c->redis, a, &err);
     }
     if (s == FB_OK) {
-        s = note(c, "user.unlock", name, NULL, NULL, &err);
+        s = note(c, action, name, NULL, NULL, &err);
     }
     fb_account_free(&a);
-    return s == FB_OK ? done(c, name, "may try again at once") : ctl_fail(c, &err);
+    return s == FB_OK ? done(c, name, outcome) : ctl_fail(c, &err);
+}
+
+static enum fb_status unlock(struct fb_redis *r, const struct fb_account *a, struct fb_error *err)
+{
+    return fb_account_unlock(r, a->name, err);
+}
+
+int ctl_user_unlock(struct ctl *c)
+{
+    return act(c, "user.unlock", "may try again at once", unlock);
 }
 
 static enum fb_status forget(struct fb_account *a, const struct edit *e, struct fb_error *err)
@@ -343,24 +356,15 @@ int ctl_user_on(struct ctl *c)
     return switch_to(c, false, "may sign in again");
 }
 
+static enum fb_status end_sessions(struct fb_redis *r, const struct fb_account *a,
+                                   struct fb_error *err)
+{
+    return fb_account_end_sessions(r, a->handle, "", err);
+}
+
 int ctl_user_signout(struct ctl *c)
 {
-    int code = 0;
-    char name[FB_ACCOUNT_NAME];
-    struct fb_account *a = NULL;
-    struct fb_error err = {0};
-    if (!begin(c, name, &code)) {
-        return code;
-    }
-    enum fb_status s = fb_account_get(c->redis, name, &a, &err);
-    if (s == FB_OK) {
-        s = fb_account_end_sessions(c->redis, a->handle, "", &err);
-    }
-    if (s == FB_OK) {
-        s = note(c, "user.signout", name, NULL, NULL, &err);
-    }
-    fb_account_free(&a);
-    return s == FB_OK ? done(c, name, "its sessions have ended") : ctl_fail(c, &err);
+    return act(c, "user.signout", "its sessions have ended", end_sessions);
 }
 
 /* ---- what opens the console for it ---- */

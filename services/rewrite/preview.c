@@ -401,17 +401,6 @@ static const char *load_logo(struct sample *s)
     return is_good ? "shown" : "none";
 }
 
-static bool is_kind(const char *name)
-{
-    for (const struct fb_policy_template_kind *k = fb_policy_template_kinds(); k->name != NULL;
-         k++) {
-        if (strcmp(k->name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum fb_status add_mails(struct sample *s, const struct preview_question *q, json_t *items,
                                 struct fb_error *err)
 {
@@ -436,7 +425,7 @@ static enum fb_status add_mails(struct sample *s, const struct preview_question 
 
 static enum fb_status check_question(const struct preview_question *q, struct fb_error *err)
 {
-    if (q->kind != NULL && !is_kind(q->kind)) {
+    if (q->kind != NULL && !fb_policy_template_is_kind(q->kind)) {
         return fb_error_set(err, FB_INVALID, "there is no such kind of notice");
     }
     if (q->language != NULL && strcmp(q->language, "ja") != 0 && strcmp(q->language, "en") != 0) {
