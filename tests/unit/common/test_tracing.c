@@ -107,8 +107,9 @@ static void spans_are_let_go_when_nobody_takes_them(void **state)
     fb_tracing_stop();
     fb_buf_init(&text, 1U << 20);
     assert_int_equal(fb_metrics_render(&text), FB_OK);
-    assert_non_null(strstr(fb_buf_str(&text), "fumibako_spans_total{outcome=\"failed\"}"));
-    assert_null(strstr(fb_buf_str(&text), "fumibako_spans_total{outcome=\"sent\"}"));
+    assert_non_null(strstr(fb_buf_str(&text), "fumibako_spans_total{outcome=\"failed\"} "));
+    assert_null(strstr(fb_buf_str(&text), "fumibako_spans_total{outcome=\"failed\"} 0\n"));
+    assert_non_null(strstr(fb_buf_str(&text), "fumibako_spans_total{outcome=\"sent\"} 0\n"));
     fb_buf_deinit(&text);
 }
 
