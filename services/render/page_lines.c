@@ -129,49 +129,68 @@ static void drop_blank(const struct render_page_lines *lines)
     }
 }
 
-/* The characters up to `end` of what is left of a run. */
-static PangoGlyphItem *split(const struct render_page_lines *lines, PangoGlyphItem **rest,
-                             int chars)
+/* What is being cut: the piece that comes next begins at the character `at`, in the line `at_line`. */
+struct cutter {
+    struct render_page_lines *lines;
+    const struct widths *w;
+    const int *ends; /* of the lines */
+    size_t at_line;
+    int at;
+};
+
+static void take_piece(struct cutter *c, PangoGlyphItem *piece)
 {
-    const char *text = lines->text + (*rest)->item->offset;
-    int bytes = (int)(g_utf8_offset_to_pointer(text, chars) - text);
-    PangoGlyphItem *piece = NULL;
-    if (chars < (*rest)->item->num_chars) {
-        piece = pango_glyph_item_split(*rest, lines->text, bytes);
+    struct line *line = &c->lines->lines[c->at_line];
+    c->at += piece->item->num_chars;
+    if (line->count == 0) {
+        line->first = c->lines->piece_count;
     }
-    if (piece == NULL) {
-        piece = *rest;
-        *rest = NULL;
+    add_piece(c->lines, line, piece);
+    bool is_ended = c->at >= c->ends[c->at_line] && c->at_line + 1 < c->lines->line_count;
+    if (is_ended && c->w->attrs[c->at - 1].is_white) {
+        drop_blank(c->lines);
     }
-    return piece;
+    while (c->at >= c->ends[c->at_line] && c->at_line + 1 < c->lines->line_count) {
+        c->at_line++; /* more than one where a cluster held an end */
+    }
+}
+
+/* Cuts a run, which begins at c->at, at the ends from..to that lie inside it, and takes the pieces in their order.  In
+ * halves: a cut copies all that is cut, and a long text has thousands of ends. */
+static void cut(struct cutter *c, PangoGlyphItem *run, size_t from, size_t to)
+{
+    PangoGlyphItem *head = NULL;
+    while (from < to && c->ends[from] <= c->at) {
+        from++; /* a cluster held it */
+    }
+    size_t middle = from;
+    while (from < to && head == NULL) {
+        const char *text = c->lines->text + run->item->offset;
+        middle = from + (to - from) / 2;
+        const char *split = g_utf8_offset_to_pointer(text, c->ends[middle] - c->at);
+        head = pango_glyph_item_split(run, c->lines->text, (int)(split - text));
+        to = head == NULL ? middle : to; /* the last cluster holds it */
+    }
+    if (head == NULL) {
+        take_piece(c, run);
+        return;
+    }
+    cut(c, head, from, middle);
+    cut(c, run, middle + 1, to);
 }
 
 /* Runs as pieces, those over the end of a line cut there. */
 static void cut_runs(struct render_page_lines *lines, PangoLayoutLine *whole,
                      const struct widths *w, const int *ends)
 {
-    size_t at_line = 0;
-    int at = 0;
+    struct cutter c = {.lines = lines, .w = w, .ends = ends};
     for (const GSList *l = whole->runs; l != NULL; l = l->next) {
-        PangoGlyphItem *rest = pango_glyph_item_copy(l->data);
-        while (rest != NULL) {
-            struct line *line = &lines->lines[at_line];
-            int room = ends[at_line] - at;
-            int chars = room < rest->item->num_chars ? room : rest->item->num_chars;
-            PangoGlyphItem *piece = split(lines, &rest, chars);
-            at += piece->item->num_chars;
-            if (line->count == 0) {
-                line->first = lines->piece_count;
-            }
-            add_piece(lines, line, piece);
-            bool is_ended = at >= ends[at_line] && at_line + 1 < lines->line_count;
-            if (is_ended && w->attrs[at - 1].is_white) {
-                drop_blank(lines);
-            }
-            while (at >= ends[at_line] && at_line + 1 < lines->line_count) {
-                at_line++; /* more than one where a cluster held an end */
-            }
+        PangoGlyphItem *run = pango_glyph_item_copy(l->data);
+        size_t to = c.at_line;
+        while (to < lines->line_count && ends[to] < c.at + run->item->num_chars) {
+            to++;
         }
+        cut(&c, run, c.at_line, to);
     }
 }
 
