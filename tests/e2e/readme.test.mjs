@@ -90,7 +90,7 @@ test('files and folders that the documents name exist', () => {
 
 test('subcommands and options of fumibako that the documents name exist', () => {
   const help = run(`${binDir()}/fumibako --help`).stdout;
-  const source = read('services/ctl/main.c');
+  const source = read('services/ctl/options.c');
   for (const [name, text] of Object.entries(READMES)) {
     for (const [, command] of text.matchAll(/`fumibako ((?!-)[^`]+)`/g)) {
       const words = command.split(' ').filter((w) => !w.startsWith('--'));
