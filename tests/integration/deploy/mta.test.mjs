@@ -8,7 +8,7 @@ import test from 'node:test';
 import { Smtp, freePorts, sleep, waitFor } from '../../support/harness.mjs';
 import { Relay, parseMail } from '../../support/relay.mjs';
 import { Stack } from '../../e2e/stack.mjs';
-import { Exim, findExim, submit, verifyDkim } from './mta_kit.mjs';
+import { Exim, Haraka, findExim, findHaraka, submit, verifyDkim } from './mta_kit.mjs';
 
 const SERVICES = ['ingest', 'render', 'upload', 'rewrite'];
 
@@ -28,9 +28,10 @@ async function surround(t) {
   return { back, sink, stack, filter: stack.world.ports.smtp };
 }
 
-/** Each recipient's mails of a subject in the world. */
-const reached = (sink, subject) => sink.mails.filter((m) => m.content.includes(`Subject: ${subject}\r\n`))
-  .flatMap((m) => m.rcpts.map((r) => r.address)).sort();
+/** What reached the world of a subject; what Fumibako tells the sender goes to example.jp and does not count. */
+const notices = (sink, subject) => sink.mails.filter((m) => m.content.includes(`Subject: ${subject}\r\n`) &&
+  m.rcpts.every((r) => !r.address.endsWith('@example.jp')));
+const reached = (sink, subject) => notices(sink, subject).flatMap((m) => m.rcpts.map((r) => r.address)).sort();
 
 /** One submitted mail comes out as one notice to each, and Fumibako saw it once and whole. */
 async function onceAndWhole({ stack, sink }, mta, subject) {
@@ -44,7 +45,7 @@ async function onceAndWhole({ stack, sink }, mta, subject) {
   assert.deepEqual(reached(sink, subject), TO, 'each recipient has it exactly once');
   const messages = await stack.messages();
   assert.equal(messages.length, before + 1, 'Fumibako saw it once, with both recipients');
-  const [notice] = sink.mails.filter((m) => m.content.includes(`Subject: ${subject}\r\n`));
+  const [notice] = notices(sink, subject);
   assert.ok(!notice.content.includes(`the body of ${subject}`), 'it is the notice, not the mail');
   assert.ok(!notice.content.includes('s=early'), 'the signature from before Fumibako is gone');
   return notice;
@@ -63,7 +64,7 @@ async function keptAndSent({ stack, sink }, mta, subject) {
     .catch((e) => { throw new Error(`${e.message}\n${mta.log()}`); });
   await waitFor(() => mta.queued() === 0, { timeout: 20000, what: 'the queue to empty' });
   assert.deepEqual(reached(sink, subject), TO);
-  const [notice] = sink.mails.filter((m) => m.content.includes(`Subject: ${subject}\r\n`));
+  const [notice] = notices(sink, subject);
   assert.ok(!notice.content.includes(`the body of ${subject}`));
 }
 
@@ -78,6 +79,18 @@ async function wayBackIsShut({ back, sink }) {
   assert.equal(sink.mails.length, before);
 }
 
+/** One valid signature, over the header that people see and the body with its link. */
+function isSigned(notice, mta) {
+  const key = { name: 'mail._domainkey.example.jp', record: mta.record };
+  assert.equal(parseMail(notice.content).fields.filter(([n]) => n.toLowerCase() === 'dkim-signature').length, 1);
+  const verdict = verifyDkim(notice.content, key);
+  assert.match(verdict, /^valid example\.jp /);
+  for (const name of ['from', 'subject', 'date', 'to']) assert.match(verdict, new RegExp(` ${name}\\b`), verdict);
+  const changed = notice.content.toString('latin1').replace(/https?:\/\/[^\s"<]+/, 'https://evil.example/');
+  assert.notEqual(changed, notice.content.toString('latin1'));
+  assert.match(verifyDkim(Buffer.from(changed, 'latin1'), key), /^not valid.*body hash/, 'a changed link breaks it');
+}
+
 const exim = findExim();
 
 test('Exim: once through Fumibako and signed behind it, kept while it is away', { skip: exim.missing }, async (t) => {
@@ -85,19 +98,10 @@ test('Exim: once through Fumibako and signed behind it, kept while it is away', 
   const mta = await Exim.start(t, exim.root, { ...around, sink: around.sink.port });
 
   await t.test('a mail goes through once, with all of its recipients', async () => {
-    const notice = await onceAndWhole(around, mta, 'exim-once');
-    const { fields } = parseMail(notice.content);
-    assert.equal(fields.filter(([n]) => n.toLowerCase() === 'dkim-signature').length, 1);
+    await onceAndWhole(around, mta, 'exim-once');
   });
   await t.test('what leaves has a valid DKIM signature over what Fumibako wrote', async () => {
-    const [notice] = around.sink.mails.filter((m) => m.content.includes('Subject: exim-once'));
-    const key = { name: 'mail._domainkey.example.jp', record: mta.record };
-    const verdict = verifyDkim(notice.content, key);
-    assert.match(verdict, /^valid example\.jp /);
-    for (const name of ['from', 'subject', 'date', 'to']) assert.match(verdict, new RegExp(` ${name}\\b`), verdict);
-    const changed = notice.content.toString('latin1').replace(/https?:\/\/[^\s"<]+/, 'https://evil.example/');
-    assert.notEqual(changed, notice.content.toString('latin1'));
-    assert.match(verifyDkim(Buffer.from(changed, 'latin1'), key), /^not valid/, 'and a changed link breaks it');
+    isSigned(notices(around.sink, 'exim-once')[0], mta);
   });
   await t.test('the way back is for Fumibako only, and nobody relays without a name', async () => {
     await wayBackIsShut(around);
@@ -106,6 +110,31 @@ test('Exim: once through Fumibako and signed behind it, kept while it is away', 
   });
   await t.test('while Fumibako is away the mail waits in the queue, and goes later', async () => {
     await keptAndSent(around, mta, 'exim-later');
+  });
+  assert.deepEqual(around.sink.violations, []);
+});
+
+const haraka = findHaraka();
+
+test('Haraka: once through Fumibako, signed behind it, kept while it is away', { skip: haraka.missing }, async (t) => {
+  const around = await surround(t);
+  const mta = await Haraka.start(t, haraka.modules, { ...around, sink: around.sink.port });
+
+  await t.test('a mail goes through once, with all of its recipients', async () => {
+    await onceAndWhole(around, mta, 'haraka-once');
+  });
+  await t.test('what leaves has a valid DKIM signature over what Fumibako wrote', async () => {
+    isSigned(notices(around.sink, 'haraka-once')[0], mta);
+  });
+  await t.test('the way back is for Fumibako only, and nobody relays without a name', async () => {
+    await wayBackIsShut(around);
+    const reply = await submit(mta.port, { content: mail('nobody'), to: TO, user: null });
+    assert.ok(reply.code >= 500, `${reply.code} ${reply.text}`);
+    const wrong = await submit(mta.port, { content: mail('nobody'), to: TO, word: 'guessed' });
+    assert.equal(wrong.code, 535);
+  });
+  await t.test('while Fumibako is away the mail waits in the queue, and goes later', async () => {
+    await keptAndSent(around, mta, 'haraka-later');
   });
   assert.deepEqual(around.sink.violations, []);
 });

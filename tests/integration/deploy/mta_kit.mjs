@@ -47,7 +47,8 @@ class Program {
 }
 
 /** A client that says who it is, as a mail program does. */
-export async function submit(port, { content, to, user = 'taro', word = 'the-word-of-taro', from = 'taro@example.jp' }) {
+export async function submit(port, { content, to, user = 'taro', word = 'the-word-of-taro' }) {
+  const from = 'taro@example.jp';
   const smtp = await Smtp.connect(port, { timeout: 60000 });
   try {
     await smtp.cmd('EHLO client.example.jp');
@@ -64,25 +65,43 @@ export async function submit(port, { content, to, user = 'taro', word = 'the-wor
 
 // --- Exim -----------------------------------------------------------------------------------------------------------
 
-const EXIM_PACKAGES = ['exim4-daemon-light', 'libidn12', 'libgnutls-dane0'];
+// What exim4-daemon-light needs and a machine with Postfix may lack; Debian 13 has other names for some.
+const EXIM_LIBRARIES = ['libidn12', 'libgnutls-dane0', 'libgnutls-dane0t64', 'libunbound8', 'libevent-2.1-7',
+  'libevent-2.1-7t64', 'libprotobuf-c1', 'libnghttp2-14', 'libdb5.3', 'libdb5.3t64', 'libnsl2', 'libtirpc3',
+  'libtirpc3t64'];
+
+const libraries = (root) => run('find', [path.join(root, 'usr/lib'), '-name', '*.so*', '-printf', '%h\\n']).split('\n');
+
+/** Shared libraries that neither the system nor the folder has. */
+function lacking(root) {
+  const env = { ...process.env, LD_LIBRARY_PATH: [...new Set(libraries(root))].filter(Boolean).join(':') };
+  const listed = spawnSync('ldd', [path.join(root, 'usr/sbin/exim4')], { encoding: 'utf8', env }).stdout;
+  return listed.match(/\S+(?= => not found)/g);
+}
 
 /** Debian's Exim, unpacked and not installed: its package excludes every other MTA.  Gives the folder, or why not. */
 export function findExim() {
   if (process.getuid() !== 0) return { missing: 'needs root' };
   if (spawnSync('unshare', ['-m', 'true']).status !== 0) return { missing: 'no mount namespaces here' };
   const root = path.join(CACHE, 'exim');
-  if (fs.existsSync(path.join(root, 'usr/sbin/exim4'))) return { root };
+  if (fs.existsSync(root)) return { root };
   const work = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-exim-'));
+  const to = path.join(work, 'root');
+  const unpack = (name) => {
+    const r = spawnSync('apt-get', ['download', '-qq', name], { cwd: work, encoding: 'utf8', timeout: 120000 });
+    const file = fs.readdirSync(work).find((n) => n.startsWith(`${name}_`));
+    if (file) run('dpkg', ['-x', path.join(work, file), to]);
+    return file ? null : r.stderr;
+  };
   try {
-    for (const name of EXIM_PACKAGES) {
-      // Debian 13 calls some libraries otherwise; what is installed anyway need not be here.
-      const r = spawnSync('apt-get', ['download', '-qq', name], { cwd: work, encoding: 'utf8', timeout: 120000 });
-      if (r.status !== 0 && name === EXIM_PACKAGES[0]) return { missing: `no package: ${r.stderr}` };
-    }
-    const to = path.join(work, 'root');
-    for (const f of fs.readdirSync(work).filter((n) => n.endsWith('.deb'))) run('dpkg', ['-x', path.join(work, f), to]);
+    const why = unpack('exim4-daemon-light');
+    if (why !== null) return { missing: `apt-get download exim4-daemon-light: ${why}` };
+    fs.mkdirSync(path.join(to, 'usr/lib'), { recursive: true });
+    for (const name of EXIM_LIBRARIES) if (lacking(to)) unpack(name);
+    if (lacking(to)) return { missing: `libraries of Exim are missing: ${lacking(to)}` };
     fs.mkdirSync(CACHE, { recursive: true });
-    fs.cpSync(to, root, { recursive: true, verbatimSymlinks: true });
+    fs.cpSync(to, `${root}.new`, { recursive: true, verbatimSymlinks: true });
+    fs.renameSync(`${root}.new`, root);
     return { root };
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
@@ -99,7 +118,8 @@ function sections(text) {
 }
 
 /** What Debian's own configuration has around the example, in short: users, the rest of the ACL, delivery. */
-const eximConfig = (example, { dir, sink }) => `
+const eximConfig = (example, { dir, sink, root }) => `
+exim_path = ${root}/usr/sbin/exim4
 primary_hostname = mta.example.jp
 domainlist local_domains = local.example.jp
 spool_directory = ${dir}/spool
@@ -166,10 +186,13 @@ import sys, dkim
 record, name = sys.argv[2].encode(), sys.argv[1].encode()
 mail = sys.stdin.buffer.read()
 d = dkim.DKIM(mail)
-ok = d.verify(dnsfunc=lambda n, timeout=5: record if n.rstrip(b'.') == name else None)
-print('valid' if ok else 'not valid', d.domain.decode(), b' '.join(x.lower() for x, _ in d.signed_headers).decode())
+try:
+    ok = d.verify(dnsfunc=lambda n, timeout=5: record if n.rstrip(b'.') == name else None)
+    print('valid' if ok else 'not valid', d.domain.decode(), b' '.join(x.lower() for x, _ in d.signed_headers).decode())
+except dkim.ValidationError as e:
+    print('not valid', e)
 `;
-  return run('python3', ['-c', program, name, record], { input: content }).trim();
+  return run('/usr/bin/python3', ['-c', program, name, record], { input: content }).trim();
 }
 
 export class Exim {
@@ -186,7 +209,7 @@ export class Exim {
       .replaceAll('10025', String(filter)).replaceAll('10026', String(back))
       .replaceAll('/etc/exim4/dkim/example.jp.pem', path.join(dir, 'dkim.pem'))
       .replaceAll('F,4h,1m;', 'F,4h,1s;');
-    fs.writeFileSync(path.join(dir, 'exim4.conf'), eximConfig(sections(text), { dir, sink }));
+    fs.writeFileSync(path.join(dir, 'exim4.conf'), eximConfig(sections(text), { dir, sink, root }));
     for (const name of ['spool', 'log']) {
       fs.mkdirSync(path.join(dir, name));
       fs.chownSync(path.join(dir, name), 64999, 64999);
@@ -229,6 +252,83 @@ exec ${root}/usr/sbin/exim4 "$@"
 
   async stop() {
     await this.program?.stop();
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+// --- Haraka ---------------------------------------------------------------------------------------------------------
+
+// 45 MB from the npm registry: on demand, and not with every run of the tests.
+const HARAKA = ['Haraka@3.3.4', 'haraka-plugin-relay@1.0.2', 'haraka-plugin-dkim@1.3.1'];
+
+/** The folder node_modules with Haraka in it, installed at the first time, or why not. */
+export function findHaraka() {
+  if (process.env.FB_MTA !== 'haraka') return { missing: 'FB_MTA=haraka installs it from npm and runs it' };
+  const root = path.join(CACHE, 'haraka');
+  const modules = path.join(root, 'node_modules');
+  if (!fs.existsSync(path.join(modules, 'haraka-plugin-dkim/package.json'))) {
+    fs.mkdirSync(root, { recursive: true });
+    fs.writeFileSync(path.join(root, 'package.json'), '{"private": true}\n');
+    run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--omit=optional', ...HARAKA], { cwd: root });
+  }
+  return { modules };
+}
+
+/** deploy/mta/haraka: the instance that takes submissions and the one that delivers. */
+export class Haraka {
+  static async start(t, modules, { filter, back, sink }) {
+    const haraka = new Haraka();
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-haraka-'));
+    haraka.dir = dir;
+    haraka.programs = [];
+    [haraka.port] = await freePorts(1);
+    t.after(() => haraka.stop());
+    fs.cpSync(path.join(MTA, 'haraka'), dir, { recursive: true });
+    const edit = (file, ...pairs) => {
+      let text = fs.readFileSync(path.join(dir, file), 'utf8');
+      for (const [from, to] of pairs) {
+        if (!text.includes(from)) throw new Error(`${file} has no ${from}`);
+        text = text.replaceAll(from, to);
+      }
+      fs.writeFileSync(path.join(dir, file), text);
+    };
+    const user = ['user=haraka\ngroup=haraka\n', ''];
+    edit('submission/config/smtp.ini', ['0.0.0.0:587', `127.0.0.1:${haraka.port}`], user);
+    edit('submission/config/fumibako.ini', ['10025', String(filter)]);
+    edit('submission/config/auth_flat_file.ini', ['; taro', 'taro']);
+    edit('submission/config/outbound.ini', ['30s,', '5s*20,']); // its smallest step
+    edit('delivery/config/smtp.ini', ['127.0.0.1:10026', `127.0.0.1:${back}`], user);
+    edit('delivery/config/plugins', ['dkim\n', 'dkim\nworld\n']);
+    // In the place of the world's MX records: the sink.
+    fs.mkdirSync(path.join(dir, 'delivery/plugins'));
+    fs.writeFileSync(path.join(dir, 'delivery/plugins/world.js'), `exports.hook_get_mx = (next) =>
+  next(OK, { priority: 0, exchange: '127.0.0.1', port: ${sink} });\n`);
+    fs.writeFileSync(path.join(dir, 'delivery/config/outbound.ini'), 'enable_tls=false\n');
+    const keys = path.join(dir, 'delivery/config/dkim/example.jp');
+    fs.mkdirSync(keys, { recursive: true });
+    haraka.record = dkimKey(path.join(keys, 'private'));
+    fs.writeFileSync(path.join(keys, 'selector'), 'mail\n');
+    for (const [name, port] of [['submission', haraka.port], ['delivery', back]]) {
+      fs.mkdirSync(path.join(dir, name, 'queue'));
+      fs.symlinkSync(modules, path.join(dir, name, 'node_modules'));
+      const binary = path.join(modules, 'Haraka/bin/haraka');
+      const program = new Program(process.execPath, [binary, '-c', path.join(dir, name)]);
+      haraka.programs.push(program);
+      await program.greets(port);
+    }
+    return haraka;
+  }
+
+  log() { return this.programs.map((p) => p.output).join('\n'); }
+
+  /** How many mails lie in the two queues. */
+  queued() {
+    const queues = ['submission', 'delivery'].map((name) => path.join(this.dir, name, 'queue'));
+    return queues.reduce((n, queue) => n + fs.readdirSync(queue).length, 0);
+  }
+
+  async stop() {
+    await Promise.all(this.programs.map((p) => p.stop()));
     fs.rmSync(this.dir, { recursive: true, force: true });
   }
 }
