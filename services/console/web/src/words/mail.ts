@@ -113,7 +113,7 @@ export const mail = {
   'system.lead': ['版、接続、自己診断です。', 'Versions, connections, checks.'],
   'system.versions': ['版と接続', 'Versions and connections'],
   'system.policy': ['ポリシーの場所', 'Policy from'],
-  'system.licences': ['オープンソースのライセンス', 'Open source licences'],
+  'system.licences': ['ライセンス', 'Open source licences'],
   'system.licences.link': ['この画面に含まれるソフトウェアの一覧', 'Software that is part of these pages'],
   'system.shards': ['シャード {n}', 'shards: {n}'],
   'system.uptime': ['稼働 {time}', 'up for {time}'],
