@@ -137,16 +137,14 @@ static void list_one(void *ctx, const struct fb_ledger_message *m)
     }
 }
 
-/* Goes on behind the message of --after.  A search for what has not ended goes by the time in the ids (search.c). */
+/* Goes on behind the message of --after.  Listings go by the time in the ids, which may be milliseconds before that of
+ * acceptance. */
 static enum fb_status go_on(struct ctl *c, struct fb_search *q, struct fb_error *err)
 {
     struct fb_ledger_message m = {0};
     enum fb_status s = fb_ledger_get(c->redis, c->after, &m, err);
     if (s == FB_OK) {
-        bool by_id = q->sender == NULL && q->recipient == NULL && q->state != NULL &&
-                     (strcmp(q->state, "open") == 0 || strcmp(q->state, "queued") == 0 ||
-                      strcmp(q->state, "planned") == 0 || strcmp(q->state, "held") == 0);
-        q->after_ms = by_id ? fb_id_time_ms(m.msg_id) : m.accepted_ms;
+        q->after_ms = fb_id_time_ms(m.msg_id);
         memcpy(q->after_id, m.msg_id, sizeof q->after_id);
     }
     fb_ledger_message_deinit(&m);
