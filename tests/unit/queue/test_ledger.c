@@ -2,7 +2,7 @@
  *
  * The ledger tells what happened to a message, for one recipient and for ten thousand.
  */
-#include "tests/unit/queue/queue_test.h"
+#include "tests/unit/queue/letter.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -10,147 +10,6 @@
 #include <string.h>
 
 #include "common/title.h"
-
-#define DAY_MS (86400LL * 1000)
-#define TTL_MS (400 * DAY_MS)
-
-struct letter {
-    struct fb_job job;
-    struct fb_envelope envelope;
-    struct fb_plan plan;
-    int64_t remind_ms, purge_ms;
-};
-
-/* n recipients: the first `passed` untouched (branch 1), the rest in a parcel (branch 0). */
-static struct letter *letter_new(uint32_t n, uint32_t passed)
-{
-    struct letter *l = calloc(1, sizeof(*l));
-    assert_non_null(l);
-    l->job = render_job();
-    l->envelope.reverse_path = strdup("Sender@Example.jp");
-    l->envelope.recipients = calloc(n, sizeof(*l->envelope.recipients));
-    l->envelope.recipient_count = n;
-    memcpy(l->plan.msg_id, l->job.msg_id, sizeof(l->plan.msg_id));
-    l->plan.branch_count = passed > 0 ? 2 : 1;
-    l->plan.branches = calloc(2, sizeof(*l->plan.branches));
-    for (uint32_t b = 0; b < 2; b++) {
-        l->plan.branches[b].recipients = calloc(n, sizeof(uint32_t));
-    }
-    l->plan.branches[0].kind = FB_BRANCH_SECURE;
-    l->plan.branches[0].rule = strdup("secure | outbound");
-    l->plan.branches[0].storage = strdup("vault");
-    l->plan.branches[0].security = strdup("recipients only");
-    l->plan.branches[1].kind = FB_BRANCH_PASS;
-    l->plan.branches[1].rule = strdup("");
-    for (uint32_t i = 0; i < n; i++) {
-        char address[64];
-        (void)snprintf(address, sizeof(address), "User%u@Example.COM", i);
-        l->envelope.recipients[i].address = strdup(address);
-        struct fb_branch *b = &l->plan.branches[i < passed ? 1 : 0];
-        b->recipients[b->recipient_count++] = i;
-    }
-    return l;
-}
-
-static void letter_free(struct letter *l)
-{
-    for (size_t i = 0; i < l->envelope.recipient_count; i++) {
-        free(l->envelope.recipients[i].address);
-    }
-    free(l->envelope.recipients);
-    free(l->envelope.reverse_path);
-    for (uint32_t b = 0; b < 2; b++) {
-        free(l->plan.branches[b].recipients);
-        free(l->plan.branches[b].rule);
-        free(l->plan.branches[b].storage);
-        free(l->plan.branches[b].security);
-    }
-    free(l->plan.branches);
-    free(l);
-}
-
-static void accept_letter(struct letter *l)
-{
-    struct fb_ops *ops = fb_ops_new();
-    enum fb_status s = FB_BUG;
-    fb_ledger_accepted(q.r, ops, &l->job, &l->envelope, 12345, TTL_MS);
-    const struct fb_ops *list[1] = {ops};
-    assert_status(FB_OK, fb_queue_enqueue(q.r, &l->job, list, 1, &s, &q.err));
-    assert_status(FB_OK, s);
-    fb_ops_free(&ops);
-}
-
-static void plan_letter(struct letter *l)
-{
-    struct fb_claim claim = take(FB_STAGE_RENDER, "a");
-    struct fb_job next[2];
-    fb_job_follow(&claim, FB_STAGE_UPLOAD, 0, &next[0]);
-    fb_job_follow(&claim, FB_STAGE_REWRITE, 1, &next[1]);
-    struct fb_ops *ops = fb_ops_new();
-    fb_ledger_planned(q.r, ops, &l->plan, NULL);
-    assert_status(FB_OK,
-                  fb_queue_advance(q.r, "a", &claim, next, l->plan.branch_count, ops, &q.err));
-    fb_ops_free(&ops);
-}
-
-static void upload_letter(struct letter *l, int64_t expires_ms)
-{
-    struct fb_claim claim = take(FB_STAGE_UPLOAD, "a");
-    const struct fb_branch *b = &l->plan.branches[0];
-    char storage[] = "vault";
-    char folder[] = "f-1";
-    char access[] = "recipients";
-    char grant_id[] = "collab-9";
-    char active[] = "active";
-    struct fb_parcel parcel = {
-        .storage = storage, .folder_id = folder, .access = access, .expires_ms = expires_ms};
-    parcel.remind_ms = l->remind_ms;
-    parcel.purge_ms = l->purge_ms;
-    parcel.sends_receipt = l->remind_ms > 0;
-    fb_parcel_id_make(l->job.msg_id, 0, parcel.parcel_id);
-    parcel.grants = calloc(b->recipient_count, sizeof(*parcel.grants));
-    assert_non_null(parcel.grants);
-    parcel.grant_count = b->recipient_count;
-    for (uint32_t i = 0; i < b->recipient_count; i++) {
-        parcel.grants[i] = (struct fb_parcel_grant){
-            .recipient = b->recipients[i], .grant_id = grant_id, .state = active};
-    }
-    struct fb_job next;
-    fb_job_follow(&claim, FB_STAGE_REWRITE, 0, &next);
-    struct fb_ops *ops = fb_ops_new();
-    fb_ledger_uploaded(q.r, ops, &l->plan, 0, &parcel, TTL_MS);
-    assert_status(FB_OK, fb_queue_advance(q.r, "a", &claim, &next, 1, ops, &q.err));
-    fb_ops_free(&ops);
-    free(parcel.grants);
-}
-
-static struct fb_ledger_message get(const char *msg_id)
-{
-    struct fb_ledger_message m;
-    assert_status(FB_OK, fb_ledger_get(q.r, msg_id, &m, &q.err));
-    return m;
-}
-
-/* Claims and sends all recipients of the branch that the next rewrite job is for. */
-static bool send_branch(struct letter *l, const char *state)
-{
-    struct fb_claim claim = take(FB_STAGE_REWRITE, "a");
-    const struct fb_branch *b = &l->plan.branches[claim.job.branch];
-    bool *may = calloc(b->recipient_count, sizeof(bool));
-    bool last = false;
-    assert_non_null(may);
-    assert_status(FB_OK, fb_ledger_claim_sending(q.r, "a", &claim, b->recipients,
-                                                 b->recipient_count, may, &q.err));
-    for (uint32_t i = 0; i < b->recipient_count; i++) {
-        assert_true(may[i]);
-    }
-    free(may);
-    struct fb_ops *ops = fb_ops_new();
-    fb_ledger_sent(q.r, ops, l->job.msg_id, claim.job.branch, state);
-    assert_status(FB_OK, fb_queue_finish(q.r, "a", &claim, ops, &last, &q.err));
-    fb_ops_free(&ops);
-    return last;
-}
 
 static void a_message_is_told_from_acceptance_to_its_end(void **state)
 {
@@ -249,100 +108,6 @@ static void ten_thousand_recipients_fit(void **state)
     assert_string_equal(m.recipients[9999].state, "recalled");
     fb_ledger_message_deinit(&m);
     letter_free(l);
-}
-
-struct names {
-    char ids[16][FB_PARCEL_ID_SIZE]; /* longer ones (history lines) are cut */
-    size_t count, max;
-};
-
-static bool collect(void *ctx, const char *id)
-{
-    struct names *n = ctx;
-    (void)snprintf(n->ids[n->count++], sizeof(n->ids[0]), "%s", id);
-    return n->count < n->max;
-}
-
-/* A listing goes by the time in the id. */
-static void come_at(struct letter *l, int64_t ms)
-{
-    uint8_t bytes[FB_ID_BYTES];
-    fb_id_pack(l->job.msg_id, bytes);
-    for (int i = 0; i < 6; i++) {
-        bytes[i] = (uint8_t)((uint64_t)ms >> (40 - 8 * i));
-    }
-    fb_id_unpack(bytes, l->job.msg_id);
-    l->job.first_ms = ms;
-}
-
-static void listings_are_newest_first_and_by_address(void **state)
-{
-    (void)state;
-    struct letter *l[3];
-    for (int i = 0; i < 3; i++) {
-        l[i] = letter_new(i == 1 ? 2 : 1, 0);
-        come_at(l[i], l[i]->job.first_ms + i * 10);
-        accept_letter(l[i]);
-    }
-    struct names n = {.max = 16};
-    int64_t now = fb_now_ms() + 1000;
-    assert_status(FB_OK, fb_ledger_list(q.r, NULL, 0, now, 10, collect, &n, &q.err));
-    assert_int_equal(n.count, 3);
-    assert_string_equal(n.ids[0], l[2]->job.msg_id);
-    assert_string_equal(n.ids[2], l[0]->job.msg_id);
-    n = (struct names){.max = 16};
-    assert_status(FB_OK, fb_ledger_list(q.r, "USER1@example.com", 0, now, 10, collect, &n, &q.err));
-    assert_int_equal(n.count, 1);
-    assert_string_equal(n.ids[0], l[1]->job.msg_id);
-    n = (struct names){.max = 16};
-    assert_status(FB_OK, fb_ledger_list(q.r, "sender@example.jp", 0, l[1]->job.first_ms, 10,
-                                        collect, &n, &q.err));
-    assert_int_equal(n.count, 2);
-    n = (struct names){.max = 16};
-    assert_status(FB_OK, fb_ledger_list(q.r, NULL, 0, now, 2, collect, &n,
-                                        &q.err)); /* limit keeps the newest */
-    assert_int_equal(n.count, 2);
-    assert_string_equal(n.ids[0], l[2]->job.msg_id);
-    n = (struct names){.max = 1};
-    assert_status(FB_OK, fb_ledger_list(q.r, NULL, 0, now, 10, collect, &n, &q.err));
-    assert_int_equal(n.count, 1);
-    n = (struct names){.max = 16};
-    assert_status(FB_OK, fb_ledger_stuck(q.r, now, 10, collect, &n, &q.err));
-    assert_int_equal(n.count, 3);
-    for (int i = 0; i < 3; i++) {
-        letter_free(l[i]);
-    }
-}
-
-static void listings_merge_shards(void **state)
-{
-    (void)state;
-    struct fb_config config = q.redis.config;
-    config.redis.shards = 4;
-    struct fb_redis *wide = NULL;
-    assert_status(FB_OK, fb_redis_new(&config, 2000, &wide, &q.err));
-    assert_status(FB_OK, fb_queue_prepare(wide, &q.err));
-    char want[12][FB_ID_SIZE];
-    for (int i = 0; i < 12; i++) {
-        struct letter *l = letter_new(1, 0);
-        struct fb_ops *ops = fb_ops_new();
-        enum fb_status s = FB_BUG;
-        come_at(l, 1000000 + i);
-        memcpy(want[i], l->job.msg_id, FB_ID_SIZE);
-        fb_ledger_accepted(wide, ops, &l->job, &l->envelope, 1, TTL_MS);
-        const struct fb_ops *list[1] = {ops};
-        assert_status(FB_OK, fb_queue_enqueue(wide, &l->job, list, 1, &s, &q.err));
-        assert_status(FB_OK, s);
-        fb_ops_free(&ops);
-        letter_free(l);
-    }
-    struct names n = {.max = 16};
-    assert_status(FB_OK, fb_ledger_list(wide, NULL, 0, 2000000, 7, collect, &n, &q.err));
-    assert_int_equal(n.count, 7);
-    for (int i = 0; i < 7; i++) {
-        assert_string_equal(n.ids[i], want[11 - i]);
-    }
-    fb_redis_free(&wide);
 }
 
 static size_t due_until(int64_t ms, struct fb_due_item *item_r)
@@ -533,60 +298,6 @@ static void a_mark_overrules_the_plan(void **state)
     letter_free(l);
 }
 
-static void a_listing_goes_through_years_by_hours_and_periods(void **state)
-{
-    (void)state;
-    char ids[30][FB_ID_SIZE];
-    int64_t from = fb_now_ms() - 30 * 20 * DAY_MS;
-    for (int i = 0; i < 30; i++) { /* every 20 days */
-        struct letter *l = letter_new(1, 0);
-        come_at(l, from + i * 20 * DAY_MS);
-        memcpy(ids[i], l->job.msg_id, FB_ID_SIZE);
-        accept_letter(l);
-        letter_free(l);
-    }
-    static const char *const whose[] = {NULL, "sender@example.jp", "user0@example.com"};
-    for (size_t who = 0; who < 3; who++) {
-        struct names n = {.max = 16};
-        assert_status(FB_OK,
-                      fb_ledger_list(q.r, whose[who], 0, INT64_MAX / 2, 7, collect, &n, &q.err));
-        assert_int_equal(n.count, 7);
-        for (int i = 0; i < 7; i++) {
-            assert_string_equal(n.ids[i], ids[29 - i]);
-        }
-        n = (struct names){.max = 16};
-        assert_status(FB_OK, fb_ledger_list(q.r, whose[who], from + 3 * 20 * DAY_MS,
-                                            from + 6 * 20 * DAY_MS, 10, collect, &n, &q.err));
-        assert_int_equal(n.count, 4); /* both ends are in */
-        assert_string_equal(n.ids[0], ids[6]);
-        assert_string_equal(n.ids[3], ids[3]);
-    }
-}
-
-static void listings_of_older_programs_are_read_with_the_new_ones(void **state)
-{
-    (void)state;
-    struct letter *l = letter_new(1, 0);
-    free(l->envelope.reverse_path);
-    l->envelope.reverse_path =
-        strdup("user0@example.com"); /* to himself: listed twice, told once */
-    accept_letter(l);
-    struct fb_job old = render_job();
-    char at[24];
-    (void)snprintf(at, sizeof at, "%lld", (long long)l->job.first_ms - 5000);
-    static const char *const keys[] = {"fb:{s0}:t", "fb:{s0}:a:user0@example.com"};
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(redis_fixture_int(&q.redis, "ZADD", keys[i], at, old.msg_id, NULL), 1);
-        struct names n = {.max = 16};
-        assert_status(FB_OK, fb_ledger_list(q.r, i == 0 ? NULL : "user0@example.com", 0,
-                                            INT64_MAX / 2, 10, collect, &n, &q.err));
-        assert_int_equal(n.count, 2);
-        assert_string_equal(n.ids[0], l->job.msg_id);
-        assert_string_equal(n.ids[1], old.msg_id);
-    }
-    letter_free(l);
-}
-
 static void what_only_the_way_needed_goes_with_the_end(void **state)
 {
     (void)state;
@@ -721,10 +432,6 @@ int main(void)
         PROMISE(a_message_is_told_from_acceptance_to_its_end),
         PROMISE(held_is_shown_with_its_reason_until_it_goes_on),
         PROMISE(ten_thousand_recipients_fit),
-        PROMISE(listings_are_newest_first_and_by_address),
-        PROMISE(listings_merge_shards),
-        PROMISE(a_listing_goes_through_years_by_hours_and_periods),
-        PROMISE(listings_of_older_programs_are_read_with_the_new_ones),
         PROMISE(what_only_the_way_needed_goes_with_the_end),
         PROMISE(an_end_by_date_is_told_without_a_line),
         PROMISE(the_grant_of_a_vault_keeps_its_id_in_a_compact_record),
