@@ -172,6 +172,7 @@ static struct dry_outcome after_of(const struct fb_policy *p, const struct fb_po
 /* ---- the last mails ---- */
 
 struct run {
+    struct fb_title_key key; /* of subjects */
     const struct fb_dry_run *q;
     json_t *items, *changes, *doubts;
     json_int_t mails, recipients, same, changed, unknown;
@@ -240,12 +241,11 @@ static void take_mail(void *ctx, const struct fb_ledger_message *m)
 {
     struct run *x = ctx;
     struct fb_title title;
-    const char *key = x->q->title_key;
     if (m->branch_count == 0) {
         return; /* nothing is decided yet */
     }
     bool has_title =
-        m->title != NULL && key != NULL && fb_title_open(key, m->msg_id, m->title, &title) == FB_OK;
+        m->title != NULL && fb_title_open_by(&x->key, m->msg_id, m->title, &title) == FB_OK;
     x->mails++;
     for (size_t i = 0; i < m->recipient_count; i++) {
         if (m->recipients[i].address[0] != '\0') {
@@ -275,7 +275,9 @@ enum fb_status fb_dry_run(struct fb_redis *r, const struct fb_dry_run *q, json_t
                           struct fb_error *err)
 {
     struct run x = {.q = q, .items = json_array(), .changes = json_array(), .doubts = json_array()};
+    fb_title_key(q->title_key, &x.key);
     enum fb_status s = look_through(r, &x, err);
+    fb_title_key_wipe(&x.key);
     if (s == FB_OK) {
         *result_r =
             json_pack("{s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O}", "messages", x.mails, "recipients",

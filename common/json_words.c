@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/evidence_text.h"
+#include "common/ledger/ledger.h"
 
 json_t *fb_json_text(const char *text)
 {
@@ -23,6 +24,15 @@ const char *fb_json_text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "";
+}
+
+json_t *fb_json_addresses(const struct fb_ledger_message *m, size_t most)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->recipient_count && i < most; i++) {
+        (void)json_array_append_new(list, fb_json_text(m->recipients[i].address));
+    }
+    return list;
 }
 
 static json_t *words_json(const struct fb_evidence *e, const char *language)

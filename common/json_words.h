@@ -14,6 +14,8 @@
 json_t *fb_json_text(const char *text);
 /* The text under a key of an object, the object's own; "": there is none, or it is no text. */
 const char *fb_json_text_of(const json_t *object, const char *key);
+/* The addresses of the first recipients, `most` at most. */
+json_t *fb_json_addresses(const struct fb_ledger_message *m, size_t most);
 /* What is known of accesses; time writes its moments (0: not known). */
 json_t *fb_json_evidence(const struct fb_evidence *e, json_t *(*time)(int64_t ms));
 /* A list of {line, severity ("error", "warning"), text}. */

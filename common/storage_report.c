@@ -130,7 +130,8 @@ static int64_t number(const json_t *o, const char *key)
     return json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
 }
 
-static bool decode_step(const json_t *o, struct fb_storage_report *report)
+/* A step of a later version is left out. */
+static void decode_step(const json_t *o, struct fb_storage_report *report)
 {
     for (int step = 0; step < FB_STORAGE_STEP_COUNT; step++) {
         if (strcmp(names[step], fb_json_text_of(o, "step")) != 0 ||
@@ -144,9 +145,8 @@ static bool decode_step(const json_t *o, struct fb_storage_report *report)
                                              .space = {number(o, "used"), number(o, "quota"), -1}};
         (void)snprintf(s->user, sizeof s->user, "%s", fb_json_text_of(o, "user"));
         (void)snprintf(s->text, sizeof s->text, "%s", fb_json_text_of(o, "text"));
-        return true;
+        return;
     }
-    return false; /* of a later version */
 }
 
 static enum fb_status decode(const char *text, size_t len, struct fb_storage_report *report_r,
@@ -168,7 +168,7 @@ static enum fb_status decode(const char *text, size_t len, struct fb_storage_rep
         (struct fb_storage_space){number(o, "used"), number(o, "quota"), number(o, "free")};
     json_array_foreach(json_object_get(o, "steps"), i, step)
     {
-        (void)decode_step(step, report_r);
+        decode_step(step, report_r);
     }
     json_decref(o);
     return FB_OK;

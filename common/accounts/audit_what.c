@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "common/crypto.h"
 #include "common/json_words.h"
 
 void fb_audit_what_deinit(struct fb_audit_what *w)
@@ -16,13 +15,11 @@ void fb_audit_what_deinit(struct fb_audit_what *w)
 void fb_audit_of_policy(const char *version, struct fb_slice document, const char *comment,
                         struct fb_audit_what *w_r)
 {
-    uint8_t sha[FB_SHA256_SIZE];
-    char hash[2 * FB_SHA256_SIZE + 1];
-    fb_sha256(document.ptr, document.len, sha);
-    fb_hex(sha, sizeof sha, hash);
+    char now[65];
+    fb_policy_version_name(document, now);
     *w_r = (struct fb_audit_what){.object = "policy"};
     w_r->before = json_pack("{s:s}", "version", version);
-    w_r->after = json_pack("{s:s,s:o}", "version", hash, "comment",
+    w_r->after = json_pack("{s:s,s:o}", "version", now, "comment",
                            fb_json_text(comment != NULL ? comment : ""));
 }
 

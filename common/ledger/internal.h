@@ -13,7 +13,10 @@
 /* A hash with a longer value takes three times the memory, for good (hash-max-listpack-value). */
 #define FB_LEDGER_COMPACT      "64"
 #define FB_LEDGER_COMPACT_SIZE 64
-#define FB_VAULT_ID            32 /* bytes: a SHA-256, in the ledger's structs as hex */
+#define FB_LEDGER_IN_FLIGHT_S                                                                      \
+    (90 *                                                                                          \
+     86400) /* of a message that never ends: longer than any lifetime and retention of dead letters */
+#define FB_VAULT_ID 32 /* bytes: a SHA-256, in the ledger's structs as hex */
 #define FB_LEDGER_LOST_TTL                                                                         \
     "34560000" /* 400 d, for a key that had lost its own time to live (EXPIRE NX) */
 

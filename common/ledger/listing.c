@@ -9,8 +9,6 @@
 
 #define HOUR_MS   INT64_C(3600000)
 #define PERIOD_MS (INT64_C(30) * 24 * HOUR_MS)
-#define DAY_S     86400
-#define IN_FLIGHT (90 * DAY_S) /* as long as a message that never ends: write.c */
 #define MOST_MS   ((INT64_C(1) << 48) - 1)
 #define GROUP     64 /* keys asked for at once, at most */
 #define MOST_KEYS 4096
@@ -65,10 +63,11 @@ void fb_listing_add(struct fb_ops *ops, int shard, const char *msg_id,
     char ttl[24];
     uint8_t id[FB_ID_BYTES];
     uint8_t old[1 + FB_ID_BYTES];
-    int64_t old_ms = fb_id_time_ms(msg_id) - ttl_ms - (int64_t)IN_FLIGHT * 1000;
+    int64_t old_ms = fb_id_time_ms(msg_id) - ttl_ms - (int64_t)FB_LEDGER_IN_FLIGHT_S * 1000;
     fb_id_pack(msg_id, id);
     bound(old, old_ms, 0);
-    (void)snprintf(ttl, sizeof ttl, "%" PRId64, ttl_ms / 1000 + IN_FLIGHT + HOUR_MS / 1000);
+    (void)snprintf(ttl, sizeof ttl, "%" PRId64,
+                   ttl_ms / 1000 + FB_LEDGER_IN_FLIGHT_S + HOUR_MS / 1000);
     (void)snprintf(old_hour, sizeof old_hour, "%" PRId64, old_ms / HOUR_MS - 1);
     fb_listing_hour_key(key, shard, msg_id, hour);
     (void)snprintf(hours, sizeof hours, "fb:{s%d}:l:hours", shard);

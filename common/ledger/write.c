@@ -18,8 +18,6 @@
 #include "proto/limits.h"
 
 #define HISTORY_MAX "-10000"
-#define DAY_S       86400
-#define IN_FLIGHT_S (90 * DAY_S) /* longer than any lifetime and retention of dead letters */
 
 void fb_ledger_key(char key[FB_LEDGER_KEY], int shard, const char *kind, const char *name)
 {
@@ -80,7 +78,8 @@ void fb_ledger_accepted(struct fb_redis *r, struct fb_ops *ops, const struct fb_
     free(args);
     free(names);
     expire(ops, key,
-           ttl_ms / 1000 + IN_FLIGHT_S); /* for a message that never ends; its end sets ttl */
+           ttl_ms / 1000 +
+               FB_LEDGER_IN_FLIGHT_S); /* for a message that never ends; its end sets ttl */
     fb_ledger_count(r, ops, job->msg_id, FB_STAT_ACCEPTED, 1, job->first_ms);
     fb_listing_add(ops, shard, job->msg_id, envelope, ttl_ms);
 }

@@ -5,7 +5,7 @@
  * no file and asks no network: the check must say the same on an administrator's desk as on the
  * gateway.
  *
- * Called by the policy source (common/policy/source.c), the console and `fumibako policy check`.
+ * Called by the policy source (common/policy/service_source.c), the console and `fumibako policy check`.
  */
 #include "common/policy/parse.h"
 
@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
+#include "common/crypto.h"
 #include "common/policy/terms.h"
 #include "common/policy/text.h"
 
-#define POLICY_MAX_BYTES ((size_t)4 * 1024 * 1024)
-#define TEN_YEARS_S      ((int64_t)3650 * 86400)
+#define TEN_YEARS_S ((int64_t)3650 * 86400)
 
 void fb_pol_name(struct fb_pol_reader *r, const struct fb_pol_scope *scope, const void *first_name,
                  size_t count, size_t stride, char **name)
@@ -226,17 +224,11 @@ static void report_syntax(struct fb_pol_reader *r, const struct fb_error *err)
     fb_pol_error(r, line, "document: %s", text);
 }
 
-static enum fb_status set_version(struct fb_policy *p, struct fb_slice yaml)
+void fb_policy_version_name(struct fb_slice document, char version_r[65])
 {
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned int len = 0;
-    if (EVP_Digest(yaml.len > 0 ? (const void *)yaml.ptr : "", yaml.len, digest, &len, EVP_sha256(),
-                   NULL) != 1 ||
-        len != 32) {
-        return FB_BUG;
-    }
-    fb_hex(digest, len, p->version);
-    return FB_OK;
+    uint8_t sha[FB_SHA256_SIZE];
+    fb_sha256(document.len > 0 ? (const void *)document.ptr : "", document.len, sha);
+    fb_hex(sha, sizeof sha, version_r);
 }
 
 enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r,
@@ -252,15 +244,15 @@ enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r
     atomic_init(&counted->refs, 1);
     (void)fb_pol_locale();
     enum fb_status status = FB_OK;
-    if (yaml.len > POLICY_MAX_BYTES) {
-        fb_pol_error(&r, 0, "document: is larger than %zu bytes", POLICY_MAX_BYTES);
+    if (yaml.len > FB_POLICY_MAX) {
+        fb_pol_error(&r, 0, "document: is larger than %zu bytes", (size_t)FB_POLICY_MAX);
     } else {
         status = fb_yaml_parse(yaml, &document, &err);
         if (status == FB_INVALID) {
             report_syntax(&r, &err);
         } else if (status == FB_OK) {
             parse_document(&r, document);
-            status = set_version(policy, yaml);
+            fb_policy_version_name(yaml, policy->version);
             policy->document = fb_xcalloc(1, yaml.len + 1);
             policy->document_len = yaml.len;
             memcpy(policy->document, yaml.len > 0 ? (const void *)yaml.ptr : "", yaml.len);

@@ -15,6 +15,8 @@
 
 #include "common/buf.h"
 
+#define FB_POLICY_MAX (4U << 20) /* bytes of a document */
+
 enum fb_storage_type { FB_STORAGE_BOX, FB_STORAGE_VAULT };
 enum fb_access { FB_ACCESS_RECIPIENTS, FB_ACCESS_COMPANY, FB_ACCESS_ANYONE };
 enum fb_proof { FB_PROOF_LINK, FB_PROOF_CODE, FB_PROOF_TOTP };
@@ -153,6 +155,8 @@ struct fb_policy_findings {
 
 void fb_policy_findings_deinit(struct fb_policy_findings *f);
 
+/* The version that a document has: SHA-256 of its bytes, in hex. */
+void fb_policy_version_name(struct fb_slice document, char version_r[65]);
 /* Parses and checks a whole document (at most 4 MiB).  FB_OK with a policy (reference count 1) when there is no
  * error; FB_INVALID otherwise.  findings_r is filled in both cases, sorted by line; free it. */
 FB_MUST_USE enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r,

@@ -21,7 +21,6 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
-#define MAX_POLICY  (4U << 20)
 #define POLL_S      1
 #define SETTLE_MS   2000 /* a file that changed so lately may be only half written */
 #define REDIS_WAIT  3000
@@ -189,7 +188,7 @@ static void look_at_file(struct fb_policy_follow *f)
     if (f->policy != NULL && !is_settled(&st)) {
         return; /* the policy in force stays until the writer is done */
     }
-    if (fb_read_file(path, MAX_POLICY, &document, &err) != FB_OK) {
+    if (fb_read_file(path, FB_POLICY_MAX, &document, &err) != FB_OK) {
         complain(f, err.text);
         return;
     }
@@ -255,7 +254,7 @@ static void look_at_cache(struct fb_policy_follow *f)
     struct fb_error err = {0};
     int n = snprintf(path, sizeof path, "%s/" CACHE_NAME, f->config->policy.cache);
     if (n > 0 && (size_t)n < sizeof path &&
-        fb_read_file(path, MAX_POLICY, &document, &err) == FB_OK) {
+        fb_read_file(path, FB_POLICY_MAX, &document, &err) == FB_OK) {
         take_document(f, fb_slice_buf(&document), "the cache", false);
         fb_buf_deinit(&document);
     }

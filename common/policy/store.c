@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/crypto.h"
 #include "common/json_words.h"
 #include "common/policy/service_source.h"
 #include "common/yaml.h"
@@ -30,20 +29,13 @@ static void copy(char *out, size_t size, const char *text, size_t len)
     out[n] = '\0';
 }
 
-static void name_version(struct fb_policy_version *v)
-{
-    uint8_t sha[FB_SHA256_SIZE];
-    fb_sha256(v->document.ptr, v->document.len, sha);
-    fb_hex(sha, sizeof sha, v->version);
-}
-
 /* ---- in force ---- */
 
 static enum fb_status of_file(const char *path, struct fb_policy_version *v, struct fb_error *err)
 {
     enum fb_status s = fb_read_file(path, FB_POLICY_MAX, &v->document, err);
     if (s == FB_OK) {
-        name_version(v);
+        fb_policy_version_name(fb_slice_buf(&v->document), v->version);
         copy(v->author, sizeof v->author, "file", 4);
     }
     return s;
@@ -92,7 +84,7 @@ static enum fb_status of_redis(struct fb_redis *r, struct fb_policy_version *v,
     } else if (fb_buf_add(&v->document, reply->element[1]->str, reply->element[1]->len) != FB_OK) {
         s = fb_error_set(err, FB_TOO_BIG, "the policy in Redis is larger than any policy");
     } else {
-        name_version(v);
+        fb_policy_version_name(fb_slice_buf(&v->document), v->version);
         take_text(reply->element[0], v->written, sizeof v->written);
         v->at_ms = take_number(reply->element[2]);
         take_text(reply->element[3], v->author, sizeof v->author);

@@ -14,7 +14,6 @@
 #include "common/policy/policy.h"
 #include "common/redis.h"
 
-#define FB_POLICY_MAX         (4U << 20) /* bytes of a document */
 #define FB_POLICY_MAX_COMMENT 500
 #define FB_POLICY_MAX_AUTHOR  129
 

@@ -50,9 +50,9 @@ bool fb_worker_stopping(const struct fb_worker *worker);
 /* Sleeps at most ms; ends early when the worker stops (or, with until_drained, is drained). */
 void fb_worker_sleep(struct fb_worker *worker, int64_t ms, bool until_drained);
 /* Works on one claim and ends it. */
+void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim);
 /* The counters of its jobs stand at zero from the start (common/metrics.h). */
 void fb_worker_counters(enum fb_stage stage);
-void fb_worker_job(struct fb_worker_thread *t, const struct fb_claim *claim);
 /* Alarms of this stage, each few seconds; for the promoting thread. */
 void fb_worker_watch(struct fb_worker *worker, struct fb_redis *r);
 /* What puts a job off that is late already also tells the sender, once. */

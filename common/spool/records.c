@@ -7,8 +7,6 @@
 #include "common/crypto.h"
 #include "proto/limits.h"
 
-#define MAX_POLICY (4U << 20) /* as render keeps it */
-
 enum fb_status fb_spool_plan_load(struct fb_spool_msg *msg, struct fb_plan *plan_r,
                                   struct fb_error *err)
 {
@@ -31,7 +29,7 @@ static enum fb_status kept_policy(struct fb_spool_msg *msg, const char *version,
     struct fb_buf document;
     struct fb_policy *policy = NULL;
     struct fb_policy_findings findings = {0};
-    enum fb_status s = fb_spool_object_get(msg, "policy", MAX_POLICY, &document, err);
+    enum fb_status s = fb_spool_object_get(msg, "policy", FB_POLICY_MAX, &document, err);
     if (s != FB_OK) {
         return s == FB_CORRUPT || s == FB_TOO_BIG
                    ? fb_error_set(err, FB_NOT_FOUND, "the mail's policy cannot be read")

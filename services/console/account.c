@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/accounts/keys.h"
 #include "common/id.h"
 #include "common/accounts/audit.h"
 #include "common/log.h"
@@ -154,7 +155,7 @@ static enum fb_status by_token(struct call *c, const char *token, struct console
     if (!read_token(token, name)) {
         return fb_error_set(err, FB_NOT_FOUND, "no token");
     }
-    session_hash(token, hash);
+    fb_token_hash(token, hash);
     enum fb_status s = fb_account_get(c->redis, name, &a, err);
     if (s != FB_OK) {
         return s;
@@ -186,7 +187,7 @@ static enum fb_status by_cookie(struct call *c, const char *cookie, struct conso
     struct session session;
     struct fb_account *a = NULL;
     char hash[FB_ACCOUNT_HASH];
-    session_hash(cookie, hash);
+    fb_token_hash(cookie, hash);
     enum fb_status s = session_get(c->redis, hash, c->console->config->console.session_idle_ms,
                                    fb_now_ms(), &session, &a, err);
     if (s != FB_OK) {

@@ -151,7 +151,7 @@ static bool take_trial(struct call *c, struct trial *t)
     return true;
 }
 
-/* What render could not do: the policy has errors, the mail passes a limit. */
+/* What render or rewrite could not do: the policy has errors, the mail passes a limit, there is no such rule. */
 void api_refusal(struct call *c, const json_t *answer, const char *where)
 {
     size_t i;

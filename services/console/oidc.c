@@ -3,6 +3,7 @@
  * Signing in at an OpenID Connect provider: authorization code with PKCE (RFC 7636, S256), state and nonce, which this
  * browser alone has (cookie) and which count once.  Whoever comes back gets an account of his own, known by issuer and
  * subject: a name that the provider tells never opens a local account. */
+#include "common/accounts/keys.h"
 #include "common/id.h"
 #include "services/console/oidc.h"
 
@@ -98,7 +99,7 @@ void oidc_begin(struct call *c)
     fb_random_text(k.nonce);
     fb_random_text(k.verifier);
     fb_random_text(cookie);
-    session_hash(cookie, name);
+    fb_token_hash(cookie, name);
     fb_buf_init(&url, LOCATION);
     json_t *what = json_pack("{s:s,s:s,s:s,s:s}", "kind", "oidc", "state", k.state, "nonce",
                              k.nonce, "verifier", k.verifier);
@@ -129,7 +130,7 @@ static json_t *take_begun(struct call *c)
     if (!fb_random_text_is_valid(cookie) || !fb_random_text_is_valid(state)) {
         return NULL;
     }
-    session_hash(cookie, name);
+    fb_token_hash(cookie, name);
     if (begin_take(c->redis, name, &what, &err) != FB_OK) {
         return NULL;
     }
@@ -163,7 +164,7 @@ static void subject_of(const struct call *c, const json_t *claims, char out_r[FB
     char text[OIDC_URL + 300];
     (void)snprintf(text, sizeof text, "%s\n%s", oidc_issuer(c->console->accounts->oidc),
                    json_string_value(json_object_get(claims, "sub")));
-    session_hash(text, out_r);
+    fb_token_hash(text, out_r);
 }
 
 /* The name that it gets: the mail address when the provider has verified it, else what he is called there. */

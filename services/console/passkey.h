@@ -10,8 +10,9 @@
 #include <jansson.h>
 
 #include "common/accounts/account.h"
+#include "common/id.h"
 
-#define PASSKEY_CHALLENGE 44 /* 32 bytes in base64url, and a NUL */
+#define PASSKEY_CHALLENGE FB_RANDOM_TEXT /* 32 bytes in base64url, and a NUL */
 
 /* What this ceremony was begun with. */
 struct passkey_expected {

@@ -44,7 +44,7 @@ static enum fb_status begin(struct call *c, struct ceremony *k, const char *kind
     char cookie[FB_RANDOM_TEXT], name[FB_ACCOUNT_HASH];
     fb_random_text(k->challenge);
     fb_random_text(cookie);
-    session_hash(cookie, name);
+    fb_token_hash(cookie, name);
     json_t *what = json_pack("{s:s,s:s,s:s}", "kind", kind, "challenge", k->challenge, "session",
                              c->who.session);
     enum fb_status s = begin_put(c->redis, name, what, err);
@@ -67,7 +67,7 @@ static bool finish(struct call *c, struct ceremony *k, const char *kind)
     }
     enum fb_status s = FB_NOT_FOUND;
     if (fb_random_text_is_valid(cookie)) {
-        session_hash(cookie, name);
+        fb_token_hash(cookie, name);
         s = begin_take(c->redis, name, &what, &err);
     }
     const char *was = json_string_value(json_object_get(what, "kind"));

@@ -83,11 +83,6 @@ const char *session_need_name(enum console_need need)
     return needs[need];
 }
 
-void session_hash(const char *text, char out_r[FB_ACCOUNT_HASH])
-{
-    fb_token_hash(text, out_r);
-}
-
 /* ---- writing ---- */
 
 static void number(int64_t value, char out_r[24])

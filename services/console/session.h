@@ -26,8 +26,6 @@ struct session {
 };
 
 const char *session_need_name(enum console_need need);
-/* SHA-256 in hex. */
-void session_hash(const char *text, char out_r[FB_ACCOUNT_HASH]);
 
 /* Makes it, and ends the one named old ("" = none) in the same step. */
 FB_MUST_USE enum fb_status session_put(struct fb_redis *r, const char *name, const char *old,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/accounts/keys.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -114,7 +115,7 @@ enum fb_status account_sign_in(struct call *c, const struct fb_account *a, const
     (void)snprintf(s.method, sizeof s.method, "%s", method);
     enum fb_status status = fill_session(c, a, &s, err);
     fb_random_text(cookie);
-    session_hash(cookie, hash);
+    fb_token_hash(cookie, hash);
     if (status == FB_OK) {
         status = session_put(c->redis, hash, c->who.session, &s,
                              c->console->config->console.session_idle_ms, s.proved_ms, err);

@@ -7,11 +7,13 @@
 
 #include "common/json_words.h"
 #include "common/ledger/ledger.h"
+#include "common/run.h"
 #include "common/title.h"
 #include "common/yaml.h"
 #include "services/ctl/ctl.h"
 
 #define DEFAULT_CONFIG "/etc/fumibako/fumibako.yaml"
+#define MAX_ANSWER     (16U << 20) /* of another program of ours */
 
 int ctl_fail(const struct ctl *c, const struct fb_error *err)
 {
@@ -154,8 +156,8 @@ void ctl_print_json(json_t *value)
     json_decref(value);
 }
 
-int ctl_tell(const struct ctl *c, const struct fb_buf *answer, int exit_code, const char *program,
-             const char *file, void (*print)(const json_t *answer))
+static int tell(const struct ctl *c, const struct fb_buf *answer, int exit_code,
+                const char *program, const char *file, void (*print)(const json_t *answer))
 {
     size_t i;
     json_t *f;
@@ -187,6 +189,33 @@ int ctl_tell(const struct ctl *c, const struct fb_buf *answer, int exit_code, co
     }
     json_decref(root);
     return exit_code;
+}
+
+int ctl_ask(struct ctl *c, const char *program, const char *file,
+            enum fb_status (*ask)(const struct ctl *c, const char *path, int fd, struct fb_buf *out,
+                                  int *exit_r, struct fb_error *err),
+            void (*print)(const json_t *answer))
+{
+    int code = 0;
+    int fd = -1;
+    char path[32] = "";
+    struct fb_error err = {0};
+    struct fb_buf document = {0};
+    struct fb_buf out;
+    if (file == NULL && !ctl_policy_in_force(c, &document, &code)) {
+        return code;
+    }
+    enum fb_status s = file == NULL ? fb_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
+    fb_buf_init(&out, MAX_ANSWER);
+    s = s == FB_OK ? ask(c, file == NULL ? path : file, fd, &out, &code, &err) : s;
+    code = s == FB_OK ? tell(c, &out, code, program, file == NULL ? "policy in force" : file, print)
+                      : ctl_fail(c, &err);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    fb_buf_deinit(&out);
+    fb_buf_deinit(&document);
+    return code;
 }
 
 void ctl_time(int64_t ms, char out[32])

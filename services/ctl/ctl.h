@@ -100,11 +100,14 @@ const char *ctl_language(const struct ctl *c);
 void ctl_print_clean(const char *text);
 /* Prints and frees. */
 void ctl_print_json(json_t *value);
-/* Tells what another program of ours answered in JSON, an object with "error" and perhaps "findings" where it
- * failed: as JSON, else by print, or its faults on stderr, those of a policy with the file's name.  Returns the exit
- * code. */
-int ctl_tell(const struct ctl *c, const struct fb_buf *answer, int exit_code, const char *program,
-             const char *file, void (*print)(const json_t *answer));
+/* Asks another program of ours about a policy, that of file, or (NULL) the one in force, and tells what it answers in
+ * JSON, an object with "error" and perhaps "findings" where it failed: as JSON, else by print, or its faults on stderr,
+ * those of a policy with the file's name.  ask runs it; fd (-1: none) is the policy in force, at path.  Returns the
+ * exit code. */
+int ctl_ask(struct ctl *c, const char *program, const char *file,
+            enum fb_status (*ask)(const struct ctl *c, const char *path, int fd, struct fb_buf *out,
+                                  int *exit_r, struct fb_error *err),
+            void (*print)(const json_t *answer));
 /* "2026-11-25 10:15:00" in local time; "-" for 0. */
 void ctl_time(int64_t ms, char out[32]);
 /* Dates of --since and --until: "2026-11-25", "2026-11-25T10:15:00" (of here; "...Z": UTC), or "2h",

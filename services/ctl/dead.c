@@ -32,19 +32,16 @@ static void add_mail(struct ctl *c, const struct fb_dead *d, json_t *o)
     char subject[FB_TITLE_SUBJECT] = "";
     struct fb_error err = {0};
     struct fb_ledger_message m = {0};
-    json_t *recipients = json_array();
     bool is_known =
         d->job.msg_id[0] != '\0' && fb_ledger_get(c->redis, d->job.msg_id, &m, &err) == FB_OK;
-    for (size_t i = 0; is_known && i < m.recipient_count && i < SHOWN_RECIPIENTS; i++) {
-        (void)json_array_append_new(recipients, fb_json_text(m.recipients[i].address));
-    }
     if (is_known) {
         ctl_subject(c, &m, subject);
     }
     (void)json_object_set_new(o, "from", is_known ? fb_json_text(m.from) : json_null());
     (void)json_object_set_new(o, "subject",
                               subject[0] != '\0' ? fb_json_text(subject) : json_null());
-    (void)json_object_set_new(o, "recipients", recipients);
+    (void)json_object_set_new(o, "recipients",
+                              fb_json_addresses(&m, is_known ? SHOWN_RECIPIENTS : 0));
     (void)json_object_set_new(o, "ends_at",
                               ctl_json_time(d->died_ms + c->config->retention.dead_ms));
     fb_ledger_message_deinit(&m);

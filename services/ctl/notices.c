@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/run.h"
 #include "common/json_words.h"
 #include "services/ctl/ctl.h"
 
-#define MAX_ANSWER (16U << 20)
 #define TIMEOUT_MS 60000
 #define MAX_ARGS   10
 
@@ -75,25 +73,9 @@ static enum fb_status ask(const struct ctl *c, const char *path, int fd, struct 
 int ctl_notices_preview(struct ctl *c)
 {
     int code = 0;
-    int fd = -1;
-    char path[32] = "";
-    struct fb_error err = {0};
-    struct fb_buf document = {0};
-    struct fb_buf out;
-    bool is_in_force = c->word_count == 0;
-    if (!ctl_language_ok(c, &code) || (is_in_force && !ctl_policy_in_force(c, &document, &code))) {
+    if (!ctl_language_ok(c, &code)) {
         return code;
     }
-    enum fb_status s = is_in_force ? fb_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
-    fb_buf_init(&out, MAX_ANSWER);
-    s = s == FB_OK ? ask(c, is_in_force ? path : c->words[0], fd, &out, &code, &err) : s;
-    code = s == FB_OK ? ctl_tell(c, &out, code, "fumibako-rewrite",
-                                 c->word_count > 0 ? c->words[0] : "policy in force", print_answer)
-                      : ctl_fail(c, &err);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    fb_buf_deinit(&out);
-    fb_buf_deinit(&document);
-    return code;
+    return ctl_ask(c, "fumibako-rewrite", c->word_count > 0 ? c->words[0] : NULL, ask,
+                   print_answer);
 }

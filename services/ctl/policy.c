@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fumibako policy check|show|apply|history */
+ * fumibako policy check|show|apply|history|rollback */
 #include "common/policy/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/crypto.h"
 #include "common/policy/store.h"
 #include "common/yaml.h"
 #include "services/ctl/ctl.h"
@@ -96,10 +95,8 @@ bool ctl_policy_in_force(struct ctl *c, struct fb_buf *document, int *exit_r)
 static int show(const struct ctl *c, struct fb_slice document)
 {
     if (c->is_json) {
-        uint8_t sha[FB_SHA256_SIZE];
-        char version[2 * FB_SHA256_SIZE + 1];
-        fb_sha256(document.ptr, document.len, sha);
-        fb_hex(sha, sizeof sha, version);
+        char version[65];
+        fb_policy_version_name(document, version);
         ctl_print_json(json_pack("{s:s,s:s,s:o}", "version", version, "source",
                                  c->config->policy.source, "document",
                                  json_stringn((const char *)document.ptr, document.len)));

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/crypto.h"
 #include "common/policy/diff.h"
 #include "common/policy/store.h"
 #include "services/ctl/ctl.h"
@@ -54,9 +53,7 @@ static enum fb_status get_both(struct ctl *c, struct fb_policy_version *from,
     if (s == FB_OK && c->file != NULL) {
         s = fb_read_file(c->file, FB_POLICY_MAX, &to->document, err);
         if (s == FB_OK) {
-            uint8_t sha[FB_SHA256_SIZE];
-            fb_sha256(to->document.ptr, to->document.len, sha);
-            fb_hex(sha, sizeof sha, to->version);
+            fb_policy_version_name(fb_slice_buf(&to->document), to->version);
         }
     } else if (s == FB_OK) {
         s = get(c, c->word_count > 1 ? c->words[1] : NULL, to, err);

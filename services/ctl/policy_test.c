@@ -6,13 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "services/ctl/ctl.h"
 #include "common/json_words.h"
 #include "common/run.h"
 
-#define MAX_ANSWER (16U << 20)
 #define TIMEOUT_MS                                                                                 \
     (10 * 60 * 1000) /* render has its own, by size; this one is for a render that hangs */
 #define MAX_ARGS (2 * CTL_MAX_RECIPIENTS + 12)
@@ -144,32 +142,9 @@ static enum fb_status ask(const struct ctl *c, const char *policy_path, int fd, 
 
 int ctl_policy_test(struct ctl *c)
 {
-    int code = 0;
-    int fd = -1;
-    struct fb_error err = {0};
-    struct fb_buf document = {0};
-    struct fb_buf out;
-    char path[32] = "";
     if (c->from == NULL || c->to.count == 0) {
         return ctl_usage_error(
             c, "policy test needs --from A (\"\" for the null sender) and at least one --to B");
     }
-    if (c->word_count < 2 && !ctl_policy_in_force(c, &document, &code)) {
-        return code;
-    }
-    enum fb_status s =
-        c->word_count < 2 ? fb_run_file(fb_slice_buf(&document), &fd, path, &err) : FB_OK;
-    fb_buf_init(&out, MAX_ANSWER);
-    if (s == FB_OK) {
-        s = ask(c, c->word_count < 2 ? path : c->words[1], fd, &out, &code, &err);
-    }
-    code = s == FB_OK ? ctl_tell(c, &out, code, "fumibako-render",
-                                 c->word_count > 1 ? c->words[1] : "policy in force", print_answer)
-                      : ctl_fail(c, &err);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    fb_buf_deinit(&out);
-    fb_buf_deinit(&document);
-    return code;
+    return ctl_ask(c, "fumibako-render", c->word_count > 1 ? c->words[1] : NULL, ask, print_answer);
 }

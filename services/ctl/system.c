@@ -12,8 +12,6 @@
 #include "common/ledger/stats.h"
 #include "services/ctl/ctl.h"
 
-#define DAY_MS INT64_C(86400000)
-
 /* ---- overview ---- */
 
 static const json_t *value_at(const json_t *series, const char *name, size_t i)
@@ -79,9 +77,10 @@ int ctl_overview(struct ctl *c)
         return show_series(c);
     }
     int64_t now = fb_now_ms();
-    int64_t since = now - DAY_MS;
+    int64_t since = now - FB_STATS_DAY_MS;
     since -= since % FB_STATS_SLOT_MS;
-    if (fb_ledger_stats(c->redis, since, DAY_MS + FB_STATS_SLOT_MS, 1, counts, &err) != FB_OK) {
+    if (fb_ledger_stats(c->redis, since, FB_STATS_DAY_MS + FB_STATS_SLOT_MS, 1, counts, &err) !=
+        FB_OK) {
         return ctl_fail(c, &err);
     }
     json_t *o = json_object();

@@ -25,7 +25,6 @@
 #include "services/render/rpc.h"
 #include "services/render/verify.h"
 
-#define MAX_POLICY     (4U << 20)
 #define MAX_MAIL       (1024U << 20)
 #define ANSWER_WAIT_MS 10000
 #define REDIS_WAIT_MS  5000
@@ -81,7 +80,7 @@ static enum fb_status read_mail(struct explain *x, struct fb_error *err)
 static enum fb_status read_policy(struct explain *x, struct fb_error *err)
 {
     struct fb_policy_findings findings = {0};
-    enum fb_status s = fb_read_file(x->policy_path, MAX_POLICY, &x->document, err);
+    enum fb_status s = fb_read_file(x->policy_path, FB_POLICY_MAX, &x->document, err);
     if (s != FB_OK) {
         return s;
     }

@@ -12,8 +12,6 @@
 #include "proto/limits.h"
 #include "services/render/native.h"
 
-#define MAX_POLICY (4U << 20)
-
 static bool wants_remote_images(const struct fb_policy *policy)
 {
     bool wants = false;
@@ -31,7 +29,7 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
                                         struct fb_buf *document, char version[65],
                                         bool *may_fetch_r, struct fb_error *err)
 {
-    enum fb_status s = fb_spool_object_get(msg, "policy", MAX_POLICY, document, err);
+    enum fb_status s = fb_spool_object_get(msg, "policy", FB_POLICY_MAX, document, err);
     if (s == FB_OK) {
         struct fb_policy *stored = NULL;
         struct fb_policy_findings findings = {0};
@@ -50,7 +48,7 @@ static enum fb_status policy_of_message(struct render_worker *w, struct fb_spool
         return fb_error_set(err, FB_CONFIG,
                             "no policy is known; apply one with `fumibako policy apply`");
     }
-    fb_buf_init(document, MAX_POLICY);
+    fb_buf_init(document, FB_POLICY_MAX);
     s = fb_buf_add(document, policy->document, policy->document_len);
     (void)snprintf(version, 65, "%s", policy->version);
     *may_fetch_r = wants_remote_images(policy);

@@ -471,8 +471,8 @@ enum fb_status render_page_close(struct render_page *p, enum fb_status s, struct
     } else if (s == FB_OK && cs != CAIRO_STATUS_SUCCESS) {
         s = fb_error_set(err, FB_BUG, "cairo: %s", cairo_status_to_string(cs));
     }
-    if (s ==
-        FB_OK) { /* untagged, too: with links alone, Cairo 1.16's table has objects that are none */
+    /* Untagged, too: with links alone, Cairo 1.16's table has objects that are none. */
+    if (s == FB_OK) {
         const struct render_pdf_patch patch = {p->is_japanese ? "ja" : "en", p->alts,
                                                p->figure_count};
         s = render_pdf_patch(p->pdf, p->pdf_start, &patch);

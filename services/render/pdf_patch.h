@@ -9,6 +9,7 @@
  *   figures      /Alt                                                    14.9.3
  *   packing      all that is no stream goes into one compressed object stream, with a cross-reference
  *                stream: a structure of some hundred elements would else double a letter   7.5.7, 7.5.8
+ *   streams      what zlib only framed is compressed, fonts are made light (pdf_stream.h)
  *   table        numbers that Cairo gave out and never used are free: it lists them as objects at
  *                places where there is none                              7.5.4
  *

@@ -20,11 +20,10 @@
 #include "services/rewrite/letter_text.h"
 #include "services/rewrite/notice_text.h"
 
-#define MAX_POLICY (4U << 20)
-#define MAX_TEXT   (4U << 20) /* of one mail in one form */
-#define MINUTE_MS  INT64_C(60000)
-#define HOUR_MS    (60 * MINUTE_MS)
-#define DAY_MS     (24 * HOUR_MS)
+#define MAX_TEXT  (4U << 20) /* of one mail in one form */
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS   (60 * MINUTE_MS)
+#define DAY_MS    (24 * HOUR_MS)
 
 #define SENDER     "taro.yamada@example.jp"
 #define HANAKO     "hanako.sato@example.com"
@@ -504,7 +503,7 @@ static enum fb_status answer_policy(const char *path, const struct preview_quest
     struct fb_buf document = {0};
     struct fb_policy *policy = NULL;
     struct fb_policy_findings findings = {0};
-    enum fb_status s = fb_read_file(path, MAX_POLICY, &document, err);
+    enum fb_status s = fb_read_file(path, FB_POLICY_MAX, &document, err);
     if (s == FB_OK && fb_policy_parse(fb_slice_buf(&document), &policy, &findings) != FB_OK) {
         *answer_r =
             json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",

@@ -24,7 +24,6 @@
 #define LABELS           256
 
 struct inspect {
-    const struct fb_config *config;
     struct fb_policy_follow *follow;
     struct fb_redis *redis;
     struct storage_sessions *sessions;
@@ -158,7 +157,6 @@ enum fb_status inspect_new(const struct fb_config *config, struct fb_policy_foll
                            struct inspect **inspect_r, struct fb_error *err)
 {
     struct inspect *i = fb_xcalloc(1, sizeof *i);
-    i->config = config;
     i->follow = policy;
     i->sessions = storage_sessions_new(config);
     enum fb_status s = fb_redis_new(config, REDIS_TIMEOUT_MS, &i->redis, err);

@@ -40,14 +40,12 @@ static enum fb_status read_back(struct fb_vault *vault, const char *parcel_id, c
     return s;
 }
 
-static enum fb_status write_and_read(const struct fb_policy_storage *storage,
-                                     struct fb_vault *vault, struct fb_vault_parcel *state,
+static enum fb_status write_and_read(struct fb_vault *vault, struct fb_vault_parcel *state,
                                      struct fb_error *err)
 {
     char file_id[FB_VAULT_FILE_ID];
     size_t done = 0;
     struct fb_vault_content content = {.size = sizeof sample - 1, .type = "text/plain"};
-    (void)storage;
     fb_sha1(sample, sizeof sample - 1, content.sha1);
     fb_vault_file_id(state->parcel_id, 0, file_id);
     enum fb_status s = fb_vault_create(vault, state, NULL, err);
@@ -65,7 +63,7 @@ static enum fb_status try_writing(const struct fb_policy_storage *storage, struc
     struct fb_vault_parcel state = {.storage = storage->name};
     fb_id_new(msg_id);
     fb_parcel_id_make(msg_id, 0, state.parcel_id);
-    enum fb_status s = write_and_read(storage, vault, &state, err);
+    enum fb_status s = write_and_read(vault, &state, err);
     enum fb_status erased = fb_vault_purge(vault, state.parcel_id, &later);
     if (s == FB_OK && erased != FB_OK) {
         *err = later;

@@ -23,10 +23,10 @@ export const shorterExpr = (expr, factor) => expr
   .replace(/\[(\d+(?:ms|s|m|h|d))\]/g, (_, d) => `[${shorter(d, factor)}]`)
   .replace(/(_seconds(?::max)?\)? > )(\d+)$/, (_, head, n) => `${head}${Number(n) / factor}`);
 
-export const GROUPS = ['recording', 'alerts'].flatMap((f) => parse(read(`deploy/prometheus/${f}.yaml`)).groups);
+const GROUPS = ['recording', 'alerts'].flatMap((f) => parse(read(`deploy/prometheus/${f}.yaml`)).groups);
 export const ALERTS = GROUPS.flatMap((g) => g.rules).filter((r) => r.alert);
 
-export const shorterGroups = (factor) => GROUPS.map((g) => ({ ...g, interval: '500ms',
+const shorterGroups = (factor) => GROUPS.map((g) => ({ ...g, interval: '500ms',
   rules: g.rules.map((r) => ({ ...r, expr: shorterExpr(r.expr, factor), ...(r.for ? { for: shorter(r.for, factor) } : {}) })) }));
 
 /** Each query of each panel: {where, expr}. */

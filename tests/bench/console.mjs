@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The console with a full ledger: 1,000,000 mails of 400 days, each with two recipients and the record that a secured, delivered
-// one leaves in Redis (tests/support/ledger.mjs; tests/e2e/ledger.test.mjs compares it with what the services write): a third was
+// one leaves in Redis (tests/support/ledger.mjs; tests/integration/redis/ledger.test.mjs compares it with what the services write): a third was
 // opened, and the parcels of all but the last 30 days are over.  Then list, pages, filters, detail and recall through the API, a
 // few hundred times each, and the pages themselves in a browser.  What Redis needs for a mail is printed, in all and for one that
 // has just ended.  FB_BENCH_MESSAGES: how many instead.

@@ -156,7 +156,7 @@ test('a mail went to the wrong person: found, taken back from that person alone,
   assert.equal(rule.status, 0, rule.stderr);
   assert.match(rule.stdout, /Box/);
 
-  const restored = await scene.ctl('message', 'restore', id, '--to', wrong);
+  const restored = await scene.ctl('message', 'restore', id, '--recipient', wrong);
   assert.equal(restored.status, 0, restored.stdout + restored.stderr);
   await waitFor(async () => (await may(wrong)) === 200, { ...patience, what: 'the access to be back' });
 });

@@ -217,7 +217,8 @@ test('bad parameters, bodies, types and headers of each operation are refused wi
   // What the document says of bad input was all seen.
   const seen = cast.document.covered;
   const unseen = cast.operations.flatMap((o) => ['400', '413', '415', '422'].filter((s) => o.op.responses[s] && !seen.has(`${o.key} ${s}`)).map((s) => `${o.key} ${s}`));
-  assert.deepEqual(unseen.filter((u) => !u.includes('/policy/test')), []);
+  // The rule tester takes mails, larger ones than are sent here.
+  assert.deepEqual(unseen.filter((u) => u !== 'POST /api/v1/policy/test 413'), []);
   assert.ok(cast.desk.service.isRunning);
 });
 

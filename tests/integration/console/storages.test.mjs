@@ -42,7 +42,7 @@ test('a storage is tried when somebody asks: logins, folders, writing, and what 
   assert.match(nobody.checks[0].text, /No answer from fumibako-upload/);
 
   const upload = await c.world.start('upload');
-  await waitFor(() => upload.output.includes('is in force') || upload.output.includes('policy'), { what: 'upload follows the policy' });
+  await waitFor(() => upload.output.includes('of Redis is in force'), { what: 'upload follows the policy' });
   const seen = (r) => r.checks.map((x) => `${x.name} ${x.state}`);
   const good = await waitFor(async () => { const r = await tryIt('vault'); return r.is_ok && r; }, { what: 'the vault is tried', timeout: 30000 });
   assert.deepEqual(seen(good), ['open ok', 'write ok', 'space ok', 'services ok']);

@@ -173,13 +173,13 @@ plain_server:
 `;
 
 /** A pair of keys for DKIM: the private one in a file, and the record that a name server would give. */
-export function dkimKey(file) {
+function dkimKey(file) {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   fs.writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o644 });
   return `v=DKIM1; k=rsa; p=${publicKey.export({ type: 'spki', format: 'der' }).toString('base64')}`;
 }
 
-/** Asks dkimpy, which knows nothing of the signer, about each signature of a mail: true, or what is wrong. */
+/** Asks dkimpy, which knows nothing of the signer, about a mail's signature: "valid DOMAIN HEADERS...", or "not valid ...". */
 export function verifyDkim(content, { name, record }) {
   const program = `
 import sys, dkim

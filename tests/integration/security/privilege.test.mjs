@@ -244,7 +244,7 @@ test('the console\'s helper runs the programs that it is for and no other, and e
   }
   const known = ['fumibako', 'fumibako-console', 'fumibako-render', 'fumibako-rewrite', 'strace', 'exe'];
   assert.deepEqual([...runs].filter((r) => !known.includes(r) && !/chrom|headless/.test(r)), [], 'programs that nobody asked for');
-  for (const name of ['fumibako', 'fumibako-render']) assert.ok(runs.has(name), `${name} was run`);
+  for (const name of ['fumibako', 'fumibako-render', 'fumibako-rewrite']) assert.ok(runs.has(name), `${name} was run`);
 });
 
 test('off means off, required means required, and both are said', async (t) => {
