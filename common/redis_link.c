@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 
 #include "common/redis.h"
+#include "common/redis_reply.h"
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 1000
@@ -147,8 +148,12 @@ static enum fb_status set_timeout(struct fb_redis_link *l, int timeout_ms, struc
 enum fb_status fb_redis_link_ask(struct fb_redis_link *l, int argc, const char **argv,
                                  redisReply **reply_r, struct fb_error *err)
 {
-    redisReply *reply = redisCommandArgv(l->context, argc, argv, NULL);
-    return reply == NULL ? lost(l, argv[0], err) : take_reply(l, reply, reply_r, err);
+    void *reply = NULL;
+    if (redisAppendCommandArgv(l->context, argc, argv, NULL) != REDIS_OK ||
+        fb_redis_reply_get(l->context, &reply) != REDIS_OK) {
+        return lost(l, argv[0], err);
+    }
+    return take_reply(l, reply, reply_r, err);
 }
 
 /* One command of the greeting (AUTH, SELECT), before anything else is sent.  LOADING answers SELECT
@@ -209,6 +214,7 @@ static enum fb_status open_context(struct fb_redis_link *l, struct fb_error *err
     if (l->context->err != 0) {
         return lost(l, "connect", err);
     }
+    fb_redis_reply_bound(l->context);
     l->current_timeout_ms = -1;
     enum fb_status s = set_timeout(l, l->timeout_ms, err);
     if (s != FB_OK) {
@@ -298,7 +304,7 @@ enum fb_status fb_redis_link_fetch(struct fb_redis_link *l, redisReply **reply_r
     if (l->context == NULL || l->outstanding == 0) {
         return fb_error_set(err, FB_NETWORK, "redis: connection lost within a pipeline");
     }
-    if (redisGetReply(l->context, &reply) != REDIS_OK || reply == NULL) {
+    if (fb_redis_reply_get(l->context, &reply) != REDIS_OK) {
         return lost(l, "wait for a reply", err);
     }
     l->outstanding--;
