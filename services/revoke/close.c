@@ -112,6 +112,18 @@ static enum fb_status end_access(struct revoke_work *w, const uint32_t *list, si
     return s;
 }
 
+/* Closed in the manifest by an earlier try, that was stopped before the ledger had it. */
+static void catch_up(struct revoke_work *w)
+{
+    bool *closed = fb_xcalloc(w->parcel.grant_count + 1, sizeof *closed);
+    for (uint32_t i = 0; i < w->parcel.grant_count; i++) {
+        const struct fb_parcel_grant *g = &w->parcel.grants[i];
+        closed[i] = is_gone(g) && revoke_ledger_state(w, g->recipient)[0] != '\0';
+    }
+    write_grants(w, closed, "recalled");
+    free(closed);
+}
+
 /* Said once a reason: it is tried again each day for years, perhaps. */
 struct said {
     const char *words;
@@ -179,6 +191,9 @@ enum fb_status revoke_close(struct revoke_work *w, struct fb_error *err)
     bool is_whole = false;
     size_t count = list_wanted(w, list, &is_whole);
     enum fb_status s = FB_OK;
+    if (!is_whole) { /* else end_access() looks at all of them */
+        catch_up(w);
+    }
     if (!is_whole && count > 0 && revoke_is_by_link(w)) {
         s = fb_error_set(
             err, FB_DENIED,

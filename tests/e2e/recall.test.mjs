@@ -154,6 +154,17 @@ async function recallSome(stack, mails, until) {
   }
 }
 
+/** What Redis and the logs hold of the first mails that wait for a report. */
+async function whyNot(stack, mails) {
+  const redis = (...command) => stack.world.redis.command(...command);
+  const of = async (m) => [m.id, await redis('HGETALL', `fb:{s0}:rc:${m.id}`), await redis('HGETALL', `fb:{s0}:m:${m.id}`), await redis('HGETALL', `fb:{s0}:g:${m.id}-0`),
+    tell(stack, m).map((l) => l.head.get('message-id')),
+    ...['revoke', 'rewrite'].map((name) => stack.logs(name).split('\n').filter((line) => line.includes(m.id)))];
+  const all = [mails.length, await Promise.all(mails.slice(0, 3).map(of)), await redis('ZRANGE', 'fb:{s0}:due', 0, 20, 'WITHSCORES'),
+    await redis('HGETALL', 'fb:{s0}:watch:seen'), Date.now()];
+  return `${JSON.stringify(all, null, 1)}\n${stack.logs('revoke').slice(-2000)}`;
+}
+
 /** Every stream was read to its end behind that moment, says watch. */
 async function caughtUp(stack, moment) {
   await waitFor(async () => {
@@ -198,7 +209,7 @@ test(`${MAILS} mails, random accesses and recalls, watch and revoke killed: ledg
 
     const isFinal = (letter) => /final/i.test(letter.head.get('message-id'));
     await waitFor(() => recalled.every((m) => tell(stack, m).some(isFinal)), { timeout: 180000, interval: 1000, what: 'the final reports' })
-      .catch((e) => { throw new Error(`${e.message}: ${recalled.filter((m) => !tell(stack, m).some(isFinal)).map((m) => m.id).slice(0, 5)}\n${stack.logs('revoke').slice(-3000)}`); });
+      .catch(async (e) => { throw new Error(`${e.message}: ${await whyNot(stack, recalled.filter((m) => !tell(stack, m).some(isFinal)))}`); });
     await stack.settled({ timeout: 120000 });
     await caughtUp(stack, Date.now());
 
