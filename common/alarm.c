@@ -56,7 +56,8 @@ const char *fb_alarm_name(enum fb_alarm kind)
     return kind < FB_ALARM_COUNT ? names[kind] : "unknown";
 }
 
-bool fb_alarm_parse(const char *name, enum fb_alarm *kind_r)
+/* False when it names none. */
+static bool parse_kind(const char *name, enum fb_alarm *kind_r)
 {
     for (int i = 0; i < FB_ALARM_COUNT; i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -264,7 +265,7 @@ static bool read_entry(struct fb_slice field, struct fb_slice value, struct fb_a
     char news[24];
     struct fb_error text = {0};
     memset(e, 0, sizeof *e);
-    if (!take(&field, kind, sizeof kind) || !fb_alarm_parse(kind, &e->kind) ||
+    if (!take(&field, kind, sizeof kind) || !parse_kind(kind, &e->kind) ||
         !take(&field, e->cause, sizeof e->cause) || !take(&field, e->who, sizeof e->who) ||
         !take(&value, seen, sizeof seen) || !take(&value, since, sizeof since) ||
         !take(&value, news, sizeof news)) {

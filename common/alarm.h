@@ -34,8 +34,6 @@ enum fb_alarm {
 
 /* As in metric, log and Redis: "held", "held_ending", "storage"... */
 const char *fb_alarm_name(enum fb_alarm kind);
-/* False when it names none. */
-bool fb_alarm_parse(const char *name, enum fb_alarm *kind_r);
 
 /* The alarm is on for this cause (the name of a storage, of a stage; "" where there is but one).
  * Another text than before is news: it is logged, at most once a minute, and counts as new for the

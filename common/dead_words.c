@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "proto/envelope.h"
+
 struct pair {
     const char *ja, *en;
 };
@@ -101,9 +103,51 @@ static const struct pair *advice_of(enum fb_status s)
 
 /* ---- mail ---- */
 
-static void mail_words(const struct fb_dead *d, const char *until, bool is_ja,
+const char *fb_dead_untold(const char *from, bool is_ja)
+{
+    if (from != NULL && from[0] == '\0') {
+        return is_ja ? "差出人がない (空の差出人で送られた) ため"
+                     : "it has no sender (it came from the null sender)";
+    }
+    if (from != NULL && !fb_address_is_writable(from)) {
+        return is_ja ? "差出人のアドレスに山括弧または制御文字があり、メールを送れないため"
+                     : "its sender's address has an angle bracket or a control character, and no "
+                       "mail can be written to it";
+    }
+    return NULL;
+}
+
+/* In place of what is said of a sender who can be told.  Nor can the mail itself be sent on from an address that cannot
+ * stand in an envelope; from the null sender it can. */
+static void untold_words(const char *untold, bool can_release, const char *out, const char *until,
+                         bool is_ja, struct fb_dead_words *w)
+{
+    (void)snprintf(
+        w->meaning, sizeof w->meaning,
+        is_ja ? "メールは保留中です。%s保管先に置いたものは閉じてあります。\n%s "
+                "までに処置がなければ、破棄します。%s、差出人には通知できません。"
+              : "The mail is held.  %s  What was shared of it is closed.\nIf nobody decides until "
+                "%s, it is given up.  Its sender cannot be told: %s.",
+        out, until, untold);
+    (void)snprintf(w->reject, sizeof w->reject,
+                   is_ja ? "配送をやめ、メールを破棄します。%s、通知は送られません。必要なら関係者"
+                           "へ別の方法でお知らせください。"
+                         : "Gives the mail up, and nobody is told: %s.  Tell those concerned in "
+                           "another way where it matters.",
+                   untold);
+    if (!can_release) {
+        w->can_release = false;
+        (void)snprintf(w->release, sizeof w->release,
+                       is_ja ? "選べません。%s、どのサーバーにも渡せません。"
+                             : "not possible: %s, nor sent on from it.",
+                       untold);
+    }
+}
+
+static void mail_words(const struct fb_dead *d, const char *from, const char *until, bool is_ja,
                        struct fb_dead_words *w)
 {
+    const char *untold = fb_dead_untold(from, is_ja);
     bool is_sending = d->job.stage == FB_STAGE_REWRITE;
     const char *out_ja = is_sending
                              ? "すでに届いた宛先があるかもしれません (下のコマンドで確認できます)。"
@@ -135,6 +179,10 @@ static void mail_words(const struct fb_dead *d, const char *until, bool is_ja,
         w->reject, sizeof w->reject, "%s",
         is_ja ? "配送をやめます。差出人へ配送不能の通知を送り、メールを破棄します。"
               : "Gives the mail up: its sender gets a delivery report, its recipients nothing.");
+    if (untold != NULL) {
+        untold_words(untold, fb_address_is_writable(from), is_ja ? out_ja : out_en, until, is_ja,
+                     w);
+    }
 }
 
 /* ---- what is no mail ---- */
@@ -235,7 +283,7 @@ static void local_time(int64_t ms, char out[32])
     }
 }
 
-void fb_dead_words_make(const struct fb_dead *d, int64_t dead_ms, bool is_ja,
+void fb_dead_words_make(const struct fb_dead *d, const char *from, int64_t dead_ms, bool is_ja,
                         struct fb_dead_words *w_r)
 {
     char until[32];
@@ -254,7 +302,7 @@ void fb_dead_words_make(const struct fb_dead *d, int64_t dead_ms, bool is_ja,
     } else if (d->job.stage == FB_STAGE_REVOKE) {
         revoke_words(d, is_ja, w_r);
     } else {
-        mail_words(d, until, is_ja, w_r);
+        mail_words(d, from, until, is_ja, w_r);
     }
     const struct pair *why = &cause[status_of(d->status)];
     (void)snprintf(w_r->what, sizeof w_r->what, "%s%s%s", pick(what, is_ja), is_ja ? "" : "  ",

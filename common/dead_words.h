@@ -15,8 +15,11 @@ struct fb_dead_words {
     bool can_release;
 };
 
-/* dead_ms: retention.dead. */
-void fb_dead_words_make(const struct fb_dead *d, int64_t dead_ms, bool is_ja,
+/* dead_ms: retention.dead; from: whose mail it is, NULL = not known. */
+void fb_dead_words_make(const struct fb_dead *d, const char *from, int64_t dead_ms, bool is_ja,
                         struct fb_dead_words *w_r);
+/* Why nobody can be told that a mail of this sender was given up, as half a sentence in Japanese or English; NULL: its
+ * sender can, or is not known (from NULL). */
+const char *fb_dead_untold(const char *from, bool is_ja);
 
 #endif

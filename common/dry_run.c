@@ -7,6 +7,7 @@
 #include "common/crypto.h"
 #include "common/json_words.h"
 #include "common/ledger/search.h"
+#include "common/policy/explain.h"
 #include "common/title.h"
 
 #define SHOWN     200 /* changed recipients that are named */
@@ -118,10 +119,9 @@ static enum answer takes(const struct fb_policy_rule *r, const struct fb_policy 
                          const struct fb_policy_facts *facts, const char *address,
                          const char *decided, bool has_subject)
 {
-    char why[500];
     struct fb_policy_rule known = without_content(r, has_subject);
     known.is_shadow = false;
-    if (!fb_policy_explain(&known, facts, address, why, sizeof why)) {
+    if (!fb_policy_explain(&known, facts, address, NULL)) {
         return NO;
     }
     return asks_content(r, has_subject) ? by_history(r, old, decided) : YES;

@@ -18,7 +18,8 @@ void fb_assets_hash(const struct fb_asset *assets, size_t count, char hex_r[FB_A
     fb_hex(digest, (FB_ASSETS_HASH_SIZE - 1) / 2, hex_r);
 }
 
-bool fb_assets_takes_gzip(const struct fb_http_request *request)
+/* Whether the client takes gzip: in Accept-Encoding, without "q=0" (RFC 9110 12.5.3). */
+static bool takes_gzip(const struct fb_http_request *request)
 {
     const char *accept = fb_http_header(request, "Accept-Encoding");
     struct fb_slice rest = fb_slice_str(accept);
@@ -46,7 +47,7 @@ static ssize_t read_asset(void *ctx, uint64_t offset, void *out, size_t len)
 static void send_one(const struct fb_asset *a, const struct fb_http_request *request,
                      struct fb_http_answer *answer)
 {
-    bool is_packed = fb_assets_takes_gzip(request);
+    bool is_packed = takes_gzip(request);
     const uint8_t *from = is_packed ? a->packed : a->plain;
     const uint8_t *end = is_packed ? a->packed_end : a->plain_end;
     fb_http_answer_header(answer, "Content-Type", "%s", a->type);

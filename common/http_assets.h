@@ -27,8 +27,6 @@ struct fb_asset {
 
 /* Sixteen hexadecimal digits that change with the files. */
 void fb_assets_hash(const struct fb_asset *assets, size_t count, char hex_r[FB_ASSETS_HASH_SIZE]);
-/* Whether the client takes gzip: in Accept-Encoding, without "q=0" (RFC 9110 12.5.3). */
-bool fb_assets_takes_gzip(const struct fb_http_request *request);
 /* Answers with the file of that name, packed where the client takes that; may be kept for a year.  False, and nothing
  * is answered: there is no such file. */
 bool fb_assets_send(const struct fb_asset *assets, size_t count, const char *name,

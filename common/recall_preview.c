@@ -5,7 +5,7 @@
 #include "common/json_words.h"
 #include "common/ledger/restore.h"
 
-const char *fb_recall_effect(const struct fb_evidence *e)
+static const char *effect_of(const struct fb_evidence *e)
 {
     switch (e->kind) {
     case FB_EV_WAITING:
@@ -34,8 +34,8 @@ const char *fb_recall_why_not(const struct fb_ledger_message *m, const uint32_t 
     return NULL;
 }
 
-json_t *fb_recall_effects(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
-                          const bool *asked, bool is_ja)
+static json_t *effects(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
+                       const bool *asked, bool is_ja)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < m->recipient_count; i++) {
@@ -48,7 +48,7 @@ json_t *fb_recall_effects(const struct fb_ledger_message *m, const struct fb_evi
         bool has_words = fb_evidence_words(e, is_ja ? "ja" : "en", &words) == FB_OK;
         (void)json_array_append_new(
             list, json_pack("{s:o,s:s,s:b,s:s}", "address", fb_json_text(m->recipients[i].address),
-                            "effect", fb_recall_effect(e), "opened",
+                            "effect", effect_of(e), "opened",
                             e->previews + e->downloads > 0 || e->opened_ms > 0, "words",
                             has_words ? fb_buf_str(&words) : ""));
         fb_buf_deinit(&words);
@@ -56,8 +56,17 @@ json_t *fb_recall_effects(const struct fb_ledger_message *m, const struct fb_evi
     return list;
 }
 
-json_t *fb_restore_effects(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
-                           const bool *asked, const bool *wanted, bool is_ja)
+json_t *fb_recall_preview(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
+                          const bool *asked, const char *why_not, bool takes_content, bool is_ja)
+{
+    return json_pack("{s:s,s:b,s:b,s:s?,s:o,s:b}", "id", m->msg_id, "preview", 1, "can",
+                     why_not == NULL, "why_not", why_not, "recipients",
+                     effects(m, evidence, asked, is_ja), "can_restore", !takes_content);
+}
+
+json_t *fb_restore_answer(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
+                          const bool *asked, const bool *wanted, bool is_preview, size_t count,
+                          bool is_ja)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < m->recipient_count; i++) {
@@ -68,5 +77,6 @@ json_t *fb_restore_effects(const struct fb_ledger_message *m, const struct fb_ev
                                                         "restored", wanted[i], "reason", why));
         }
     }
-    return list;
+    return json_pack("{s:s,s:b,s:I,s:o}", "id", m->msg_id, "preview", is_preview, "restored",
+                     (json_int_t)count, "recipients", list);
 }

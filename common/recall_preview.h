@@ -8,18 +8,20 @@
 
 #include "common/ledger/ledger.h"
 
-/* What a recall does for one recipient: "stop" (nothing was sent yet), "remove" (access is taken away), "plain" (the
- * mail itself went out: nothing can be taken back), "nothing" (there is no access any more). */
-const char *fb_recall_effect(const struct fb_evidence *e);
 /* NULL: it can be done.  Else why it cannot (Japanese or English): access by one link cannot be taken from one person.
  * count 0 = all. */
 const char *fb_recall_why_not(const struct fb_ledger_message *m, const uint32_t *recipients,
                               size_t count, bool is_ja);
-/* [{address, effect, opened, words}] of those asked for; evidence is fb_ledger_evidence's.  The caller's. */
-json_t *fb_recall_effects(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
-                          const bool *asked, bool is_ja);
-/* [{address, restored, reason (null: it is)}] of those asked for; wanted is fb_restore_choose's.  The caller's. */
-json_t *fb_restore_effects(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
-                           const bool *asked, const bool *wanted, bool is_ja);
+/* {id, preview, can, why_not (fb_recall_why_not's), recipients, can_restore}; recipients: [{address, effect, opened,
+ * words}] of those asked for.  effect: "stop" (nothing was sent yet), "remove" (access is taken away), "plain" (the
+ * mail itself went out: nothing can be taken back), "nothing" (there is no access any more).  evidence is
+ * fb_ledger_evidence's.  The caller's. */
+json_t *fb_recall_preview(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
+                          const bool *asked, const char *why_not, bool takes_content, bool is_ja);
+/* {id, preview, restored (how many), recipients}, with recipients [{address, restored, reason (null: it is)}] of those
+ * asked for; wanted is fb_restore_choose's.  The caller's. */
+json_t *fb_restore_answer(const struct fb_ledger_message *m, const struct fb_evidence *evidence,
+                          const bool *asked, const bool *wanted, bool is_preview, size_t count,
+                          bool is_ja);
 
 #endif

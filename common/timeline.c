@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/dead_words.h"
 #include "common/json_words.h"
 
 #define MAX_EVENTS 500 /* newest lines of a parcel's history */
@@ -85,6 +86,11 @@ static void add_marks(const struct fb_ledger_message *m, json_t *lines)
                 const char *what =
                     strcmp(b->state, "sent") == 0 && r->state[0] != '\0' ? r->state : b->state;
                 (void)json_array_append_new(list, event_json(b->ended_ms, what, "rewrite", ""));
+                if (strcmp(what, "refused") == 0 && strcmp(b->forced, "reject") == 0 &&
+                    fb_dead_untold(m->from, false) != NULL) {
+                    (void)json_array_append_new(
+                        list, event_json(b->ended_ms, "sender not told", "rewrite", ""));
+                }
             }
         }
         if (r->is_recalled) {

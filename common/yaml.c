@@ -27,10 +27,19 @@ struct builder {
     struct fb_slice text;
     size_t node_count;
     struct fb_error *err;
+    fb_yaml_words words; /* NULL: English */
 };
 
 static enum fb_status build_node(struct builder *b, const yaml_event_t *event, int depth,
                                  struct fb_yaml *node);
+
+/* What is said of a fault, in the caller's words. */
+static const char *say(const struct builder *b, const char *en) __attribute__((format_arg(2)));
+
+static const char *say(const struct builder *b, const char *en)
+{
+    return b->words != NULL ? b->words(en) : en;
+}
 
 static enum fb_status no_memory(struct builder *b)
 {
@@ -101,11 +110,12 @@ static enum fb_status syntax_error(struct builder *b)
     }
     const char *hint = quoting_hint(p);
     if (hint != NULL) {
-        return fb_error_set(b->err, FB_INVALID, "line %zu: %s", line, hint);
+        return fb_error_set(b->err, FB_INVALID, "line %zu: %s", line, say(b, hint));
     }
     return fb_error_set(b->err, FB_INVALID, "line %zu: %s%s%s", line,
-                        p->problem != NULL ? p->problem : "not YAML", p->context != NULL ? " " : "",
-                        p->context != NULL ? p->context : "");
+                        say(b, p->problem != NULL ? p->problem : "not YAML"),
+                        p->context != NULL ? " " : "",
+                        p->context != NULL ? say(b, p->context) : "");
 }
 
 static enum fb_status next_event(struct builder *b, yaml_event_t *event)
@@ -154,7 +164,8 @@ static enum fb_status check_tag(struct builder *b, const yaml_event_t *event,
         return FB_OK;
     }
     return fb_error_set(b->err, FB_INVALID,
-                        "line %d: a text that begins with \"!\" must be in quotes", line_of(event));
+                        say(b, "line %d: a text that begins with \"!\" must be in quotes"),
+                        line_of(event));
 }
 
 static enum fb_status build_scalar(struct builder *b, const yaml_event_t *event,
@@ -167,7 +178,7 @@ static enum fb_status build_scalar(struct builder *b, const yaml_event_t *event,
         return status;
     }
     if (memchr(value, '\0', len) != NULL) {
-        return fb_error_set(b->err, FB_INVALID, "line %d: a NUL character is not allowed",
+        return fb_error_set(b->err, FB_INVALID, say(b, "line %d: a NUL character is not allowed"),
                             node->line);
     }
     node->kind = FB_YAML_SCALAR;
@@ -205,25 +216,27 @@ static enum fb_status build_key(struct builder *b, const yaml_event_t *event, st
 {
     struct fb_yaml key = {.line = line_of(event)};
     if (event->type == YAML_ALIAS_EVENT) {
-        return fb_error_set(
-            b->err, FB_INVALID,
-            "line %d: aliases are not supported; a text that begins with \"*\" must be in quotes",
-            key.line);
+        return fb_error_set(b->err, FB_INVALID,
+                            say(b, "line %d: aliases are not supported; a text that begins with "
+                                   "\"*\" must be in quotes"),
+                            key.line);
     }
     if (event->type != YAML_SCALAR_EVENT) {
-        return fb_error_set(b->err, FB_INVALID, "line %d: a key must be plain text", key.line);
+        return fb_error_set(b->err, FB_INVALID, say(b, "line %d: a key must be plain text"),
+                            key.line);
     }
     enum fb_status status = build_scalar(b, event, &key);
     for (size_t i = 0; status == FB_OK && i < node->count; i++) {
         if (strcmp(node->keys[i], key.scalar) == 0) {
-            status = fb_error_set(b->err, FB_INVALID,
-                                  "line %d: the key \"%.64s\" is there twice (first on line %d)",
-                                  key.line, key.scalar, node->key_lines[i]);
+            status =
+                fb_error_set(b->err, FB_INVALID,
+                             say(b, "line %d: the key \"%.64s\" is there twice (first on line %d)"),
+                             key.line, key.scalar, node->key_lines[i]);
         }
     }
     if (status == FB_OK && node->count >= YAML_MAX_KEYS) {
-        status = fb_error_set(b->err, FB_INVALID, "line %d: more than %d keys in one map", key.line,
-                              YAML_MAX_KEYS);
+        status = fb_error_set(b->err, FB_INVALID, say(b, "line %d: more than %d keys in one map"),
+                              key.line, YAML_MAX_KEYS);
     }
     if (status == FB_OK) {
         status = grow(b, node);
@@ -270,11 +283,11 @@ static enum fb_status build_node(struct builder *b, const yaml_event_t *event, i
 {
     node->line = line_of(event);
     if (depth >= YAML_MAX_DEPTH) {
-        return fb_error_set(b->err, FB_INVALID, "line %d: nested deeper than %d levels", node->line,
-                            YAML_MAX_DEPTH);
+        return fb_error_set(b->err, FB_INVALID, say(b, "line %d: nested deeper than %d levels"),
+                            node->line, YAML_MAX_DEPTH);
     }
     if (++b->node_count > YAML_MAX_NODES) {
-        return fb_error_set(b->err, FB_INVALID, "line %d: more than %d values", node->line,
+        return fb_error_set(b->err, FB_INVALID, say(b, "line %d: more than %d values"), node->line,
                             YAML_MAX_NODES);
     }
     switch (event->type) {
@@ -285,12 +298,12 @@ static enum fb_status build_node(struct builder *b, const yaml_event_t *event, i
     case YAML_MAPPING_START_EVENT:
         return build_map(b, event, depth, node);
     case YAML_ALIAS_EVENT:
-        return fb_error_set(
-            b->err, FB_INVALID,
-            "line %d: aliases are not supported; a text that begins with \"*\" must be in quotes",
-            node->line);
+        return fb_error_set(b->err, FB_INVALID,
+                            say(b, "line %d: aliases are not supported; a text that begins with "
+                                   "\"*\" must be in quotes"),
+                            node->line);
     default:
-        return fb_error_set(b->err, FB_INVALID, "line %d: not YAML", node->line);
+        return fb_error_set(b->err, FB_INVALID, say(b, "line %d: not YAML"), node->line);
     }
 }
 
@@ -311,8 +324,9 @@ static enum fb_status build_stream(struct builder *b, struct fb_yaml *root)
                 break;
             case YAML_DOCUMENT_START_EVENT:
                 if (has_root) {
-                    status = fb_error_set(b->err, FB_INVALID, "line %d: more than one document",
-                                          line_of(&event));
+                    status =
+                        fb_error_set(b->err, FB_INVALID, say(b, "line %d: more than one document"),
+                                     line_of(&event));
                 }
                 break;
             case YAML_STREAM_END_EVENT:
@@ -336,12 +350,19 @@ static enum fb_status build_stream(struct builder *b, struct fb_yaml *root)
 
 enum fb_status fb_yaml_parse(struct fb_slice text, struct fb_yaml **root_r, struct fb_error *err)
 {
-    struct builder b = {.text = text, .err = err};
+    return fb_yaml_parse_in(text, NULL, root_r, err);
+}
+
+enum fb_status fb_yaml_parse_in(struct fb_slice text, fb_yaml_words words, struct fb_yaml **root_r,
+                                struct fb_error *err)
+{
+    struct builder b = {.text = text, .err = err, .words = words};
     struct fb_yaml *root = NULL;
     enum fb_status status = FB_OK;
 
     if (text.len > YAML_MAX_BYTES) {
-        return fb_error_set(err, FB_INVALID, "line 1: the document is larger than %zu bytes",
+        return fb_error_set(err, FB_INVALID,
+                            say(&b, "line 1: the document is larger than %zu bytes"),
                             YAML_MAX_BYTES);
     }
     if (yaml_parser_initialize(&b.parser) == 0) {

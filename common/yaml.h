@@ -27,6 +27,12 @@ struct fb_yaml {
 /* FB_INVALID with "line 3: ..." for a syntax error, an alias, a duplicate key or a passed limit. */
 FB_MUST_USE enum fb_status fb_yaml_parse(struct fb_slice text, struct fb_yaml **root_r,
                                          struct fb_error *err);
+/* Of the English words of an error, or a part of them: the same in another language, with the same conversions in the
+ * same order, and with "line %d: " or "line %zu: " where that stands before them. */
+typedef const char *(*fb_yaml_words)(const char *en);
+/* The same with errors in other words; words may be NULL: English. */
+FB_MUST_USE enum fb_status fb_yaml_parse_in(struct fb_slice text, fb_yaml_words words,
+                                            struct fb_yaml **root_r, struct fb_error *err);
 void fb_yaml_free(struct fb_yaml **root);
 /* The value of a key, or NULL. */
 const struct fb_yaml *fb_yaml_get(const struct fb_yaml *map, const char *key);

@@ -114,3 +114,13 @@ enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *env
     }
     return s;
 }
+
+bool fb_address_is_writable(const char *address)
+{
+    for (const unsigned char *p = (const unsigned char *)address; *p != '\0'; p++) {
+        if (*p < 0x20 || *p == 0x7f || *p == '<' || *p == '>') {
+            return false;
+        }
+    }
+    return true;
+}

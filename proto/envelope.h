@@ -38,5 +38,9 @@ FB_MUST_USE enum fb_status fb_envelope_encode(const struct fb_envelope *e, struc
 /* FB_INVALID with key and reason; limits of proto/limits.h are enforced. */
 FB_MUST_USE enum fb_status fb_envelope_decode(struct fb_slice bytes, struct fb_envelope *envelope_r,
                                               struct fb_error *err);
+/* Whether a mail can be written to it: an address stands between angle brackets in header fields and SMTP commands.  A
+ * quoted local part may hold brackets itself (RFC 5321 4.1.2), and who reads them otherwise takes it for another
+ * address.  The null sender ("") has nothing against it. */
+bool fb_address_is_writable(const char *address);
 
 #endif

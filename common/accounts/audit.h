@@ -35,10 +35,6 @@ FB_MUST_USE enum fb_status fb_audit_list(struct fb_redis *redis,
                                          size_t limit, json_t **items_r, char **next_r,
                                          struct fb_error *err);
 enum fb_audit_format { FB_AUDIT_NDJSON, FB_AUDIT_CSV };
-/* One line of an export, with its end: NDJSON, or CSV (RFC 4180; what a spreadsheet would take for a formula has an
- * apostrophe in front).  item NULL: the head of a CSV, nothing for NDJSON. */
-FB_MUST_USE enum fb_status fb_audit_format_line(enum fb_audit_format format, const json_t *item,
-                                                struct fb_buf *out);
 struct fb_audit_sink {
     enum fb_status (*put)(void *ctx, struct fb_slice line); /* anything but FB_OK ends the export */
     void *ctx;

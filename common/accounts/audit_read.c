@@ -192,8 +192,10 @@ static enum fb_status add_row(const json_t *item, struct fb_buf *out)
     return s == FB_OK ? fb_buf_add_str(out, "\r\n") : s;
 }
 
-enum fb_status fb_audit_format_line(enum fb_audit_format format, const json_t *item,
-                                    struct fb_buf *out)
+/* One line of an export, with its end: NDJSON, or CSV (RFC 4180; what a spreadsheet would take for a formula has an
+ * apostrophe in front).  item NULL: the head of a CSV, nothing for NDJSON. */
+static enum fb_status format_line(enum fb_audit_format format, const json_t *item,
+                                  struct fb_buf *out)
 {
     if (format == FB_AUDIT_CSV) {
         return add_row(item, out);
@@ -212,7 +214,7 @@ static enum fb_status put_line(enum fb_audit_format format, const json_t *item,
 {
     struct fb_buf line;
     fb_buf_init(&line, MAX_LINE);
-    enum fb_status s = fb_audit_format_line(format, item, &line);
+    enum fb_status s = format_line(format, item, &line);
     s = s == FB_OK ? sink->put(sink->ctx, fb_slice_buf(&line)) : s;
     fb_buf_deinit(&line);
     return s;

@@ -53,7 +53,7 @@ void fb_audit_of_restore(const struct fb_ledger_message *m, const bool *wanted,
 }
 
 void fb_audit_of_held(const struct fb_dead *d, const char *action, const char *reason,
-                      struct fb_audit_what *w_r)
+                      const char *untold, struct fb_audit_what *w_r)
 {
     *w_r = (struct fb_audit_what){.before = NULL};
     (void)snprintf(w_r->object, sizeof w_r->object, "held %s", d->id);
@@ -62,6 +62,9 @@ void fb_audit_of_held(const struct fb_dead *d, const char *action, const char *r
                             "status", d->status, "reason", fb_json_text(d->reason));
     w_r->after = json_pack("{s:s,s:o}", "action", action, "reason",
                            reason != NULL ? fb_json_text(reason) : json_null());
+    if (untold != NULL) {
+        (void)json_object_set_new(w_r->after, "untold", fb_json_text(untold));
+    }
 }
 
 json_t *fb_account_json(const struct fb_account *a, json_t *(*time)(int64_t ms))

@@ -29,9 +29,10 @@ void fb_audit_of_recall(const struct fb_ledger_message *m, const char *recall_id
 /* wanted has an entry for each recipient of m. */
 void fb_audit_of_restore(const struct fb_ledger_message *m, const bool *wanted,
                          struct fb_audit_what *w_r);
-/* action: retry, release, reject; reason may be NULL. */
+/* action: retry, release, reject; reason may be NULL.  untold: why the sender of a rejected mail is not told; NULL =
+ * told. */
 void fb_audit_of_held(const struct fb_dead *d, const char *action, const char *reason,
-                      struct fb_audit_what *w_r);
+                      const char *untold, struct fb_audit_what *w_r);
 /* An account as it is shown: no secrets, but which there are.  time writes its moments. */
 json_t *fb_account_json(const struct fb_account *a, json_t *(*time)(int64_t ms));
 

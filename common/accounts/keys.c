@@ -13,7 +13,7 @@ void fb_token_id(const char *hash, char out_r[FB_TOKEN_ID])
     (void)snprintf(out_r, FB_TOKEN_ID, "%.16s", hash);
 }
 
-void fb_passkey_name(const struct fb_passkey *k, char out_r[FB_PASSKEY_NAME])
+static void passkey_name(const struct fb_passkey *k, char out_r[FB_PASSKEY_NAME])
 {
     uint8_t digest[FB_SHA256_SIZE];
     fb_sha256(k->id, k->id_len, digest);
@@ -61,7 +61,7 @@ json_t *fb_passkeys_json(const struct fb_account *a, json_t *(*time)(int64_t ms)
     for (size_t i = 0; i < a->passkey_count; i++) {
         const struct fb_passkey *k = &a->passkeys[i];
         char id[FB_PASSKEY_NAME];
-        fb_passkey_name(k, id);
+        passkey_name(k, id);
         (void)json_array_append_new(list,
                                     json_pack("{s:s,s:o,s:o}", "id", id, "label",
                                               fb_json_text(k->label), "since", time(k->since_ms)));
@@ -106,7 +106,7 @@ enum fb_status fb_account_drop_passkey(struct fb_account *a, const char *name, s
 {
     for (size_t i = 0; i < a->passkey_count; i++) {
         char own[FB_PASSKEY_NAME];
-        fb_passkey_name(&a->passkeys[i], own);
+        passkey_name(&a->passkeys[i], own);
         if (strcmp(own, name) != 0) {
             continue;
         }

@@ -16,7 +16,6 @@
 #define FB_PASSKEY_NAME    33 /* in answers: the beginning of its id's SHA-256, and a NUL */
 
 void fb_token_id(const char *hash, char out_r[FB_TOKEN_ID]);
-void fb_passkey_name(const struct fb_passkey *k, char out_r[FB_PASSKEY_NAME]);
 /* SHA-256 of a token or cookie, in hex. */
 void fb_token_hash(const char *token, char out_r[FB_ACCOUNT_HASH]);
 /* Another token of a user: fbt.<name>.<256 random bits>; its hash is what an account keeps. */

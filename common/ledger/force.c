@@ -83,3 +83,19 @@ enum fb_status fb_ledger_decide_held(struct fb_redis *r, const struct fb_dead *d
     fb_ops_free(&ops);
     return s;
 }
+
+char *fb_ledger_sender_of(struct fb_redis *r, const struct fb_dead *dead)
+{
+    char key[FB_KEY_SIZE];
+    redisReply *reply = NULL;
+    char *from = NULL;
+    if (dead->job.msg_id[0] == '\0' || fb_job_is_side(&dead->job)) {
+        return NULL;
+    }
+    fb_key(key, fb_redis_shard(r, dead->job.msg_id), "m:%s", dead->job.msg_id);
+    if (fb_redis_call(r, &reply, NULL, "HGET", key, "from", NULL) == FB_OK) {
+        from = reply->type == REDIS_REPLY_STRING ? fb_slice_dup_str(fb_reply_slice(reply)) : NULL;
+        freeReplyObject(reply);
+    }
+    return from;
+}

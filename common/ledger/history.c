@@ -83,9 +83,7 @@ static void add_line(struct history *h, int64_t at_ms, uint32_t recipient, const
 
 static void copy_field(struct fb_slice *rest, char *out, size_t size)
 {
-    size_t bar = fb_slice_find(*rest, FB_SLICE_LITERAL("|"));
-    struct fb_slice field = fb_slice_sub(*rest, 0, bar);
-    *rest = bar < rest->len ? fb_slice_sub(*rest, bar + 1, SIZE_MAX) : (struct fb_slice){0};
+    struct fb_slice field = fb_ledger_next_field(rest);
     (void)snprintf(out, size, "%.*s", (int)(field.len < size ? field.len : size - 1),
                    field.len > 0 ? (const char *)field.ptr : "");
 }

@@ -56,6 +56,8 @@ struct fb_folder_entry {
 void fb_ledger_folder_key(char key_r[FB_LEDGER_KEY], int shard, const char *folder_id);
 bool fb_ledger_folder_entry(const struct fb_parcel *parcel, int64_t ttl_s,
                             struct fb_folder_entry *e_r);
+/* The field before the next '|'; what is behind that stays in *s. */
+struct fb_slice fb_ledger_next_field(struct fb_slice *s);
 /* "<prefix><number><suffix>": the number, when it is below `below`. */
 bool fb_ledger_indexed(struct fb_slice name, const char *prefix, const char *suffix, uint64_t below,
                        uint32_t *index_r);

@@ -58,8 +58,8 @@ void fb_ledger_grant(struct fb_redis *r, struct fb_ops *ops, const char *parcel_
                      const char *grant_id, const char *actor, const char *source);
 
 /* What rewrite shall do with a branch in place of what the plan says, after a failure (on_failure) or by the operator:
- * "deliver" (send untouched) or "reject" (delivery report to the sender).  branch UINT32_MAX: the whole message, where
- * there is no plan.  A field `f:<branch>` (`f:all`) of the message hash. */
+ * "deliver" (send untouched) or "reject" (report to the sender, where one can be written).  branch UINT32_MAX: the
+ * whole message, where there is no plan.  A field `f:<branch>` (`f:all`) of the message hash. */
 void fb_ledger_force(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
                      const char *what);
 /* The mark of a branch, or of the whole message; "" when there is none. */
@@ -70,6 +70,10 @@ FB_MUST_USE enum fb_status fb_ledger_forced(struct fb_redis *r, const char *msg_
  * step.  FB_NOT_FOUND when the dead letter is gone, FB_DENIED for a failed recall. */
 FB_MUST_USE enum fb_status fb_ledger_decide_held(struct fb_redis *r, const struct fb_dead *dead,
                                                  const char *what, struct fb_error *err);
+
+/* Who sent the mail of a dead letter ("" = the null sender), to be freed; NULL: it is no mail, or the ledger does not
+ * know. */
+char *fb_ledger_sender_of(struct fb_redis *r, const struct fb_dead *dead);
 
 /* revoke: these recipients of a branch are not recalled any more.  A notice that was kept back stays unsent. */
 void fb_ledger_restored(struct fb_redis *r, struct fb_ops *ops, const char *msg_id, uint32_t branch,
@@ -153,11 +157,6 @@ bool fb_ledger_is_by_link(const struct fb_ledger_branch *b);
 /* FB_NOT_FOUND when the ledger does not know it. */
 FB_MUST_USE enum fb_status fb_ledger_get(struct fb_redis *r, const char *msg_id,
                                          struct fb_ledger_message *m_r, struct fb_error *err);
-/* Newest first; address (NULL = any) is a sender or recipient; stops when each returns false. */
-FB_MUST_USE enum fb_status fb_ledger_list(struct fb_redis *r, const char *address, int64_t since_ms,
-                                          int64_t until_ms, size_t limit,
-                                          bool (*each)(void *ctx, const char *msg_id), void *ctx,
-                                          struct fb_error *err);
 /* Messages not ended that made no progress since before_ms, longest first. */
 FB_MUST_USE enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms, size_t limit,
                                            bool (*each)(void *ctx, const char *msg_id), void *ctx,

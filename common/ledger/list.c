@@ -9,7 +9,6 @@
 
 #include "common/ledger/internal.h"
 #include "common/ledger/listing.h"
-#include "proto/limits.h"
 
 #define MAX_LIST 10000
 
@@ -144,20 +143,6 @@ static bool without_score(void *ctx, const char *id, int64_t score)
     const struct plain *p = ctx;
     (void)score;
     return p->each(p->ctx, id);
-}
-
-enum fb_status fb_ledger_list(struct fb_redis *r, const char *address, int64_t since_ms,
-                              int64_t until_ms, size_t limit,
-                              bool (*each)(void *ctx, const char *msg_id), void *ctx,
-                              struct fb_error *err)
-{
-    char folded[FB_MAX_ADDRESS + 1];
-    if (address != NULL) {
-        fb_ledger_fold(address, folded, sizeof(folded));
-    }
-    struct plain p = {.each = each, .ctx = ctx};
-    return fb_ledger_walk(r, address != NULL ? "a" : "t", address != NULL ? folded : NULL, true,
-                          since_ms, until_ms, limit, without_score, &p, err);
 }
 
 enum fb_status fb_ledger_stuck(struct fb_redis *r, int64_t before_ms, size_t limit,

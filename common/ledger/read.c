@@ -38,8 +38,7 @@ static void copy(char *out, size_t size, struct fb_slice s)
     out[n] = '\0';
 }
 
-/* The next field before '|'; the rest stays in *s. */
-static struct fb_slice next_field(struct fb_slice *s)
+struct fb_slice fb_ledger_next_field(struct fb_slice *s)
 {
     const uint8_t *bar = s->len > 0 ? memchr(s->ptr, '|', s->len) : NULL;
     size_t n = bar != NULL ? (size_t)(bar - s->ptr) : s->len;
@@ -127,8 +126,8 @@ static void read_head(const redisReply *hash, struct fb_ledger_message *m, uint3
 
 static void read_branch(struct fb_slice value, struct fb_ledger_branch *b)
 {
-    copy(b->kind, sizeof(b->kind), next_field(&value));
-    copy(b->parcel_id, sizeof(b->parcel_id), next_field(&value));
+    copy(b->kind, sizeof(b->kind), fb_ledger_next_field(&value));
+    copy(b->parcel_id, sizeof(b->parcel_id), fb_ledger_next_field(&value));
     copy(b->rule, sizeof(b->rule), value); /* the last one: may hold '|' */
 }
 
@@ -364,12 +363,12 @@ static void parse_grants(const redisReply *hash, struct fb_ledger_message *m,
         struct fb_slice value = fb_reply_slice(hash->element[i + 1]);
         if (indexed(fb_reply_slice(hash->element[i]), "", m->recipient_count, &at)) {
             struct fb_ledger_recipient *rcpt = &m->recipients[at];
-            copy(rcpt->grant_state, sizeof(rcpt->grant_state), next_field(&value));
-            struct fb_slice id = next_field(&value);
+            copy(rcpt->grant_state, sizeof(rcpt->grant_state), fb_ledger_next_field(&value));
+            struct fb_slice id = fb_ledger_next_field(&value);
             if (id.len > 0) {
                 copy(rcpt->grant_id, sizeof(rcpt->grant_id), id);
             }
-            rcpt->grant_ms = fb_slice_int(next_field(&value));
+            rcpt->grant_ms = fb_slice_int(fb_ledger_next_field(&value));
             rcpt->is_vault = is_vault_id(rcpt->grant_id);
             b->is_vault = b->is_vault || (rcpt->is_vault && b->fallback[0] == '\0');
         }

@@ -23,7 +23,7 @@
 #define PIECE     "60" /* FB_LEDGER_PIECE */
 
 /* KEYS m p g due l:t:<hour> f:b:<bucket> pending l:s:<sender> l:hours, then l:a:<address> per grant
- * ARGV branch parcel msg accepted ttl_s ttl_ms now expires storage user folder access hour
+ * ARGV branch parcel accepted ttl_s ttl_ms now expires storage user folder access hour
  * from title rule receipt remind purge fallback id folder_field folder_value, then per grant:
  * recipient, address, value
  *
@@ -31,42 +31,42 @@
 static const char restore_lua[] =
     "local m, p, g, due, t, f, pending = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], "
     "KEYS[7]\n"
-    "local branch, parcel, at, ttl, now, id = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[7], "
-    "ARGV[21]\n"
+    "local branch, parcel, at, ttl, now, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], "
+    "ARGV[20]\n"
     "if redis.call('EXISTS', p) == 1 or redis.call('HEXISTS', g, 'at') == 1 then return 1 end\n"
     "if redis.call('HEXISTS', m, 'queued') == 1 and redis.call('HGET', m, 'state') ~= 'done' then "
     "return 2 end\n"
     /* Of several parcels of a message the first lists it. */
     "local is_new = redis.call('HSETNX', m, 'at', at) == 1\n"
-    "local from, remind, purge = ARGV[14], ARGV[18], ARGV[19]\n"
+    "local from, remind, purge = ARGV[13], ARGV[17], ARGV[18]\n"
     "for _, f in ipairs({{'size', '0'}, {'queued', now}, {'done_ms', now}, {'left', '0'}, "
-    "{'ttl', ARGV[6]}}) do\n"
+    "{'ttl', ARGV[5]}}) do\n"
     "  redis.call('HSETNX', m, f[1], f[2])\n"
     "end\n"
     "redis.call('HSET', m, 'state', 'done', 'b:' .. branch, 'secure|' .. parcel .. '|' .. "
-    "ARGV[16], "
+    "ARGV[15], "
     "'u:' .. branch, now, 'd:rewrite:' .. branch, 'rebuilt')\n"
     "if from ~= '' or not redis.call('HGET', m, 'from') then redis.call('HSET', m, 'from', from) "
     "end\n"
-    "for i = 1, #ARGV[15], " PIECE " do\n" /* as write.c */
+    "for i = 1, #ARGV[14], " PIECE " do\n" /* as write.c */
     "  local name = i == 1 and 'title' or 'title:' .. (i - 1) / " PIECE "\n"
-    "  redis.call('HSETNX', m, name, string.sub(ARGV[15], i, i + " PIECE " - 1))\n"
+    "  redis.call('HSETNX', m, name, string.sub(ARGV[14], i, i + " PIECE " - 1))\n"
     "end\n"
     "redis.call('HSETNX', m, 'bs:' .. branch, 'sent')\n"
     "if tonumber(redis.call('HGET', m, 'branches') or '0') <= tonumber(branch) then\n"
     "  redis.call('HSET', m, 'branches', tostring(tonumber(branch) + 1))\n"
     "end\n"
-    "redis.call('HSET', g, 'storage', ARGV[9], 'user', ARGV[10], 'folder', ARGV[11], 'access', "
-    "ARGV[12], 'expires', ARGV[8], 'at', now, 'receipt', ARGV[17], 'remind', remind, 'purge', "
+    "redis.call('HSET', g, 'storage', ARGV[8], 'user', ARGV[9], 'folder', ARGV[10], 'access', "
+    "ARGV[11], 'expires', ARGV[7], 'at', now, 'receipt', ARGV[16], 'remind', remind, 'purge', "
     "purge, "
-    "'fallback', ARGV[20], 'rebuilt', now)\n"
+    "'fallback', ARGV[19], 'rebuilt', now)\n"
     "local function list(key)\n"
     "  redis.call('ZADD', key, '0', id)\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
     "end\n"
     "if from ~= '' then list(KEYS[8]) end\n"
     "local most, k = tonumber(redis.call('HGET', m, 'n') or '0'), 10\n"
-    "for i = 24, #ARGV, 3 do\n"
+    "for i = 23, #ARGV, 3 do\n"
     "  local r, a = ARGV[i], KEYS[k]\n"
     "  redis.call('HSET', m, 'r:' .. r, ARGV[i + 1], 'i:' .. r, branch, 's:' .. r, 'sending')\n"
     "  redis.call('HSET', g, r, ARGV[i + 2])\n"
@@ -85,13 +85,13 @@ static const char restore_lua[] =
     "'" NO_BRANCH "') end\n"
     "end\n"
     "if is_new then redis.call('APPEND', t, id) end\n"
-    "redis.call('ZADD', KEYS[9], ARGV[13], ARGV[13])\n"
-    "if tonumber(ARGV[8]) > 0 then redis.call('ZADD', due, ARGV[8], parcel) end\n"
+    "redis.call('ZADD', KEYS[9], ARGV[12], ARGV[12])\n"
+    "if tonumber(ARGV[7]) > 0 then redis.call('ZADD', due, ARGV[7], parcel) end\n"
     "if tonumber(purge) > 0 then redis.call('ZADD', due, purge, 'purge:' .. parcel) end\n"
     "if tonumber(remind) > tonumber(now) - 86400000 then\n"
     "  redis.call('ZADD', due, remind, 'unopened:' .. parcel)\n"
     "end\n"
-    "if ARGV[22] ~= '' then redis.call('HSET', f, ARGV[22], ARGV[23]) end\n"
+    "if ARGV[21] ~= '' then redis.call('HSET', f, ARGV[21], ARGV[22]) end\n"
     "for _, key in ipairs({m, g, t, f, pending, KEYS[9]}) do\n"
     "  if redis.call('TTL', key) < tonumber(ttl) then redis.call('EXPIRE', key, ttl) end\n"
     "end\n"
@@ -240,7 +240,6 @@ static enum fb_status restore(struct rebuild *r, const struct fb_parcel *p, cons
     fb_id_pack(msg_id, id);
     fb_call_arg_int(&c, branch);
     fb_call_arg_str(&c, parcel_id);
-    fb_call_arg_str(&c, msg_id);
     if (add_parcel(r, &c, p, msg_id, hour, now) != FB_OK) {
         fb_log(FB_WARN, "the subject of parcel %s cannot be kept in the ledger", parcel_id);
     }

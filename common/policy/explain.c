@@ -1,112 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Says in words why a rule took a recipient or did not, for `fumibako policy test` and the console.
- * Names the terms of the policy and the addresses and file names of the mail; never prints its
- * subject or body.
- */
-#include "common/policy/match.h"
+ * Asks each condition of a rule as match.c does and keeps what speaks for the rule or against it.
+ * No words here: see explain_words.c. */
+#include "common/policy/explain.h"
 
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-struct words {
-    char *text;
-    size_t size;
-    size_t len;
-};
+#include "common/policy/match.h"
 
-static void say(struct words *w, const char *fmt, ...) FB_PRINTF(2, 3);
-static void say(struct words *w, const char *fmt, ...)
+static enum fb_reason_about about_of(const struct fb_policy_rule *rule, size_t condition)
 {
-    va_list args;
-    va_start(args, fmt);
-    int len = vsnprintf(w->text + w->len, w->size - w->len, fmt, args);
-    va_end(args);
-    if (len > 0) {
-        w->len = w->len + (size_t)len < w->size ? w->len + (size_t)len : w->size - 1;
-    }
+    static const enum fb_reason_about abouts[] = {
+        [FB_POL_COND_TO] = FB_ABOUT_TO,           [FB_POL_COND_FROM] = FB_ABOUT_FROM,
+        [FB_POL_COND_SIZE] = FB_ABOUT_SIZE,       [FB_POL_COND_PRESENT] = FB_ABOUT_PRESENT,
+        [FB_POL_COND_LARGER] = FB_ABOUT_LARGER,   [FB_POL_COND_COUNT] = FB_ABOUT_COUNT,
+        [FB_POL_COND_SUBJECT] = FB_ABOUT_SUBJECT, [FB_POL_COND_NAME] = FB_ABOUT_NAME,
+        [FB_POL_COND_TYPE] = FB_ABOUT_TYPE,
+    };
+    _Static_assert(sizeof abouts / sizeof abouts[0] == FB_POL_COND_HEADER, "one for each");
+    return condition < FB_POL_COND_HEADER                        ? abouts[condition]
+           : condition < FB_POL_COND_HEADER + rule->header_count ? FB_ABOUT_HEADER
+                                                                 : FB_ABOUT_BODY;
 }
 
-/* "!@a, !@b" or "@c, @d": the terms of one sign, shortened. */
-static void say_terms(struct words *w, const struct fb_policy_terms *terms, bool is_negated)
+const struct fb_policy_terms *fb_reason_terms(const struct fb_policy_rule *rule,
+                                              const struct fb_reason *reason)
 {
-    size_t said = 0;
-    for (size_t i = 0; i < terms->count; i++) {
-        if (terms->items[i].is_negated != is_negated) {
-            continue;
-        }
-        if (said == 5) {
-            say(w, ", ...");
-            return;
-        }
-        say(w, "%s%s%.80s", said > 0 ? ", " : "", is_negated ? "!" : "", terms->items[i].text);
-        said++;
-    }
-}
-
-static const char *noun(enum fb_pol_kind kind)
-{
-    switch (kind) {
-    case FB_POL_SENDER:
-    case FB_POL_RECIPIENT:
-        return "";
-    case FB_POL_FILE_NAME:
-    case FB_POL_MEDIA_TYPE:
-        return "attachment ";
-    case FB_POL_TEXT:
-    case FB_POL_BODY:
+    switch (reason->about) {
+    case FB_ABOUT_TO:
+        return &rule->to;
+    case FB_ABOUT_FROM:
+        return &rule->from;
+    case FB_ABOUT_SUBJECT:
+        return &rule->subject;
+    case FB_ABOUT_NAME:
+        return &rule->attachment_name;
+    case FB_ABOUT_TYPE:
+        return &rule->attachment_type;
+    case FB_ABOUT_HEADER:
+        return &rule->headers[reason->header].terms;
+    case FB_ABOUT_BODY:
+        return &rule->body;
     default:
-        return NULL; /* texts are not repeated */
+        return NULL;
     }
 }
 
-/* Addresses, file names and types: "x matches term". */
-static void say_value(struct words *w, const struct fb_policy_terms *terms, enum fb_pol_kind kind,
-                      const struct fb_pol_verdict *verdict, const char *value, size_t value_count)
+int64_t fb_reason_limit(const struct fb_policy_rule *rule, const struct fb_reason *reason)
 {
-    const struct fb_policy_term *term = verdict->term;
-    char shown[160];
-    const char *what = verdict->value != NULL ? verdict->value : value;
-    (void)snprintf(shown, sizeof(shown), "%s%.120s", noun(kind), what[0] != '\0' ? what : "<>");
-    if (term != NULL && term->is_negated) {
-        say(w, "%s is excluded by !%.80s", shown, term->text);
-    } else if (term != NULL && term->group != NULL) {
-        say(w, "%s is in group %.80s", shown, term->group->name);
-    } else if (term != NULL) {
-        say(w, "%s matches %.80s", shown, term->text);
-    } else {
-        bool is_address = kind == FB_POL_SENDER || kind == FB_POL_RECIPIENT;
-        if (is_address) {
-            say(w, "%s matches none of ", shown);
-        } else if (value_count == 0) {
-            say(w, "there is no attachment to match ");
-        } else {
-            say(w, "none of %zu attachment%s matches ", value_count, value_count == 1 ? "" : "s");
+    return reason->about == FB_ABOUT_SIZE     ? rule->size_over
+           : reason->about == FB_ABOUT_LARGER ? rule->attachment_larger_than
+           : reason->about == FB_ABOUT_COUNT  ? rule->attachment_count_over
+                                              : -1;
+}
+
+/* ---- one condition ---- */
+
+static enum fb_reason_code address_code(const struct fb_pol_verdict *v)
+{
+    if (v->term == NULL) {
+        return v->holds ? FB_REASON_ADDRESS_NOT_EXCLUDED : FB_REASON_ADDRESS_NO_MATCH;
+    }
+    return v->term->is_negated      ? FB_REASON_ADDRESS_EXCLUDED
+           : v->term->group != NULL ? FB_REASON_ADDRESS_IN_GROUP
+                                    : FB_REASON_ADDRESS_MATCHES;
+}
+
+static enum fb_reason_code file_code(const struct fb_pol_verdict *v, size_t attachment_count)
+{
+    if (v->term != NULL) {
+        return v->term->is_negated ? FB_REASON_FILE_EXCLUDED : FB_REASON_FILE_MATCHES;
+    }
+    return attachment_count == 0 ? FB_REASON_FILE_NONE_TO_MATCH
+           : v->holds            ? FB_REASON_FILE_NOT_EXCLUDED
+                                 : FB_REASON_FILE_NO_MATCH;
+}
+
+static enum fb_reason_code text_code(const struct fb_pol_verdict *v)
+{
+    if (v->is_unsure) {
+        return FB_REASON_TEXT_TOO_LONG;
+    }
+    if (v->term == NULL) {
+        return v->holds ? FB_REASON_TEXT_NOT_EXCLUDED : FB_REASON_TEXT_NO_MATCH;
+    }
+    if (v->term->is_negated) {
+        return v->term->is_regex ? FB_REASON_TEXT_MATCHES_EXCLUDED
+                                 : FB_REASON_TEXT_CONTAINS_EXCLUDED;
+    }
+    return v->term->is_regex ? FB_REASON_TEXT_MATCHES : FB_REASON_TEXT_CONTAINS;
+}
+
+static enum fb_reason_code header_code(const struct fb_policy_header_condition *header,
+                                       const struct fb_policy_facts *facts,
+                                       const struct fb_pol_verdict *v)
+{
+    for (size_t i = 0; i < facts->header_count; i++) {
+        const char *name = facts->headers[i].name;
+        if (name != NULL && strcasecmp(name, header->name) == 0) {
+            return text_code(v);
         }
-        say_terms(w, terms, verdict->holds);
     }
-}
-
-/* Subject, body, headers: what is in them is named by the policy's own terms. */
-static void say_text(struct words *w, const struct fb_policy_terms *terms,
-                     const struct fb_pol_verdict *verdict)
-{
-    const struct fb_policy_term *term = verdict->term;
-    if (term != NULL) {
-        say(w, "%s%s%.80s", term->is_regex ? "matches " : "contains ",
-            term->is_negated ? "the excluded " : "", term->text);
-    } else {
-        say(w, "contains none of ");
-        say_terms(w, terms, verdict->holds);
-    }
-}
-
-static void say_number(struct words *w, const char *what, uint64_t have, int64_t limit, bool holds)
-{
-    say(w, "%s %llu is %sover %lld", what, (unsigned long long)have, holds ? "" : "not ",
-        (long long)limit);
+    return FB_REASON_HEADER_ABSENT;
 }
 
 static uint64_t largest(const struct fb_policy_facts *facts)
@@ -118,94 +115,96 @@ static uint64_t largest(const struct fb_policy_facts *facts)
     return size;
 }
 
-static void say_header(struct words *w, const struct fb_policy_header_condition *header,
-                       const struct fb_pol_view *view, const struct fb_pol_verdict *verdict)
+static void judge(struct fb_reason *r, const struct fb_policy_rule *rule,
+                  const struct fb_policy_facts *facts, const struct fb_pol_verdict *v)
 {
-    bool is_there = false;
-    for (size_t i = 0; i < view->facts->header_count; i++) {
-        const char *name = view->facts->headers[i].name;
-        is_there = is_there || (name != NULL && strcasecmp(name, header->name) == 0);
-    }
-    say(w, "header %s: ", header->name);
-    if (is_there) {
-        say_text(w, &header->terms, verdict);
-    } else {
-        say(w, "the mail has none");
+    bool has_files = facts->attachment_count > 0;
+    r->have = facts->attachment_count;
+    switch (r->about) {
+    case FB_ABOUT_TO:
+    case FB_ABOUT_FROM:
+        r->code = address_code(v);
+        return;
+    case FB_ABOUT_SIZE:
+        r->code = v->holds ? FB_REASON_SIZE_OVER : FB_REASON_SIZE_NOT_OVER;
+        r->have = facts->size;
+        return;
+    case FB_ABOUT_PRESENT:
+        r->code = has_files ? FB_REASON_FILE_PRESENT : FB_REASON_FILE_ABSENT;
+        return;
+    case FB_ABOUT_LARGER:
+        r->code = v->holds    ? FB_REASON_LARGEST_OVER
+                  : has_files ? FB_REASON_LARGEST_NOT_OVER
+                              : FB_REASON_FILE_ABSENT;
+        r->have = largest(facts);
+        return;
+    case FB_ABOUT_COUNT:
+        r->code = v->holds ? FB_REASON_COUNT_OVER : FB_REASON_COUNT_NOT_OVER;
+        return;
+    case FB_ABOUT_NAME:
+    case FB_ABOUT_TYPE:
+        r->code = file_code(v, facts->attachment_count);
+        return;
+    case FB_ABOUT_HEADER:
+        r->code = header_code(&rule->headers[r->header], facts, v);
+        return;
+    default:
+        r->code = text_code(v);
+        return;
     }
 }
 
-static void say_condition(struct words *w, const struct fb_policy_rule *rule, size_t condition,
-                          const struct fb_pol_view *view, const char *recipient,
-                          const struct fb_pol_verdict *v)
+void fb_reason_set_found(struct fb_reason *reason, struct fb_slice found)
 {
-    const struct fb_policy_facts *facts = view->facts;
-    switch (condition) {
-    case FB_POL_COND_TO:
-        say(w, "to: ");
-        say_value(w, &rule->to, FB_POL_RECIPIENT, v, recipient, 1);
-        return;
-    case FB_POL_COND_FROM:
-        say(w, "from: ");
-        say_value(w, &rule->from, FB_POL_SENDER, v, view->from, 1);
-        return;
-    case FB_POL_COND_SIZE:
-        say_number(w, "size_over: size", facts->size, rule->size_over, v->holds);
-        return;
-    case FB_POL_COND_PRESENT:
-        say(w, "attachments.present: there %s %zu", facts->attachment_count == 1 ? "is" : "are",
-            facts->attachment_count);
-        return;
-    case FB_POL_COND_LARGER:
-        say_number(w, "attachments.larger_than: the largest with", largest(facts),
-                   rule->attachment_larger_than, v->holds);
-        return;
-    case FB_POL_COND_COUNT:
-        say_number(w, "attachments.count_over: count", facts->attachment_count,
-                   rule->attachment_count_over, v->holds);
-        return;
-    case FB_POL_COND_SUBJECT:
-        say(w, "subject: ");
-        say_text(w, &rule->subject, v);
-        return;
-    case FB_POL_COND_NAME:
-        say(w, "attachments.name: ");
-        say_value(w, &rule->attachment_name, FB_POL_FILE_NAME, v, "", facts->attachment_count);
-        return;
-    case FB_POL_COND_TYPE:
-        say(w, "attachments.type: ");
-        say_value(w, &rule->attachment_type, FB_POL_MEDIA_TYPE, v, "", facts->attachment_count);
-        return;
-    default:
-        break;
+    size_t len = found.len < sizeof reason->found ? found.len : sizeof reason->found - 1;
+    if (len > 0) {
+        memcpy(reason->found, found.ptr, len);
     }
-    if (condition - FB_POL_COND_HEADER < rule->header_count) {
-        say_header(w, &rule->headers[condition - FB_POL_COND_HEADER], view, v);
-    } else {
-        say(w, "body: ");
-        if (v->is_unsure) {
-            say(w, "is too long to be searched to its end");
-        } else {
-            say_text(w, &rule->body, v);
-        }
+    reason->found[len] = '\0';
+    fb_pol_clean_text(reason->found, sizeof reason->found);
+}
+
+static void fill(struct fb_reason *r, const struct fb_policy_rule *rule, size_t condition,
+                 const struct fb_pol_view *view, const char *recipient,
+                 const struct fb_pol_verdict *v)
+{
+    *r = (struct fb_reason){.about = about_of(rule, condition), .holds = v->holds};
+    r->header = r->about == FB_ABOUT_HEADER ? condition - FB_POL_COND_HEADER : 0;
+    judge(r, rule, view->facts, v);
+    if (v->term != NULL) {
+        r->term = (size_t)(v->term - fb_reason_terms(rule, r)->items);
     }
+    if ((fb_reason_values(r->code) & FB_REASON_HAS_FOUND) != 0) {
+        const char *asked = r->about == FB_ABOUT_FROM ? view->from : recipient;
+        fb_reason_set_found(r, fb_slice_str(v->value != NULL ? v->value : asked));
+    }
+}
+
+/* ---- the rule ---- */
+
+void fb_reasons_deinit(struct fb_reasons *reasons)
+{
+    free(reasons->items);
+    *reasons = (struct fb_reasons){0};
+}
+
+static void add_of_rule(struct fb_reasons *reasons, enum fb_reason_code code, bool holds)
+{
+    reasons->items[reasons->count++] =
+        (struct fb_reason){.about = FB_ABOUT_RULE, .code = code, .holds = holds};
 }
 
 bool fb_policy_explain(const struct fb_policy_rule *rule, const struct fb_policy_facts *facts,
-                       const char *recipient, char *why, size_t why_size)
+                       const char *recipient, struct fb_reasons *reasons_r)
 {
-    struct words words = {.text = why, .size = why_size};
+    size_t conditions = fb_pol_condition_count(rule);
+    struct fb_reasons why = {.items = fb_xcalloc(conditions + 2, sizeof(struct fb_reason))};
     char text[FB_POL_ADDRESS_MAX];
     const char *address = fb_pol_address(recipient != NULL ? recipient : "", text);
     struct fb_pol_view view;
-    bool matches = true;
-    FB_ASSERT(why_size > 8);
-    why[0] = '\0';
-    if (!rule->is_enabled) {
-        say(&words, "the rule is disabled");
-        return false;
-    }
+    bool matches = rule->is_enabled;
     fb_pol_view_init(&view, facts);
-    for (size_t i = 0; i < fb_pol_condition_count(rule); i++) {
+    for (size_t i = 0; i < conditions && rule->is_enabled; i++) {
         struct fb_pol_verdict verdict = fb_pol_condition_check(rule, i, &view, address);
         if (!verdict.is_asked || (!matches && verdict.holds)) {
             continue;
@@ -213,19 +212,23 @@ bool fb_policy_explain(const struct fb_policy_rule *rule, const struct fb_policy
         if (matches && !verdict.holds) {
             /* From here on only what speaks against the rule. */
             matches = false;
-            words.len = 0;
-            why[0] = '\0';
+            why.count = 0;
         }
-        say(&words, "%s", words.len > 0 ? "; " : "");
-        say_condition(&words, rule, i, &view, address, &verdict);
+        fill(&why.items[why.count++], rule, i, &view, address, &verdict);
     }
-    if (matches && words.len == 0) {
-        say(&words, "the rule has no conditions");
+    if (!rule->is_enabled) {
+        add_of_rule(&why, FB_REASON_DISABLED, false);
+    } else if (matches && why.count == 0) {
+        add_of_rule(&why, FB_REASON_NO_CONDITIONS, true);
     }
     if (matches && rule->is_shadow) {
-        say(&words, " (shadow: changes nothing)");
+        add_of_rule(&why, FB_REASON_SHADOW, true);
     }
     fb_pol_view_deinit(&view);
-    fb_pol_clean_text(why, why_size);
+    if (reasons_r != NULL) {
+        *reasons_r = why;
+    } else {
+        fb_reasons_deinit(&why);
+    }
     return matches;
 }

@@ -14,6 +14,8 @@
 #include "common/policy/text.h"
 
 #define FINDINGS_MAX 300
+/* English stays within what a struct fb_error has room for, with a name before it; Japanese needs more bytes. */
+#define ENGLISH_MAX 300
 
 void fb_policy_findings_deinit(struct fb_policy_findings *f)
 {
@@ -56,19 +58,21 @@ void fb_pol_finding(struct fb_pol_reader *r, bool is_error, int line, const char
         f->items = fb_xcalloc(FINDINGS_MAX + 1, sizeof(f->items[0]));
     }
     struct fb_policy_finding *item = &f->items[f->count++];
+    size_t size = r->is_ja ? sizeof(item->text) : ENGLISH_MAX;
     item->line = line;
     item->is_error = is_error;
     if (f->count > FINDINGS_MAX) {
         item->line = 0;
-        (void)snprintf(item->text, sizeof(item->text),
-                       "more than %d findings: the rest is not listed", FINDINGS_MAX);
+        (void)snprintf(item->text, size,
+                       fb_pol_words(r, "more than %d findings: the rest is not listed"),
+                       FINDINGS_MAX);
         return;
     }
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(item->text, sizeof(item->text), fmt, args);
+    (void)vsnprintf(item->text, size, fb_pol_words(r, fmt), args);
     va_end(args);
-    fb_pol_clean_text(item->text, sizeof(item->text));
+    fb_pol_clean_text(item->text, size);
 }
 
 /* By line, and in the order of their discovery within one: insertion keeps it, and the list is

@@ -234,8 +234,14 @@ void fb_policy_version_name(struct fb_slice document, char version_r[65])
 enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r,
                                struct fb_policy_findings *findings_r)
 {
+    return fb_policy_parse_in(yaml, false, policy_r, findings_r);
+}
+
+enum fb_status fb_policy_parse_in(struct fb_slice yaml, bool is_ja, struct fb_policy **policy_r,
+                                  struct fb_policy_findings *findings_r)
+{
     struct fb_pol_counted *counted = fb_xcalloc(1, sizeof(*counted));
-    struct fb_pol_reader r = {.policy = &counted->policy, .findings = findings_r};
+    struct fb_pol_reader r = {.policy = &counted->policy, .findings = findings_r, .is_ja = is_ja};
     struct fb_policy *policy = &counted->policy;
     struct fb_yaml *document = NULL;
     struct fb_error err = {0};
@@ -247,7 +253,7 @@ enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r
     if (yaml.len > FB_POLICY_MAX) {
         fb_pol_error(&r, 0, "document: is larger than %zu bytes", (size_t)FB_POLICY_MAX);
     } else {
-        status = fb_yaml_parse(yaml, &document, &err);
+        status = fb_yaml_parse_in(yaml, is_ja ? fb_pol_yaml_words_ja : NULL, &document, &err);
         if (status == FB_INVALID) {
             report_syntax(&r, &err);
         } else if (status == FB_OK) {

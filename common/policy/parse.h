@@ -30,12 +30,9 @@ void fb_pol_parse_notices(struct fb_pol_reader *r, const struct fb_pol_scope *ro
 void fb_pol_parse_rules(struct fb_pol_reader *r, const struct fb_pol_scope *root);
 /* What only the whole document shows: unreachable rules, unused groups. */
 void fb_pol_check_rules(struct fb_pol_reader *r);
-/* NULL, or why the path of a rule is refused; *warning_r (may be NULL) what is odd about it. */
-const char *fb_pol_path_check(const char *path, char *why, size_t why_size, const char **warning_r);
-
-/* Whether everything that later takes was taken by earlier.  budget counts comparisons down; at 0
- * the answer is false. */
-bool fb_pol_subsumes(const struct fb_policy_rule *earlier, const struct fb_policy_rule *later,
-                     uint64_t *budget);
+/* NULL, or why the path of a rule is refused; *warning_r (may be NULL) what is odd about it.  Both for fb_pol_words();
+ * what was put together in why is there already. */
+const char *fb_pol_path_check(const struct fb_pol_reader *r, const char *path, char *why,
+                              size_t why_size, const char **warning_r);
 
 #endif

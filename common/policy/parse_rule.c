@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The `rules` section of the policy: conditions, references, and what a rule asks of the storage it
- * names. What only several rules together show is in check.c.
+ * names. What only several rules together show is in subsume.c.
  */
 #include "common/policy/parse.h"
 
@@ -155,8 +155,8 @@ static void parse_references(struct fb_pol_reader *r, const struct fb_pol_scope 
     if (fb_pol_string(r, scope, "storage", FB_POL_NAME_MAX, &name)) {
         rule->storage = fb_policy_find_storage(p, name);
         if (rule->storage == NULL) {
-            fb_pol_name_list(p->storage_count > 0 ? &p->storages[0].name : NULL, p->storage_count,
-                             sizeof(p->storages[0]), known, sizeof(known));
+            fb_pol_name_list(r, p->storage_count > 0 ? &p->storages[0].name : NULL,
+                             p->storage_count, sizeof(p->storages[0]), known, sizeof(known));
             fb_pol_error(r, line_of(scope, "storage"),
                          "%s.storage: unknown storage \"%.60s\"; known: %s", scope->path, name,
                          known);
@@ -168,7 +168,7 @@ static void parse_references(struct fb_pol_reader *r, const struct fb_pol_scope 
     if (fb_pol_string(r, scope, "security", FB_POL_NAME_MAX, &name)) {
         rule->security = fb_policy_find_security(p, name);
         if (rule->security == NULL) {
-            fb_pol_name_list(p->security_count > 0 ? &p->securities[0].name : NULL,
+            fb_pol_name_list(r, p->security_count > 0 ? &p->securities[0].name : NULL,
                              p->security_count, sizeof(p->securities[0]), known, sizeof(known));
             fb_pol_error(r, line_of(scope, "security"),
                          "%s.security: unknown security definition \"%.60s\"; known: %s",
@@ -254,14 +254,16 @@ static void parse_remind_after(struct fb_pol_reader *r, const struct fb_pol_scop
 static void parse_path(struct fb_pol_reader *r, const struct fb_pol_scope *scope,
                        struct fb_policy_rule *rule)
 {
-    char why[160];
+    char why[320];
     const char *warning = NULL;
     if (fb_pol_string(r, scope, "path", RULE_PATH_MAX_BYTES, &rule->path)) {
-        const char *wrong = fb_pol_path_check(rule->path, why, sizeof(why), &warning);
+        const char *wrong = fb_pol_path_check(r, rule->path, why, sizeof(why), &warning);
         if (wrong != NULL) {
-            fb_pol_error(r, line_of(scope, "path"), "%s.path: %s", scope->path, wrong);
+            fb_pol_error(r, line_of(scope, "path"), "%s.path: %s", scope->path,
+                         fb_pol_words(r, wrong));
         } else if (warning != NULL) {
-            fb_pol_warning(r, line_of(scope, "path"), "%s.path: %s", scope->path, warning);
+            fb_pol_warning(r, line_of(scope, "path"), "%s.path: %s", scope->path,
+                           fb_pol_words(r, warning));
         }
     } else {
         rule->path = fb_xstrdup("");

@@ -241,9 +241,9 @@ static void check_placeholders(struct fb_pol_reader *r, int line, const char *pa
             }
             for (; common[common_count] != NULL; common_count++) {
             }
-            fb_pol_name_list(kind->placeholders, own_count, sizeof(kind->placeholders[0]), own,
+            fb_pol_name_list(r, kind->placeholders, own_count, sizeof(kind->placeholders[0]), own,
                              sizeof(own));
-            fb_pol_name_list(common, common_count, sizeof(common[0]), general, sizeof(general));
+            fb_pol_name_list(r, common, common_count, sizeof(common[0]), general, sizeof(general));
             fb_pol_error(r, line, "%s: unknown placeholder {{%.*s}}; known: %s, %s", path,
                          len < 40 ? (int)len : 40, name, own, general);
         } else if (kind->required != NULL && strlen(kind->required) == len &&

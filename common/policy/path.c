@@ -165,7 +165,8 @@ static const char *check_date(struct checker *c, const struct token *token)
     return wrong;
 }
 
-const char *fb_pol_path_check(const char *path, char *why, size_t why_size, const char **warning_r)
+const char *fb_pol_path_check(const struct fb_pol_reader *r, const char *path, char *why,
+                              size_t why_size, const char **warning_r)
 {
     struct checker c = {0};
     const char *p = path;
@@ -192,9 +193,9 @@ const char *fb_pol_path_check(const char *path, char *why, size_t why_size, cons
             break;
         case TOKEN_UNKNOWN:
             (void)snprintf(why, why_size,
-                           "unknown placeholder {%.*s}; known: {sender} {sender_domain} "
-                           "{recipient_domain} {rule} "
-                           "{date:%%Y-%%m} {msg_id}",
+                           fb_pol_words(r, "unknown placeholder {%.*s}; known: {sender} "
+                                           "{sender_domain} {recipient_domain} {rule} "
+                                           "{date:%%Y-%%m} {msg_id}"),
                            token.len < 32 ? (int)token.len : 32, token.text);
             wrong = why;
             break;

@@ -144,7 +144,7 @@ struct fb_policy_finding {
     int line; /* 1-based; 0 when the document as a whole is meant */
     bool is_error;
     char text
-        [300]; /* says what, where, and what to do: `rules[2].storage: unknown storage "bxo"; known: box, vault` */
+        [600]; /* says where, what, and what to do: `rules[2].storage: unknown storage "bxo"; known: box, vault` */
 };
 
 struct fb_policy_findings {
@@ -158,9 +158,13 @@ void fb_policy_findings_deinit(struct fb_policy_findings *f);
 /* The version that a document has: SHA-256 of its bytes, in hex. */
 void fb_policy_version_name(struct fb_slice document, char version_r[65]);
 /* Parses and checks a whole document (at most 4 MiB).  FB_OK with a policy (reference count 1) when there is no
- * error; FB_INVALID otherwise.  findings_r is filled in both cases, sorted by line; free it. */
+ * error; FB_INVALID otherwise.  findings_r is filled in both cases, in English, sorted by line; free it. */
 FB_MUST_USE enum fb_status fb_policy_parse(struct fb_slice yaml, struct fb_policy **policy_r,
                                            struct fb_policy_findings *findings_r);
+/* The same with findings in Japanese (is_ja), or in English; their places ("rules[2].storage") are the same in both. */
+FB_MUST_USE enum fb_status fb_policy_parse_in(struct fb_slice yaml, bool is_ja,
+                                              struct fb_policy **policy_r,
+                                              struct fb_policy_findings *findings_r);
 struct fb_policy *fb_policy_ref(struct fb_policy *p);
 void fb_policy_unref(struct fb_policy **p);
 const struct fb_policy_rule *fb_policy_find_rule(const struct fb_policy *p, const char *name);
@@ -218,11 +222,6 @@ struct fb_policy_decision fb_policy_decide(const struct fb_policy *p,
 void fb_policy_decide_many(const struct fb_policy *p, const struct fb_policy_facts *facts,
                            const char *const *recipients, size_t count,
                            struct fb_policy_decision *decisions_r);
-
-/* Why `rule` took the recipient or did not: "from: a@b matches none of @example.jp".  For `policy test`.
- * A disabled rule takes nobody; a shadow rule is explained as if it were live.  why_size: at least 9, 500 is good. */
-bool fb_policy_explain(const struct fb_policy_rule *rule, const struct fb_policy_facts *facts,
-                       const char *recipient, char *why, size_t why_size);
 
 /* The [tag] of the subject conditions that matched (e.g. "[secure]"), to be stripped; NULL when there is none.
  * Whatever strips_tag says: the caller asks that.  Lent by the rule. */

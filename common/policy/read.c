@@ -13,16 +13,16 @@ void fb_pol_path(const struct fb_pol_scope *scope, const char *key, char path[96
     (void)snprintf(path, 96, "%.60s%s%.32s", scope->path, scope->path[0] != '\0' ? "." : "", key);
 }
 
-static const char *kind_name(const struct fb_yaml *node)
+static const char *kind_name(const struct fb_pol_reader *r, const struct fb_yaml *node)
 {
     switch (node->kind) {
     case FB_YAML_LIST:
-        return "a list";
+        return fb_pol_words(r, "a list");
     case FB_YAML_MAP:
-        return "a map";
+        return fb_pol_words(r, "a map");
     case FB_YAML_SCALAR:
     default:
-        return "a single value";
+        return fb_pol_words(r, "a single value");
     }
 }
 
@@ -33,7 +33,7 @@ bool fb_pol_scope_init(struct fb_pol_reader *r, const struct fb_yaml *node, cons
     (void)snprintf(scope->path, sizeof(scope->path), "%s", path);
     if (node->kind != FB_YAML_MAP) {
         fb_pol_error(r, node->line, "%s: must be a map (key: value), is %s",
-                     path[0] != '\0' ? path : "document", kind_name(node));
+                     path[0] != '\0' ? path : "document", kind_name(r, node));
         return false;
     }
     return true;
@@ -59,7 +59,7 @@ void fb_pol_check_keys(struct fb_pol_reader *r, const struct fb_pol_scope *scope
     while (known[known_count] != NULL) {
         known_count++;
     }
-    fb_pol_name_list(known, known_count, sizeof(known[0]), names, sizeof(names));
+    fb_pol_name_list(r, known, known_count, sizeof(known[0]), names, sizeof(names));
     for (size_t i = 0; i < scope->map->count; i++) {
         bool is_known = false;
         for (size_t j = 0; j < known_count && !is_known; j++) {
@@ -90,7 +90,7 @@ const struct fb_yaml *fb_pol_list(struct fb_pol_reader *r, const struct fb_pol_s
     fb_pol_path(scope, key, path);
     if (node->kind != FB_YAML_LIST) {
         fb_pol_error(r, node->line, "%s: must be a list, is %s; write [ ] around it", path,
-                     kind_name(node));
+                     kind_name(r, node));
         return NULL;
     }
     if (node->count > max) {
@@ -105,7 +105,7 @@ const char *fb_pol_item(struct fb_pol_reader *r, const struct fb_yaml *item, con
                         size_t max)
 {
     if (item->kind != FB_YAML_SCALAR) {
-        fb_pol_error(r, item->line, "%s: must be a text, is %s", path, kind_name(item));
+        fb_pol_error(r, item->line, "%s: must be a text, is %s", path, kind_name(r, item));
         return NULL;
     }
     if (item->scalar[0] == '\0' || fb_yaml_is_null(item)) {
@@ -161,7 +161,7 @@ static const struct fb_yaml *scalar(struct fb_pol_reader *r, const struct fb_pol
     const struct fb_yaml *node = fb_pol_value(scope, key);
     fb_pol_path(scope, key, path);
     if (node != NULL && node->kind != FB_YAML_SCALAR) {
-        fb_pol_error(r, node->line, "%s: must be a single value, is %s", path, kind_name(node));
+        fb_pol_error(r, node->line, "%s: must be a single value, is %s", path, kind_name(r, node));
         return NULL;
     }
     return node;
@@ -194,7 +194,7 @@ void fb_pol_enum(struct fb_pol_reader *r, const struct fb_pol_scope *scope, cons
             return;
         }
     }
-    fb_pol_name_list(names, count, sizeof(names[0]), list, sizeof(list));
+    fb_pol_name_list(r, names, count, sizeof(names[0]), list, sizeof(list));
     fb_pol_error(r, node->line, "%s: must be one of %s, is \"%.40s\"", path, list, node->scalar);
 }
 
@@ -249,7 +249,8 @@ void fb_pol_duration(struct fb_pol_reader *r, const struct fb_pol_scope *scope, 
     }
 }
 
-void fb_pol_name_list(const void *first, size_t count, size_t stride, char *out, size_t size)
+void fb_pol_name_list(const struct fb_pol_reader *r, const void *first, size_t count, size_t stride,
+                      char *out, size_t size)
 {
     size_t used = 0;
     out[0] = '\0';
@@ -268,6 +269,6 @@ void fb_pol_name_list(const void *first, size_t count, size_t stride, char *out,
         used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "", name);
     }
     if (used == 0) {
-        (void)snprintf(out, size, "none");
+        (void)snprintf(out, size, "%s", fb_pol_words(r, "none"));
     }
 }

@@ -22,6 +22,7 @@ struct fb_pol_reader {
     struct fb_policy *policy;
     struct fb_policy_findings *findings;
     size_t regex_count;
+    bool is_ja; /* the language of the findings */
 };
 
 /* A map of the document and where it lies: "rules[2].when". */
@@ -30,6 +31,14 @@ struct fb_pol_scope {
     char path[96];
 };
 
+/* Of a format or a part of a finding in English: the same in the language of the findings (finding_words.c), with the
+ * same conversions in the same order.  What has no row is itself. */
+const char *fb_pol_words(const struct fb_pol_reader *r, const char *en)
+    __attribute__((format_arg(2)));
+/* The same of what is wrong with YAML (yaml_words.c), in Japanese: for fb_yaml_parse_in(). */
+const char *fb_pol_yaml_words_ja(const char *en) __attribute__((format_arg(1)));
+/* fmt is English and has a row in finding_words.c; so have the words of ours among the values, which the caller gets
+ * from fb_pol_words(). */
 void fb_pol_finding(struct fb_pol_reader *r, bool is_error, int line, const char *fmt, ...)
     FB_PRINTF(4, 5);
 #define fb_pol_error(r, line, ...)   fb_pol_finding((r), true, (line), __VA_ARGS__)
@@ -80,6 +89,7 @@ void fb_pol_duration(struct fb_pol_reader *r, const struct fb_pol_scope *scope, 
                      int64_t max_s, int64_t *seconds);
 /* "a, b, c" for messages, shortened with "..."; names[i] is found at stride bytes from the one
  * before. */
-void fb_pol_name_list(const void *first, size_t count, size_t stride, char *out, size_t size);
+void fb_pol_name_list(const struct fb_pol_reader *r, const void *first, size_t count, size_t stride,
+                      char *out, size_t size);
 
 #endif

@@ -415,7 +415,8 @@ enum fb_status fb_policy_apply(const struct fb_config *config, struct fb_redis *
                             config->policy.source);
     }
     enum fb_status s = check_texts(change, err);
-    if (s == FB_OK && fb_policy_parse(change->document, &policy, findings_r) != FB_OK) {
+    if (s == FB_OK &&
+        fb_policy_parse_in(change->document, change->is_ja, &policy, findings_r) != FB_OK) {
         s = fb_error_set(err, FB_INVALID, "the policy has errors; the one in force stays");
     }
     if (s == FB_OK) {

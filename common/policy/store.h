@@ -50,6 +50,7 @@ struct fb_policy_change {
     const char *comment; /* NULL = "" */
     const char *
         expected; /* version that was edited; "" = there must be none; NULL = whatever is in force */
+    bool is_ja;   /* the language of the findings */
 };
 /* Checks and puts in force.  findings_r is always filled (fb_policy_findings_deinit).
  *   FB_OK       it is in force; v_r says under which number, without the document

@@ -238,7 +238,9 @@ static bool attachments_implied(const struct fb_policy_rule *earlier,
                          budget);
 }
 
-bool fb_pol_subsumes(const struct fb_policy_rule *earlier, const struct fb_policy_rule *later,
+/* Whether everything that later takes was taken by earlier.  budget counts comparisons down; at 0
+ * the answer is false. */
+static bool subsumes(const struct fb_policy_rule *earlier, const struct fb_policy_rule *later,
                      uint64_t *budget)
 {
     if (!spend(budget) || (earlier->size_over >= 0 && later->size_over < earlier->size_over)) {
@@ -293,8 +295,7 @@ void fb_pol_check_rules(struct fb_pol_reader *r)
         const struct fb_policy_rule *later = &p->rules[i];
         for (size_t j = 0; j < i && later->is_enabled; j++) {
             const struct fb_policy_rule *earlier = &p->rules[j];
-            if (earlier->is_enabled && !earlier->is_shadow &&
-                fb_pol_subsumes(earlier, later, &budget)) {
+            if (earlier->is_enabled && !earlier->is_shadow && subsumes(earlier, later, &budget)) {
                 fb_pol_warning(
                     r, later->line,
                     "rules[%zu]: \"%.60s\" is never reached: rules[%zu] \"%.60s\" (line %d) takes "

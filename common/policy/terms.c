@@ -94,7 +94,7 @@ void fb_pol_members_parse(struct fb_pol_reader *r, const struct fb_yaml *list, c
                     "expressions";
         }
         if (wrong != NULL) {
-            fb_pol_error(r, item->line, "%s: \"%.80s\": %s", path, text, wrong);
+            fb_pol_error(r, item->line, "%s: \"%.80s\": %s", path, text, fb_pol_words(r, wrong));
             continue;
         }
         char address[FB_POL_ADDRESS_MAX];
@@ -139,7 +139,7 @@ static bool parse_address_term(struct fb_pol_reader *r, int line, const char *pa
     if (term->group != NULL) {
         return true;
     }
-    fb_pol_name_list(r->policy->group_count > 0 ? &r->policy->groups[0].name : NULL,
+    fb_pol_name_list(r, r->policy->group_count > 0 ? &r->policy->groups[0].name : NULL,
                      r->policy->group_count, sizeof(r->policy->groups[0]), known, sizeof(known));
     if (is_group) {
         fb_pol_error(r, line, "%s: unknown group \"%.60s\"; known: %s", path, name, known);
@@ -163,7 +163,7 @@ static bool parse_address_term(struct fb_pol_reader *r, int line, const char *pa
             return false;
         }
         if (wrong != NULL) {
-            fb_pol_error(r, line, "%s: \"%.80s\" %s", path, term->text, wrong);
+            fb_pol_error(r, line, "%s: \"%.80s\" %s", path, term->text, fb_pol_words(r, wrong));
             return false;
         }
     }
@@ -193,7 +193,8 @@ static bool parse_regex_term(struct fb_pol_reader *r, int line, const char *path
     pattern[len - 2] = '\0';
     term->is_regex = fb_pol_regex_compile(&term->regex, pattern, why, sizeof(why));
     if (!term->is_regex) {
-        fb_pol_error(r, line, "%s: bad regular expression %.80s: %s", path, term->text, why);
+        fb_pol_error(r, line, "%s: bad regular expression %.80s: %s", path, term->text,
+                     fb_pol_words(r, why));
     }
     return term->is_regex;
 }

@@ -67,16 +67,6 @@ const char *fb_script_stage(const struct fb_job *job);
 /* group, consumer, id, stage, branch: how all calls that end a claim begin. */
 void fb_call_claim(struct fb_call *c, const char *consumer, const struct fb_claim *claim);
 
-/* An entry's job: FB_OK with claim_r filled (but deliveries), FB_AGAIN for a newer version,
- * FB_INVALID. */
-FB_MUST_USE enum fb_status fb_claim_decode(enum fb_stage stage, enum fb_lane lane, int shard,
-                                           struct fb_slice id, struct fb_slice job,
-                                           struct fb_claim *claim_r, struct fb_error *err);
-/* Ends an entry that cannot be decoded: a newer version is put off, anything else is buried as it
- * is. */
-FB_MUST_USE enum fb_status fb_claim_refuse(struct fb_redis *r, const char *consumer,
-                                           const struct fb_claim *claim, struct fb_slice job,
-                                           const struct fb_error *reason, struct fb_error *err);
 /* Remembers, as well as it can, that a job of a newer version waits (newer.c). */
 void fb_newer_note(struct fb_redis *r, enum fb_stage stage, int shard, struct fb_slice job);
 

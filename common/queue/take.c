@@ -17,9 +17,11 @@
 #define MAX_REAP_ROUNDS                                                                            \
     64 /* XAUTOCLAIM looks at 10 x COUNT entries a call: an empty answer is not the end */
 
-enum fb_status fb_claim_decode(enum fb_stage stage, enum fb_lane lane, int shard,
-                               struct fb_slice id, struct fb_slice job, struct fb_claim *claim_r,
-                               struct fb_error *err)
+/* An entry's job: FB_OK with claim_r filled (but deliveries), FB_AGAIN for a newer version,
+ * FB_INVALID. */
+static enum fb_status decode_claim(enum fb_stage stage, enum fb_lane lane, int shard,
+                                   struct fb_slice id, struct fb_slice job,
+                                   struct fb_claim *claim_r, struct fb_error *err)
 {
     if (id.len == 0 || id.len >= sizeof(claim_r->id)) {
         return fb_error_set(err, FB_BUG, "stream id of %zu bytes", id.len);
@@ -86,9 +88,11 @@ static enum fb_status refuse_call(struct fb_redis *r, const char *consumer,
     return s;
 }
 
-enum fb_status fb_claim_refuse(struct fb_redis *r, const char *consumer,
-                               const struct fb_claim *claim, struct fb_slice job,
-                               const struct fb_error *reason, struct fb_error *err)
+/* Ends an entry that cannot be decoded: a newer version is put off, anything else is buried as it
+ * is. */
+static enum fb_status refuse_claim(struct fb_redis *r, const char *consumer,
+                                   const struct fb_claim *claim, struct fb_slice job,
+                                   const struct fb_error *reason, struct fb_error *err)
 {
     if (reason->status == FB_AGAIN) {
         fb_newer_note(r, claim->stage, claim->shard, job);
@@ -148,8 +152,8 @@ static enum fb_status take_entries(struct taker *t, enum fb_lane lane, const red
         struct fb_claim *claim = t->count < t->max ? &t->claims[t->count] : spare;
         struct fb_slice id = fb_reply_slice(entry->element[0]);
         struct fb_error reason = {.status = FB_OK};
-        s = fb_claim_decode(t->stage, lane, t->shard, id, entry_field(entry->element[1], "j"),
-                            claim, &reason);
+        s = decode_claim(t->stage, lane, t->shard, id, entry_field(entry->element[1], "j"), claim,
+                         &reason);
         if (s == FB_OK && claim == spare) {
             s = give_back(t, claim, err);
         } else if (s == FB_OK) {
@@ -157,8 +161,8 @@ static enum fb_status take_entries(struct taker *t, enum fb_lane lane, const red
         } else if (s == FB_BUG) {
             (void)fb_error_set(err, s, "%s", reason.text);
         } else {
-            s = fb_claim_refuse(t->r, t->consumer, claim, entry_field(entry->element[1], "j"),
-                                &reason, err);
+            s = refuse_claim(t->r, t->consumer, claim, entry_field(entry->element[1], "j"), &reason,
+                             err);
         }
     }
     free(spare);
@@ -339,14 +343,14 @@ static enum fb_status take_listed(struct fb_redis *r, enum fb_script_id script,
     for (size_t i = 3; i + 2 < reply->elements && *count_r < max; i += 3) {
         struct fb_claim *claim = &claims_r[*count_r];
         struct fb_error reason = {.status = FB_OK};
-        s = fb_claim_decode(stage, lane, shard, fb_reply_slice(reply->element[i]),
-                            fb_reply_slice(reply->element[i + 2]), claim, &reason);
+        s = decode_claim(stage, lane, shard, fb_reply_slice(reply->element[i]),
+                         fb_reply_slice(reply->element[i + 2]), claim, &reason);
         if (s == FB_OK) {
             claim->deliveries = (uint32_t)fb_reply_int(reply->element[i + 1]);
             (*count_r)++;
         } else {
-            s = fb_claim_refuse(r, consumer, claim, fb_reply_slice(reply->element[i + 2]), &reason,
-                                err);
+            s = refuse_claim(r, consumer, claim, fb_reply_slice(reply->element[i + 2]), &reason,
+                             err);
         }
         if (s != FB_OK) {
             goto cleanup; /* the rest is pending for us and will be reaped again */

@@ -15,7 +15,6 @@
 #define FB_S3_SECRET    256U
 #define FB_S3_TOKEN     8192U /* session tokens are some hundred bytes to 4 KiB long */
 #define FB_S3_HOST      256U
-#define FB_S3_PROFILE   128U
 #define FB_S3_PATH      4096U
 
 /* ---- settings.c: what the environment and the files of AWS say ---- */

@@ -83,7 +83,6 @@ struct fb_sealed_chunks {
     uint8_t key[FB_KEY_SIZE];
     pthread_mutex_t lock; /* of the cached chunk */
     uint64_t cached_index;
-    size_t cached_len;
     uint8_t *cached; /* FB_SEALED_CHUNK bytes; NULL until needed */
 };
 

@@ -83,9 +83,7 @@ struct fb_spool_writer {
     uint64_t offset; /* all before is durable */
 };
 
-/* in.c; NULL without memory. */
-struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t cap);
-void fb_spool_piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *piece);
+/* in.c */
 void fb_spool_large_name(const struct fb_spool_in *in, const char *suffix,
                          char name[FB_SPOOL_NAME_SIZE]);
 /* remote_writer.c: the same for a bucket; batch: what waits, in order. */

@@ -24,7 +24,8 @@
 #define WRITE_BACK     ((uint64_t)8 << 20)
 #define MAX_PIECE_SIZE (sizeof(struct fb_spool_piece) + FB_SEALED_CHUNK)
 
-struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t cap)
+/* NULL without memory. */
+static struct fb_spool_piece *piece_new(struct fb_spool_writer *writer, size_t cap)
 {
     struct fb_spool_piece *piece = NULL;
     if (cap == FB_SEALED_CHUNK) {
@@ -48,7 +49,7 @@ struct fb_spool_piece *fb_spool_piece_new(struct fb_spool_writer *writer, size_t
     return piece;
 }
 
-void fb_spool_piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *piece)
+static void piece_free(struct fb_spool_writer *writer, struct fb_spool_piece *piece)
 {
     if (piece == NULL) {
         return;
@@ -100,7 +101,7 @@ static void free_pieces(struct fb_spool_in *in)
     while (in->first != NULL) {
         struct fb_spool_piece *piece = in->first;
         in->first = piece->next;
-        fb_spool_piece_free(in->writer, piece);
+        piece_free(in->writer, piece);
     }
     in->link = &in->first;
 }
@@ -114,7 +115,7 @@ void fb_spool_in_free(struct fb_spool_in **in_ptr)
     free_pieces(in);
     if (in->current != NULL) {
         fb_wipe(in->current->bytes, in->current->len); /* plain text */
-        fb_spool_piece_free(in->writer, in->current);
+        piece_free(in->writer, in->current);
     }
     if (in->fd >= 0) {
         if (!in->is_renamed && in->writer->spool->remote == NULL) {
@@ -192,7 +193,7 @@ static enum fb_status next_piece(struct fb_spool_in *in, size_t cap, struct fb_e
             return status;
         }
     }
-    in->current = fb_spool_piece_new(writer, cap);
+    in->current = piece_new(writer, cap);
     return in->current != NULL ? FB_OK : fb_error_set(err, FB_NO_SPACE, "no memory for a message");
 }
 
@@ -208,7 +209,7 @@ static enum fb_status seal_full(struct fb_spool_in *in, const uint8_t *plain, st
     in->current = NULL;
     if (in->fd >= 0) {
         status = write_chunk(in, in->sealed, piece, err);
-        fb_spool_piece_free(in->writer, piece);
+        piece_free(in->writer, piece);
     } else {
         *in->link = piece;
         in->link = &piece->next;
@@ -220,14 +221,14 @@ static enum fb_status seal_full(struct fb_spool_in *in, const uint8_t *plain, st
 static enum fb_status grow(struct fb_spool_in *in, struct fb_error *err)
 {
     struct fb_spool_piece *old = in->current;
-    struct fb_spool_piece *piece = fb_spool_piece_new(in->writer, FB_SEALED_CHUNK);
+    struct fb_spool_piece *piece = piece_new(in->writer, FB_SEALED_CHUNK);
     if (piece == NULL) {
         return fb_error_set(err, FB_NO_SPACE, "no memory for a message");
     }
     memcpy(piece->bytes, old->bytes, old->len);
     piece->len = old->len;
     fb_wipe(old->bytes, old->len);
-    fb_spool_piece_free(in->writer, old);
+    piece_free(in->writer, old);
     in->current = piece;
     return FB_OK;
 }
@@ -294,7 +295,7 @@ enum fb_status fb_spool_in_add(struct fb_spool_in *in, const void *ptr, size_t l
 static enum fb_status seal_last(struct fb_spool_in *in)
 {
     if (in->current == NULL) { /* no content at all: the only chunk is empty */
-        in->current = fb_spool_piece_new(in->writer, SMALL_PIECE);
+        in->current = piece_new(in->writer, SMALL_PIECE);
         if (in->current == NULL) {
             return FB_NO_SPACE;
         }

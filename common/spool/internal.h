@@ -121,9 +121,6 @@ void fb_spool_msg_place(const struct fb_spool_msg *msg, char segment_r[FB_SPOOL_
                         uint64_t *offset_r);
 void fb_spool_msg_object_key(const struct fb_spool_msg *msg, const char *name,
                              const uint8_t salt[FB_KEYRING_SALT], uint8_t key_r[FB_KEY_SIZE]);
-/* The directory of a message's objects. */
-FB_MUST_USE enum fb_status fb_spool_objects_dir(const struct fb_spool *spool, const char *msg_id,
-                                                bool is_made, int *fd_r, struct fb_error *err);
 FB_MUST_USE enum fb_status fb_spool_objects_remove(const struct fb_spool *spool, const char *msg_id,
                                                    struct fb_error *err);
 

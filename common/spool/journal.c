@@ -386,6 +386,18 @@ void fb_journal_forget(struct fb_journal *journal, const char *msg_id)
     fb_spool_unlock(&journal->lock);
 }
 
+void fb_journal_writer_name(const char *prefix, char name_r[FB_JOURNAL_WRITER])
+{
+    char host[200] = "host";
+    (void)gethostname(host, sizeof host - 1);
+    for (char *p = host; *p != '\0'; p++) {
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-')) {
+            *p = '-';
+        }
+    }
+    (void)snprintf(name_r, FB_JOURNAL_WRITER, "%.20s%.40s-%d", prefix, host, (int)getpid());
+}
+
 enum fb_status fb_journal_open(struct fb_spool *spool, const char *writer_name,
                                struct fb_journal **journal_r, struct fb_error *err)
 {
@@ -438,7 +450,8 @@ void fb_journal_close(struct fb_journal **journal_ptr)
 
 /* ---- tidying ---- */
 
-bool fb_journal_look_for_live(void *ctx, const struct fb_journal_entry *entry)
+/* Until one of a live message is found (ctx is a struct fb_journal_live). */
+static bool look_for_live(void *ctx, const struct fb_journal_entry *entry)
 {
     struct fb_journal_live *search = ctx;
     search->is_found = fb_spool_ids_has(search->live, entry->msg_id);
@@ -459,7 +472,7 @@ static enum fb_status tidy_file(const struct fb_spool *spool, const char *name,
     }
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
         fb_now_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > keep_ms) {
-        status = read_entries(fd, &offset, fb_journal_look_for_live, &search, err);
+        status = read_entries(fd, &offset, look_for_live, &search, err);
         if (status == FB_OK && !search.is_found) {
             /* The erasures that the scan saw must be on disk before the proof of sending goes. */
             if (!*is_synced && syncfs(spool->root_fd) != 0) {

@@ -26,6 +26,9 @@ enum fb_sent_kind {
 
 struct fb_journal;
 
+/* A writer's name for this process: prefix, host, process id. */
+#define FB_JOURNAL_WRITER 80
+void fb_journal_writer_name(const char *prefix, char name_r[FB_JOURNAL_WRITER]);
 /* Reads all journals there are; makes a file of its own with the first commit.  The spool must
  * outlive it.  FB_CONFIG for a bad name; FB_IO and FB_CORRUPT when a journal cannot be read:
  * without it nobody knows what was sent. */

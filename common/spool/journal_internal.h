@@ -77,10 +77,8 @@ struct fb_journal_live {
 bool fb_journal_decode(const uint8_t in[FB_JOURNAL_ENTRY], struct fb_journal_entry *entry_r);
 /* One that decode does not take, of a newer version: whoever reads the journal must stop there. */
 bool fb_journal_is_newer(const uint8_t in[FB_JOURNAL_ENTRY]);
-/* Call-backs for each entry: into the index ctx; until one of a live message is found (ctx is a
- * struct fb_journal_live). */
+/* Call-back for each entry: into the index ctx. */
 bool fb_journal_add(void *ctx, const struct fb_journal_entry *entry);
-bool fb_journal_look_for_live(void *ctx, const struct fb_journal_entry *entry);
 
 /* ---- journal_remote.c ---- */
 

@@ -21,14 +21,13 @@ static const uint8_t magic[8] = {'F', 'B', 'M', 'A', 'N', 'I', 'F', '1'};
 static enum fb_status fan_open(const struct fb_spool *spool, const char *parcel_id, bool is_made,
                                int *fd_r, struct fb_error *err)
 {
-    char msg_id[FB_ID_SIZE];
-    char fan[3];
-    uint32_t branch = 0;
-    if (!fb_parcel_id_split(parcel_id, msg_id, &branch)) {
-        return fb_error_set(err, FB_INVALID, "not a parcel id");
+    char place[FB_FS_PLACE];
+    enum fb_status s = fb_fs_parcel_place(parcel_id, place, err);
+    if (s != FB_OK) {
+        return s;
     }
-    fb_fs_fan(msg_id, fan);
-    return fb_fs_dir_open(spool->manifests_fd, fan, is_made, fd_r, err);
+    *strchr(place, '/') = '\0';
+    return fb_fs_dir_open(spool->manifests_fd, place, is_made, fd_r, err);
 }
 
 /* Binds the key to the parcel. */

@@ -45,8 +45,9 @@ static bool is_object_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
 }
 
-enum fb_status fb_spool_objects_dir(const struct fb_spool *spool, const char *msg_id, bool is_made,
-                                    int *fd_r, struct fb_error *err)
+/* The directory of a message's objects. */
+static enum fb_status objects_dir(const struct fb_spool *spool, const char *msg_id, bool is_made,
+                                  int *fd_r, struct fb_error *err)
 {
     char fan[3];
     int fan_fd = -1;
@@ -108,7 +109,7 @@ enum fb_status fb_spool_object_create(struct fb_spool_msg *msg, const char *name
         fb_spool_msg_place(msg, out->segment, &out->offset);
         status = fb_remote_temp(&out->fd, err);
     } else {
-        status = fb_spool_objects_dir(out->spool, out->msg_id, true, &out->dir_fd, err);
+        status = objects_dir(out->spool, out->msg_id, true, &out->dir_fd, err);
         if (status == FB_OK) {
             status = fb_fs_temp_new(out->dir_fd, true, out->temp, &out->fd, err);
         }
@@ -259,7 +260,7 @@ static enum fb_status open_src(const struct fb_spool *spool, const char *msg_id,
         return fb_sealed_object_open(fb_remote_s3(spool->remote), key, 0, FIRST_READ, &src->object,
                                      size, err);
     }
-    enum fb_status status = fb_spool_objects_dir(spool, msg_id, false, &dir_fd, err);
+    enum fb_status status = objects_dir(spool, msg_id, false, &dir_fd, err);
     if (status == FB_OK) {
         status = fb_fs_file_open(dir_fd, name, O_RDONLY, &src->fd, size, err);
         (void)close(dir_fd);

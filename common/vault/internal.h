@@ -120,11 +120,7 @@ bool fb_vault_file_id_is_valid(const char *text);
 /* A fresh key for the parcel, and the bytes of its key file. */
 void fb_vault_key_make(const struct fb_vault *v, const char *parcel_id,
                        uint8_t bytes_r[FB_VAULT_KEY_SIZE]);
-/* FB_NOT_FOUND: destroyed; FB_CORRUPT, FB_CONFIG, FB_AGAIN (a newer version). */
-FB_MUST_USE enum fb_status fb_vault_key_open(const struct fb_vault *v, const char *parcel_id,
-                                             const uint8_t bytes[FB_VAULT_KEY_SIZE],
-                                             uint8_t key_r[FB_KEY_SIZE], struct fb_error *err);
-/* Reads and opens it. */
+/* Reads and opens it.  FB_NOT_FOUND: destroyed; FB_CORRUPT, FB_CONFIG, FB_AGAIN (a newer version). */
 FB_MUST_USE enum fb_status fb_vault_key_get(struct fb_vault *v, const char *parcel_id,
                                             uint8_t key_r[FB_KEY_SIZE], struct fb_error *err);
 /* Whether these bytes are of a destroyed key. */

@@ -53,9 +53,9 @@ void fb_vault_key_gone(uint8_t out[FB_VAULT_KEY_SECRET_SIZE])
     memcpy(out, gone, sizeof gone);
 }
 
-enum fb_status fb_vault_key_open(const struct fb_vault *v, const char *parcel_id,
-                                 const uint8_t bytes[FB_VAULT_KEY_SIZE], uint8_t key_r[FB_KEY_SIZE],
-                                 struct fb_error *err)
+static enum fb_status open_key(const struct fb_vault *v, const char *parcel_id,
+                               const uint8_t bytes[FB_VAULT_KEY_SIZE], uint8_t key_r[FB_KEY_SIZE],
+                               struct fb_error *err)
 {
     uint8_t digest[FB_SHA256_SIZE];
     uint8_t aad[64];
@@ -87,7 +87,7 @@ enum fb_status fb_vault_key_get(struct fb_vault *v, const char *parcel_id,
 {
     uint8_t bytes[FB_VAULT_KEY_SIZE];
     enum fb_status s = v->backend->key_read(v, parcel_id, bytes, err);
-    return s == FB_OK ? fb_vault_key_open(v, parcel_id, bytes, key_r, err) : s;
+    return s == FB_OK ? open_key(v, parcel_id, bytes, key_r, err) : s;
 }
 
 void fb_vault_key_derive(const uint8_t key[FB_KEY_SIZE], const uint8_t salt[FB_VAULT_SALT],

@@ -62,9 +62,8 @@ FB_MUST_USE enum fb_status account_sign_in(struct call *c, const struct fb_accou
                                            struct fb_error *err);
 /* What is still to be done when every secret was shown. */
 enum console_need account_need_after_proof(const struct fb_account *a, bool by_password);
-/* {user, role, csrf, needs, ...}; a may be NULL (nobody). */
-json_t *account_session_json(const struct call *c, const struct fb_account *a);
-/* Answers with it, and recovery codes where there are some (taken; NULL = none). */
+/* Answers {user, role, csrf, needs, ...}, and recovery codes where there are some (taken; NULL = none); a may be NULL
+ * (nobody). */
 void account_answer_session(struct call *c, const struct fb_account *a, json_t *recovery);
 
 /* ---- changes (edit.c) ---- */
@@ -95,8 +94,6 @@ void account_hash_end(struct call *c);
 /* A factor was added: audit (after is taken), a new session, the answer with recovery codes (taken; NULL = none). */
 void account_enrolled(struct call *c, const struct fb_account *a, const char *action, json_t *after,
                       json_t *recovery);
-/* 422 for a password that fb_password_check refused; gives false. */
-bool account_answer_weak(struct call *c, const char *where, const struct fb_error *err);
 /* What the audit says of an account: no secrets, but which there are. */
 json_t *account_public(const struct fb_account *a);
 

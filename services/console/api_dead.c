@@ -34,7 +34,9 @@ static json_t *dead_json(struct call *c, const struct fb_dead *d)
     struct fb_dead_words w;
     int64_t kept_ms = c->console->config->retention.dead_ms;
     bool is_letter = d->job.letter != FB_LETTER_NONE;
-    fb_dead_words_make(d, kept_ms, c->is_ja, &w);
+    char *from = fb_ledger_sender_of(c->redis, d);
+    fb_dead_words_make(d, from, kept_ms, c->is_ja, &w);
+    free(from);
     json_t *o =
         json_pack("{s:s,s:s,s:I,s:s,s:I,s:o,s:o,s:s,s:o,s:s?,s:{s:s,s:s,s:s,s:s,s:s,s:b}}", "id",
                   d->id, "message", d->job.msg_id, "branch", (json_int_t)d->job.branch, "stage",
@@ -123,7 +125,7 @@ void api_dead_get(struct call *c)
 /* ---- decisions ---- */
 
 /* Written down before it is done: it cannot be undone.  False: answered. */
-static bool audit(struct call *c, const struct fb_dead *d, const char *action)
+static bool audit(struct call *c, const struct fb_dead *d, const char *action, const char *untold)
 {
     struct fb_error err = {0};
     char name[32];
@@ -135,7 +137,7 @@ static bool audit(struct call *c, const struct fb_dead *d, const char *action)
         return false;
     }
     (void)snprintf(name, sizeof name, "held.%s", action);
-    fb_audit_of_held(d, action, json_string_value(reason), &w);
+    fb_audit_of_held(d, action, json_string_value(reason), untold, &w);
     enum fb_status s = console_audit(c, name, w.object, w.before, w.after, &err);
     fb_audit_what_deinit(&w);
     if (s != FB_OK) {
@@ -144,11 +146,13 @@ static bool audit(struct call *c, const struct fb_dead *d, const char *action)
     return s == FB_OK;
 }
 
-static void answer_done(struct call *c, const struct fb_dead *d, const char *action)
+/* untold: why its sender is not told; NULL = told, or there is nothing to tell. */
+static void answer_done(struct call *c, const struct fb_dead *d, const char *action,
+                        const char *untold)
 {
-    answer_json(
-        c, 202,
-        json_pack("{s:s,s:s,s:s}", "id", d->id, "message", d->job.msg_id, "action", action));
+    answer_json(c, 202,
+                json_pack("{s:s,s:s,s:s,s:s?}", "id", d->id, "message", d->job.msg_id, "action",
+                          action, "untold", untold));
 }
 
 static bool is_readable(struct call *c, const struct fb_dead *d)
@@ -166,11 +170,11 @@ void api_dead_retry(struct call *c)
 {
     struct fb_dead d;
     struct fb_error err = {0};
-    if (!get_dead(c, &d) || !is_readable(c, &d) || !audit(c, &d, "retry")) {
+    if (!get_dead(c, &d) || !is_readable(c, &d) || !audit(c, &d, "retry", NULL)) {
         return;
     }
     if (fb_dead_retry(c->redis, d.id, &err) == FB_OK) {
-        answer_done(c, &d, "retry");
+        answer_done(c, &d, "retry", NULL);
     } else {
         answer_error(c, &err);
     }
@@ -197,11 +201,12 @@ static bool is_open(struct call *c, const struct fb_dead *d)
     return s == FB_OK && !is_over;
 }
 
-static void decide(struct call *c, const struct fb_dead *d, const char *mark, const char *action)
+static void decide(struct call *c, const struct fb_dead *d, const char *mark, const char *action,
+                   const char *untold)
 {
     struct fb_error err = {0};
     if (fb_ledger_decide_held(c->redis, d, mark, &err) == FB_OK) {
-        answer_done(c, d, action);
+        answer_done(c, d, action, untold);
     } else {
         answer_error(c, &err);
     }
@@ -214,11 +219,13 @@ void api_dead_release(struct call *c)
     if (!get_dead(c, &d) || !is_readable(c, &d)) {
         return;
     }
-    fb_dead_words_make(&d, c->console->config->retention.dead_ms, c->is_ja, &w);
+    char *from = fb_ledger_sender_of(c->redis, &d);
+    fb_dead_words_make(&d, from, c->console->config->retention.dead_ms, c->is_ja, &w);
+    free(from);
     if (!w.can_release) {
         answer_problem(c, 409, "not-releasable", w.release, w.release);
-    } else if (is_open(c, &d) && audit(c, &d, "release")) {
-        decide(c, &d, "deliver", "release");
+    } else if (is_open(c, &d) && audit(c, &d, "release", NULL)) {
+        decide(c, &d, "deliver", "release", NULL);
     }
 }
 
@@ -227,7 +234,7 @@ static void drop(struct call *c, const struct fb_dead *d)
 {
     struct fb_error err = {0};
     if (fb_dead_drop(c->redis, d->id, &err) == FB_OK) {
-        answer_done(c, d, "reject");
+        answer_done(c, d, "reject", NULL);
     } else {
         answer_error(c, &err);
     }
@@ -236,12 +243,18 @@ static void drop(struct call *c, const struct fb_dead *d)
 void api_dead_reject(struct call *c)
 {
     struct fb_dead d;
-    if (!get_dead(c, &d) || !audit(c, &d, "reject")) {
+    if (!get_dead(c, &d)) {
+        return;
+    }
+    char *from = fb_ledger_sender_of(c->redis, &d);
+    if (!audit(c, &d, "reject", fb_dead_untold(from, false))) {
+        free(from);
         return;
     }
     if (d.job.msg_id[0] == '\0' || fb_job_is_side(&d.job)) {
         drop(c, &d);
     } else {
-        decide(c, &d, "reject", "reject");
+        decide(c, &d, "reject", "reject", fb_dead_untold(from, c->is_ja));
     }
+    free(from);
 }

@@ -31,7 +31,7 @@ void api_policy_dry_run(struct call *c)
     if (document == NULL || !take_limit(c, &most)) {
         return;
     }
-    if (fb_policy_parse(fb_slice_str(document), &policy, &findings) != FB_OK) {
+    if (fb_policy_parse_in(fb_slice_str(document), c->is_ja, &policy, &findings) != FB_OK) {
         api_policy_findings(c, &findings);
         fb_policy_findings_deinit(&findings);
         return;

@@ -49,6 +49,19 @@ static bool take_question(struct call *c, struct helper_preview *q)
     return true;
 }
 
+/* What is wrong with the policy, in the caller's language: the notices' is another matter. */
+static void say_findings(const struct call *c, struct fb_slice document, json_t *answer)
+{
+    struct fb_policy *policy = NULL;
+    struct fb_policy_findings f = {0};
+    if (json_object_get(answer, "findings") != NULL &&
+        fb_policy_parse_in(document, c->is_ja, &policy, &f) != FB_OK) {
+        (void)json_object_set_new(answer, "findings", fb_json_findings(&f));
+    }
+    fb_policy_unref(&policy);
+    fb_policy_findings_deinit(&f);
+}
+
 void api_notices_preview(struct call *c)
 {
     struct helper_preview q;
@@ -65,9 +78,12 @@ void api_notices_preview(struct call *c)
         q.document = fb_slice_buf(&in_force.document);
     }
     s = s == FB_OK ? helper_preview(&q, &answer, &exit_code, &err) : s;
-    if (s != FB_OK) {
+    if (s == FB_TOO_BIG) {
+        answer_problem(c, 422, "invalid", "ポリシーが大きすぎます。", "The policy is too large.");
+    } else if (s != FB_OK) {
         answer_error(c, &err);
     } else if (json_object_get(answer, "error") != NULL) {
+        say_findings(c, q.document, answer);
         api_refusal(c, answer, q.rule[0] != '\0' ? "rule" : "document");
     } else {
         answer_json(c, 200, json_incref(answer));

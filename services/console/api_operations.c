@@ -16,13 +16,13 @@
 /* ---- checks: `fumibako doctor` ---- */
 
 /* NULL with an error. */
-static json_t *doctor_lines(struct fb_error *err)
+static json_t *doctor_lines(const struct call *c, struct fb_error *err)
 {
     size_t i;
     json_t *line;
     json_t *answer = NULL;
     int exit_code = 0;
-    if (helper_doctor(&answer, &exit_code, err) != FB_OK) {
+    if (helper_doctor(c->is_ja, &answer, &exit_code, err) != FB_OK) {
         return NULL;
     }
     json_t *list = json_array();
@@ -61,7 +61,7 @@ void api_answer_checks(struct call *c, json_t *list)
 void api_doctor(struct call *c)
 {
     struct fb_error err = {0};
-    json_t *list = doctor_lines(&err);
+    json_t *list = doctor_lines(c, &err);
     if (list == NULL) {
         answer_error(c, &err);
     } else {

@@ -188,7 +188,7 @@ void api_policy_check(struct call *c)
     if (document == NULL) {
         return;
     }
-    enum fb_status s = fb_policy_parse(fb_slice_str(document), &policy, &f);
+    enum fb_status s = fb_policy_parse_in(fb_slice_str(document), c->is_ja, &policy, &f);
     answer_json(c, 200,
                 json_pack("{s:b,s:s,s:o,s:o,s:o,s:o,s:o}", "is_valid", s == FB_OK, "version",
                           policy != NULL ? policy->version : "", "findings", fb_json_findings(&f),
@@ -288,8 +288,9 @@ static void change(struct call *c, const char *action, struct fb_slice document)
     const struct fb_policy_change q = {.document = document,
                                        .author = c->who.user,
                                        .comment = json_string_value(comment),
-                                       .expected = expected};
-    bool is_good = fb_policy_parse(document, &policy, &f) == FB_OK;
+                                       .expected = expected,
+                                       .is_ja = c->is_ja};
+    bool is_good = fb_policy_parse_in(document, c->is_ja, &policy, &f) == FB_OK;
     fb_policy_unref(&policy);
     if (!is_good) {
         api_policy_findings(c, &f);

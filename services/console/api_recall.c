@@ -126,12 +126,9 @@ static const char *why_not(const struct wish *w)
 
 static void preview_recall(const struct wish *w)
 {
-    const char *why = why_not(w);
-    json_t *list = fb_recall_effects(&w->m, w->evidence, w->asked, w->c->is_ja);
-    answer_json(w->c, 200,
-                json_pack("{s:s,s:b,s:b,s:s?,s:o,s:b}", "id", w->m.msg_id, "preview", 1, "can",
-                          why == NULL, "why_not", why, "recipients", list, "can_restore",
-                          !w->takes_content));
+    answer_json(
+        w->c, 200,
+        fb_recall_preview(&w->m, w->evidence, w->asked, why_not(w), w->takes_content, w->c->is_ja));
 }
 
 /* ---- recall ---- */
@@ -245,10 +242,9 @@ void api_recall(struct call *c)
 
 static void answer_restore(const struct wish *w, const bool *wanted, size_t count)
 {
-    json_t *list = fb_restore_effects(&w->m, w->evidence, w->asked, wanted, w->c->is_ja);
-    answer_json(w->c, 200,
-                json_pack("{s:s,s:b,s:I,s:o}", "id", w->m.msg_id, "preview", w->is_preview,
-                          "restored", (json_int_t)count, "recipients", list));
+    answer_json(
+        w->c, 200,
+        fb_restore_answer(&w->m, w->evidence, w->asked, wanted, w->is_preview, count, w->c->is_ja));
 }
 
 static enum fb_status audit_restore(const struct wish *w, const bool *wanted, struct fb_error *err)

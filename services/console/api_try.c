@@ -182,14 +182,21 @@ void api_refusal(struct call *c, const json_t *answer, const char *where)
 
 void api_policy_test(struct call *c)
 {
-    struct trial t = {.q = {.from = ""}};
+    struct trial t = {.q = {.from = "", .is_ja = c->is_ja}};
     struct fb_error err = {0};
     json_t *answer = NULL;
     int exit_code = 0;
     fb_buf_init(&t.mail, CALL_MAX_MAIL);
     fb_buf_init(&t.listed, MAX_LISTED);
     if (take_trial(c, &t)) {
-        if (helper_explain(&t.q, &answer, &exit_code, &err) != FB_OK) {
+        enum fb_status s = helper_explain(&t.q, &answer, &exit_code, &err);
+        if (s == FB_TOO_BIG) {
+            answer_problem(c, 422, "invalid",
+                           "メールまたは宛先が大きすぎます。宛先を減らすか、fumibako policy test "
+                           "で調べてください。",
+                           "The mail or its addresses are too large: ask for fewer recipients, or "
+                           "use fumibako policy test.");
+        } else if (s != FB_OK) {
             answer_error(c, &err);
         } else if (json_object_get(answer, "error") != NULL) {
             api_refusal(c, answer, "mail");

@@ -37,7 +37,7 @@ struct console {
     bool is_https;
     struct fb_netlist *proxies; /* whose X-Forwarded-For is believed */
     struct fb_policy_follow *follow;
-    struct console_accounts *accounts; /* what accounts.c keeps; NULL where it keeps nothing */
+    struct console_accounts *accounts; /* what account.c keeps; NULL where it keeps nothing */
     pthread_mutex_t lock;              /* of warned_ms */
     struct fb_redis_pool *pool;        /* a connection for each handler */
     struct fb_redis_pool *gate; /* one for each thread that reads requests (console_is_known) */

@@ -22,7 +22,7 @@
 #define MAX_ANSWER  (16U << 20) /* a logo in each of 14 mails */
 #define MAX_TEXT    (64U << 10) /* of all addresses */
 #define MAX_PART    (80U << 20) /* of a mail */
-#define ARGS_BEFORE 8
+#define ARGS_BEFORE 12
 
 enum kind { EXPLAIN = 1, DOCTOR = 2, PREVIEW = 3 };
 
@@ -30,6 +30,7 @@ enum kind { EXPLAIN = 1, DOCTOR = 2, PREVIEW = 3 };
  * PREVIEW: kind, language, document, rule, "" for those that were not given. */
 struct question_head {
     uint32_t kind;
+    uint32_t is_ja; /* EXPLAIN, DOCTOR */
     uint32_t len[4];
 };
 struct answer_head {
@@ -44,15 +45,15 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the helper ---- */
 
-static enum fb_status run_explain(char *const parts[4], const uint32_t *len, struct fb_buf *out,
-                                  int *exit_r, struct fb_error *err)
+static enum fb_status run_explain(char *const parts[4], const uint32_t *len, bool is_ja,
+                                  struct fb_buf *out, int *exit_r, struct fb_error *err)
 {
     int fds[2] = {-1, -1};
     char paths[2][32] = {"", ""};
-    const char *argv[ARGS_BEFORE + 2 * HELPER_MAX_TO] = {"fumibako-render", "--explain", "--from",
-                                                         parts[0]};
-    size_t n = 4;
-    for (uint32_t at = 0; at < len[1] && n < ARGS_BEFORE + 2 * HELPER_MAX_TO - 5;
+    const char *argv[ARGS_BEFORE + 2 * HELPER_MAX_TO] = {
+        "fumibako-render", "--explain", "--from", parts[0], "--language", is_ja ? "ja" : "en"};
+    size_t n = 6;
+    for (uint32_t at = 0; at < len[1] && n < ARGS_BEFORE + 2 * HELPER_MAX_TO - 7;
          at += (uint32_t)strlen(parts[1] + at) + 1) {
         argv[n++] = "--to";
         argv[n++] = parts[1] + at;
@@ -109,9 +110,10 @@ static enum fb_status run_preview(char *const parts[4], const uint32_t *len, str
     return s;
 }
 
-static enum fb_status run_doctor(struct fb_buf *out, int *exit_r, struct fb_error *err)
+static enum fb_status run_doctor(bool is_ja, struct fb_buf *out, int *exit_r, struct fb_error *err)
 {
-    static const char *const argv[] = {"fumibako", "--json", "doctor", NULL};
+    const char *const argv[] = {"fumibako",          "--json", "doctor", "--language",
+                                is_ja ? "ja" : "en", NULL};
     return fb_run_with((char *const *)(uintptr_t)argv, NULL, 0, RUN_MS, out, exit_r, err);
 }
 
@@ -127,11 +129,11 @@ static enum fb_status run(const struct question_head *q, char *const parts[4], s
 {
     switch (q->kind) {
     case EXPLAIN:
-        return run_explain(parts, q->len, out, exit_r, err);
+        return run_explain(parts, q->len, q->is_ja != 0, out, exit_r, err);
     case PREVIEW:
         return run_preview(parts, q->len, out, exit_r, err);
     default:
-        return run_doctor(out, exit_r, err);
+        return run_doctor(q->is_ja != 0, out, exit_r, err);
     }
 }
 
@@ -300,7 +302,7 @@ enum fb_status helper_explain(const struct helper_question *q, json_t **answer_r
     }
     const struct fb_slice parts[4] = {fb_slice_str(q->from), fb_slice_buf(&to), q->document,
                                       q->mail};
-    struct question_head head = {.kind = EXPLAIN};
+    struct question_head head = {.kind = EXPLAIN, .is_ja = q->is_ja ? 1 : 0};
     for (size_t i = 0; i < 4; i++) {
         head.len[i] = (uint32_t)parts[i].len;
     }
@@ -324,9 +326,9 @@ enum fb_status helper_preview(const struct helper_preview *q, json_t **answer_r,
                               : fb_error_set(err, FB_TOO_BIG, "the policy is too large");
 }
 
-enum fb_status helper_doctor(json_t **answer_r, int *exit_r, struct fb_error *err)
+enum fb_status helper_doctor(bool is_ja, json_t **answer_r, int *exit_r, struct fb_error *err)
 {
-    const struct question_head head = {.kind = DOCTOR};
+    const struct question_head head = {.kind = DOCTOR, .is_ja = is_ja ? 1 : 0};
     const struct fb_slice parts[4] = {{NULL, 0}};
     return ask(&head, parts, answer_r, exit_r, err);
 }

@@ -18,6 +18,7 @@ struct helper_question {
     const char *from;              /* EXPLAIN: envelope sender, "" for none */
     const char *to[HELPER_MAX_TO]; /* EXPLAIN */
     size_t to_count;
+    bool is_ja;                     /* EXPLAIN: the language of the words */
     struct fb_slice document, mail; /* EXPLAIN */
 };
 
@@ -35,6 +36,7 @@ FB_MUST_USE enum fb_status helper_explain(const struct helper_question *q, json_
                                           int *exit_r, struct fb_error *err);
 FB_MUST_USE enum fb_status helper_preview(const struct helper_preview *q, json_t **answer_r,
                                           int *exit_r, struct fb_error *err);
-FB_MUST_USE enum fb_status helper_doctor(json_t **answer_r, int *exit_r, struct fb_error *err);
+FB_MUST_USE enum fb_status helper_doctor(bool is_ja, json_t **answer_r, int *exit_r,
+                                         struct fb_error *err);
 
 #endif

@@ -75,7 +75,8 @@ static enum fb_status set_password(struct fb_account *a, void *ctx, struct fb_er
     return FB_OK;
 }
 
-bool account_answer_weak(struct call *c, const char *where, const struct fb_error *err)
+/* 422 for a password that fb_password_check refused; gives false. */
+static bool answer_weak(struct call *c, const char *where, const struct fb_error *err)
 {
     char ja[200];
     (void)snprintf(ja, sizeof ja,
@@ -121,7 +122,7 @@ static bool make_hash(struct call *c, const struct fb_account *a, const char *cu
     struct fb_error err = {0};
     bool is_same = false;
     if (fb_password_check(fresh, a->name, &err) != FB_OK) {
-        return account_answer_weak(c, "new", &err);
+        return answer_weak(c, "new", &err);
     }
     if (c->who.need != CONSOLE_NEEDS_PASSWORD && !knows_current(c, a, current)) {
         return false;
@@ -238,6 +239,10 @@ void account_token_add(struct call *c)
                     json_pack("{s:s,s:s,s:o,s:s,s:o}", "id", id, "token", token, "label",
                               fb_json_text(t.label), "role", fb_role_name(t.role), "until",
                               call_json_time(t.until_ms)));
+    } else if (err.status == FB_DENIED) {
+        answer_problem(c, 409, "refused",
+                       "トークンの数が上限に達しています。先に不要なトークンを削除してください。",
+                       "There are as many tokens as may be: remove one first.");
     } else {
         answer_error(c, &err);
     }

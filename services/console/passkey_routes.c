@@ -337,7 +337,14 @@ void account_passkey_add(struct call *c)
                          json_pack("{s:o}", "label", fb_json_text(n.key.label)), n.recovery);
     } else {
         json_decref(n.recovery);
-        answer_error(c, &err);
+        if (err.status == FB_DENIED) {
+            answer_problem(
+                c, 409, "refused",
+                "パスキーの数が上限に達しています。先に不要なパスキーを削除してください。",
+                "There are as many passkeys as may be: remove one first.");
+        } else {
+            answer_error(c, &err);
+        }
     }
     fb_account_free(&now);
 }

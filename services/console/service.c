@@ -89,7 +89,7 @@ enum fb_status console_init(const struct fb_config *config, void **ctx_r, struct
     FB_ASSERT(pthread_mutex_init(&s->console.lock, NULL) == 0);
     fb_web_raise_file_limit();
     if (config->console.public_url !=
-        NULL) { /* else accounts.c believes http://localhost and 127.0.0.1 */
+        NULL) { /* else cookies.c believes http://localhost and 127.0.0.1 */
         s->console.is_https =
             fb_web_origin(config->console.public_url, s->console.origin, sizeof s->console.origin);
     }

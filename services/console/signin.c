@@ -26,7 +26,7 @@ static void count(const char *method, const char *outcome)
 
 /* ---- what a session says of itself ---- */
 
-json_t *account_session_json(const struct call *c, const struct fb_account *a)
+static json_t *session_json(const struct call *c, const struct fb_account *a)
 {
     bool has_oidc = c->console->accounts->oidc != NULL;
     if (a == NULL) {
@@ -46,7 +46,7 @@ json_t *account_session_json(const struct call *c, const struct fb_account *a)
 
 void account_answer_session(struct call *c, const struct fb_account *a, json_t *recovery)
 {
-    json_t *o = account_session_json(c, a);
+    json_t *o = session_json(c, a);
     if (recovery != NULL) {
         (void)json_object_set_new(o, "recovery", recovery);
     }

@@ -133,6 +133,10 @@ void users_create(struct call *c)
         object_of(name, object);
         account_note(c, "user.create", object, NULL, account_public(a));
         answer_user(c, 201, a, password);
+    } else if (err.status == FB_TOO_BIG) {
+        answer_problem(c, 422, "invalid",
+                       "ユーザーの数が上限に達しています。先に不要なユーザーを削除してください。",
+                       "There are as many users as may be: remove one first.");
     } else {
         answer_error(c, &err);
     }

@@ -2,6 +2,7 @@
  *
  * fumibako dead list|show|retry|release|reject */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/dead_words.h"
@@ -9,6 +10,7 @@
 #include "common/queue/queue.h"
 #include "common/spool/spool.h"
 #include "common/title.h"
+#include "proto/envelope.h"
 #include "services/ctl/ctl.h"
 
 #define SHOWN_RECIPIENTS 5
@@ -180,7 +182,9 @@ int ctl_dead_show(struct ctl *c)
     }
     bool is_ja = strcmp(ctl_language(c), "ja") == 0;
     struct fb_dead_words w;
-    fb_dead_words_make(&d, c->config->retention.dead_ms, is_ja, &w);
+    char *from = fb_ledger_sender_of(c->redis, &d);
+    fb_dead_words_make(&d, from, c->config->retention.dead_ms, is_ja, &w);
+    free(from);
     if (c->is_json) {
         json_t *o = dead_json(&d);
         add_mail(c, &d, o);
@@ -197,12 +201,17 @@ int ctl_dead_show(struct ctl *c)
     return code;
 }
 
+/* untold: why its sender is not told; NULL = told, or there is nothing to tell. */
 static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *action,
-                     const char *text)
+                     const char *text, const char *untold)
 {
     if (c->is_json) {
-        ctl_print_json(
-            json_pack("{s:s,s:s,s:s}", "id", d->id, "message", d->job.msg_id, "action", action));
+        ctl_print_json(json_pack("{s:s,s:s,s:s,s:s?}", "id", d->id, "message", d->job.msg_id,
+                                 "action", action, "untold", untold));
+    } else if (untold != NULL) {
+        (void)printf("%s: is given up; its sender is not told: %s; fumibako message show %s "
+                     "follows it\n",
+                     d->job.msg_id, untold, d->job.msg_id);
     } else {
         (void)printf("%s: %s; fumibako message show %s follows it\n", d->job.msg_id, text,
                      d->job.msg_id);
@@ -212,12 +221,12 @@ static int tell_done(const struct ctl *c, const struct fb_dead *d, const char *a
 
 /* Written down before it is done: it cannot be undone. */
 static enum fb_status audit(struct ctl *c, const struct fb_dead *d, const char *action,
-                            struct fb_error *err)
+                            const char *untold, struct fb_error *err)
 {
     char name[32];
     struct fb_audit_what what;
     (void)snprintf(name, sizeof name, "held.%s", action);
-    fb_audit_of_held(d, action, c->reason, &what);
+    fb_audit_of_held(d, action, c->reason, untold, &what);
     return ctl_audit_what(c, name, &what, err);
 }
 
@@ -248,12 +257,13 @@ int ctl_dead_retry(struct ctl *c)
     if (!get_readable(c, &d, &code)) {
         return code;
     }
-    if (audit(c, &d, "retry", &err) != FB_OK || fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
+    if (audit(c, &d, "retry", NULL, &err) != FB_OK ||
+        fb_dead_retry(c->redis, d.id, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
     char text[80];
     (void)snprintf(text, sizeof text, "%s tries it again", fb_stage_name(d.job.stage));
-    return tell_done(c, &d, "retry", text);
+    return tell_done(c, &d, "retry", text, NULL);
 }
 
 /* Whether there is a mail to send.  A delivered one may leave a dead letter behind (its branch came
@@ -283,7 +293,21 @@ static bool is_spooled(struct ctl *c, const struct fb_dead *d, int *code_r)
 
 /* Release and reject hand the branch (or, held before there was a plan, the whole message) to
  * rewrite with a mark that says what to do; mark and job go in one step. */
-static int decide(struct ctl *c, const char *mark, const char *action, const char *text)
+static int decide(struct ctl *c, const struct fb_dead *d, const char *mark, const char *action,
+                  const char *text, const char *untold)
+{
+    int code = 0;
+    struct fb_error err = {0};
+    bool is_mail = !fb_job_is_side(&d->job); /* else the ledger says what it is */
+    if (is_mail && !is_spooled(c, d, &code)) {
+        return code;
+    }
+    enum fb_status s = audit(c, d, action, untold, &err);
+    s = s == FB_OK ? fb_ledger_decide_held(c->redis, d, mark, &err) : s;
+    return s == FB_OK ? tell_done(c, d, action, text, untold) : ctl_fail(c, &err);
+}
+
+int ctl_dead_release(struct ctl *c)
 {
     int code = 0;
     struct fb_dead d;
@@ -291,18 +315,18 @@ static int decide(struct ctl *c, const char *mark, const char *action, const cha
     if (!get_readable(c, &d, &code)) {
         return code;
     }
-    bool is_mail = !fb_job_is_side(&d.job); /* else the ledger says what it is */
-    if (is_mail && !is_spooled(c, &d, &code)) {
-        return code;
+    char *from = fb_ledger_sender_of(c->redis, &d);
+    if (from != NULL && !fb_address_is_writable(from)) {
+        (void)fb_error_set(&err, FB_DENIED,
+                           "message %s cannot be sent on, as its sender's address has an angle "
+                           "bracket or a control character: `fumibako dead reject %s` ends it",
+                           d.job.msg_id, d.id);
+        code = ctl_fail(c, &err);
+    } else {
+        code = decide(c, &d, "deliver", "release", "goes on UNPROTECTED, as it came", NULL);
     }
-    enum fb_status s = audit(c, &d, action, &err);
-    s = s == FB_OK ? fb_ledger_decide_held(c->redis, &d, mark, &err) : s;
-    return s == FB_OK ? tell_done(c, &d, action, text) : ctl_fail(c, &err);
-}
-
-int ctl_dead_release(struct ctl *c)
-{
-    return decide(c, "deliver", "release", "goes on UNPROTECTED, as it came");
+    free(from);
+    return code;
 }
 
 /* What is no mail (a recall, an expiry, a letter, a job that cannot be read) is only taken off the
@@ -310,11 +334,12 @@ int ctl_dead_release(struct ctl *c)
 static int drop(struct ctl *c, const struct fb_dead *d)
 {
     struct fb_error err = {0};
-    if (audit(c, d, "reject", &err) != FB_OK || fb_dead_drop(c->redis, d->id, &err) != FB_OK) {
+    if (audit(c, d, "reject", NULL, &err) != FB_OK ||
+        fb_dead_drop(c->redis, d->id, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
     if (c->is_json || d->job.msg_id[0] != '\0') {
-        return tell_done(c, d, "reject", "is given up");
+        return tell_done(c, d, "reject", "is given up", NULL);
     }
     (void)printf("%s: is given up; a mail that it was for gets a new job by itself\n", d->id);
     return 0;
@@ -330,5 +355,9 @@ int ctl_dead_reject(struct ctl *c)
     if (d.job.msg_id[0] == '\0' || fb_job_is_side(&d.job)) {
         return drop(c, &d);
     }
-    return decide(c, "reject", "reject", "is given up; its sender gets a delivery report");
+    char *from = fb_ledger_sender_of(c->redis, &d);
+    code = decide(c, &d, "reject", "reject", "is given up; its sender gets a delivery report",
+                  fb_dead_untold(from, false));
+    free(from);
+    return code;
 }

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *next,
                 const char *fmt, ...)
@@ -11,8 +12,9 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *check, co
     char text[FB_ERROR_MAX + 200];
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
+    (void)vsnprintf(text, sizeof text, doctor_words(d, fmt), args);
     va_end(args);
+    next = doctor_words(d, next);
     d->failed += level == DOCTOR_FAIL;
     d->warned += level == DOCTOR_WARN;
     if (d->c->is_json) {
@@ -38,9 +40,10 @@ static int finish(struct doctor *d, int code)
         ctl_print_json(json_pack("{s:O,s:i,s:i}", "checks", d->checks, "failed", d->failed,
                                  "warned", d->warned));
     } else if (d->failed + d->warned == 0) {
-        (void)printf("everything is right\n");
+        (void)printf("%s\n", doctor_words(d, "everything is right"));
     } else {
-        (void)printf("%d failed, %d warned\n", d->failed, d->warned);
+        (void)printf(doctor_words(d, "%d failed, %d warned"), d->failed, d->warned);
+        (void)printf("\n");
     }
     json_decref(d->checks);
     return code != 0 ? code : d->failed > 0 ? FB_EXIT_FAILED : 0;
@@ -48,8 +51,12 @@ static int finish(struct doctor *d, int code)
 
 int ctl_doctor(struct ctl *c)
 {
-    struct doctor d = {.c = c, .checks = json_array()};
     struct fb_error err = {0};
+    int code = 0;
+    if (!ctl_language_ok(c, &code)) {
+        return code;
+    }
+    struct doctor d = {.c = c, .checks = json_array(), .is_ja = strcmp(ctl_language(c), "ja") == 0};
     if (fb_config_load(c->config_path, &c->config, &err) != FB_OK) {
         doctor_say(&d, DOCTOR_FAIL, "configuration",
                    "correct that line; nothing else can be looked at before", "%s", err.text);
@@ -57,7 +64,7 @@ int ctl_doctor(struct ctl *c)
     }
     const char *path = c->config_path != NULL ? c->config_path : ctl_config_path();
     doctor_say(&d, DOCTOR_OK, "configuration", "", "%s",
-               path != NULL ? path : "defaults and environment");
+               path != NULL ? path : doctor_words(&d, "defaults and environment"));
     doctor_spool_key(&d);
     doctor_spool(&d);
     doctor_signing_key(&d);

@@ -14,11 +14,18 @@ struct doctor {
     json_t *checks;
     int failed, warned;
     bool is_redis_away;
+    bool is_ja; /* the language of texts and advice */
 };
 
-/* One line; next ("" = nothing to do) says what to do. */
+/* One line; next ("" = nothing to do) says what to do.  Both are English words of doctor_words.c, and said in the
+ * reader's language; what is put together before is (doctor_words) there already. */
 void doctor_say(struct doctor *d, enum doctor_level level, const char *check, const char *next,
                 const char *fmt, ...) FB_PRINTF(5, 6);
+
+/* The same in the reader's language; what has no row is itself. */
+const char *doctor_words(const struct doctor *d, const char *en) __attribute__((format_arg(2)));
+/* Row i of them, for the tests; false behind the last. */
+bool doctor_words_row(size_t i, const char **en_r, const char **ja_r);
 
 /* doctor_local.c: what lies on this machine. */
 void doctor_spool_key(struct doctor *d);

@@ -46,9 +46,11 @@ static bool check_secret_file(struct doctor *d, const char *check, const char *p
     }
     if ((st.st_mode & (S_IRWXO)) != 0) {
         char how[1100];
-        (void)snprintf(how, sizeof how,
-                       "chmod o= %s; who read it meanwhile may have kept it, so think of a new one",
-                       path);
+        (void)snprintf(
+            how, sizeof how,
+            doctor_words(
+                d, "chmod o= %s; who read it meanwhile may have kept it, so think of a new one"),
+            path);
         doctor_say(d, DOCTOR_FAIL, check, how, "%s can be read by everybody", path);
         return false;
     }
@@ -159,17 +161,21 @@ void doctor_spool(struct doctor *d)
     }
     int denied = access(path, R_OK | W_OK | X_OK) != 0 ? errno : 0;
     if ((v.f_flag & ST_RDONLY) != 0 || denied != 0) {
-        (void)snprintf(next, sizeof next,
-                       "run the services (and this command) as %s, or give them the folder",
-                       owner_name(st.st_uid, owner));
+        (void)snprintf(
+            next, sizeof next,
+            doctor_words(d, "run the services (and this command) as %s, or give them the folder"),
+            owner_name(st.st_uid, owner));
         doctor_say(d, DOCTOR_FAIL, "spool", next, "%s cannot be written: %s", path,
-                   (v.f_flag & ST_RDONLY) != 0 ? "its file system is read-only" : strerror(denied));
+                   (v.f_flag & ST_RDONLY) != 0 ? doctor_words(d, "its file system is read-only")
+                                               : strerror(denied));
         return;
     }
     int percent = percent_used(&v);
     unsigned long long free_mib = (unsigned long long)v.f_bavail * v.f_frsize >> 20;
-    (void)snprintf(next, sizeof next,
-                   "free space there, or find out with `fumibako queue` why mail is not leaving");
+    (void)snprintf(
+        next, sizeof next, "%s",
+        doctor_words(
+            d, "free space there, or find out with `fumibako queue` why mail is not leaving"));
     if (percent >= mark) {
         doctor_say(d, DOCTOR_FAIL, "spool", next,
                    "%s: %d%% of the file system is in use, at ingest.high_water (%lld%%): mail "
@@ -305,10 +311,10 @@ void doctor_policy(struct doctor *d)
     if (s != FB_OK) {
         doctor_say(d, DOCTOR_FAIL, "policy",
                    "put one in force with `fumibako policy apply FILE`, or correct policy.source",
-                   "%s", err.text);
+                   "%s", doctor_words(d, err.text));
         return;
     }
-    s = fb_policy_parse(fb_slice_buf(&document), &policy, &findings);
+    s = fb_policy_parse_in(fb_slice_buf(&document), d->is_ja, &policy, &findings);
     if (s != FB_OK) {
         const struct fb_policy_finding *first = findings.items;
         for (size_t i = 0; i < findings.count && !first->is_error; i++) {

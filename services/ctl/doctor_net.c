@@ -54,7 +54,7 @@ static void check_settings(struct doctor *d, const char *info)
         doctor_say(d, DOCTOR_FAIL, "redis memory",
                    "set maxmemory-policy noeviction in redis.conf (and CONFIG SET it now)",
                    "maxmemory-policy is %s: Redis may drop jobs and records of mail",
-                   policy[0] != '\0' ? policy : "unknown");
+                   policy[0] != '\0' ? policy : doctor_words(d, "unknown"));
     }
     if (strcmp(aof, "1") == 0) {
         doctor_say(d, DOCTOR_OK, "redis persistence", "", "appendonly yes");
@@ -162,7 +162,7 @@ static void check_alarms(struct doctor *d)
         char check[40];
         char next[160];
         (void)snprintf(check, sizeof check, "alarm %s", fb_alarm_name(e->kind));
-        (void)snprintf(next, sizeof next, "the log of %s has more", e->who);
+        (void)snprintf(next, sizeof next, doctor_words(d, "the log of %s has more"), e->who);
         doctor_say(d, DOCTOR_WARN, check, next, "%s", e->text);
     }
     if (count == 0) {
@@ -200,7 +200,8 @@ static size_t take(char *data, size_t size, size_t count, void *ctx)
 }
 
 /* Connects and reads what the peer says first, one line at most. */
-static bool read_greeting(const char *address, char line[256], char why[CURL_ERROR_SIZE])
+static bool read_greeting(const struct doctor *d, const char *address, char line[256],
+                          char why[CURL_ERROR_SIZE])
 {
     char url[300];
     curl_socket_t fd = CURL_SOCKET_BAD;
@@ -208,7 +209,8 @@ static bool read_greeting(const char *address, char line[256], char why[CURL_ERR
     CURL *curl = curl_easy_init();
     FB_ASSERT(curl != NULL);
     (void)snprintf(url, sizeof url, "http://%s/", address);
-    (void)snprintf(why, CURL_ERROR_SIZE, "no answer within %d seconds", WAIT_MS / 1000);
+    (void)snprintf(why, CURL_ERROR_SIZE, doctor_words(d, "no answer within %d seconds"),
+                   WAIT_MS / 1000);
     line[0] = '\0';
     bool ok = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
               curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
@@ -231,7 +233,7 @@ static bool read_greeting(const char *address, char line[256], char why[CURL_ERR
         }
         rc = curl_easy_recv(curl, line + n, 255 - n, &got);
         if (rc != CURLE_AGAIN && (rc != CURLE_OK || got == 0)) {
-            (void)snprintf(why, CURL_ERROR_SIZE, "it closed the connection");
+            (void)snprintf(why, CURL_ERROR_SIZE, "%s", doctor_words(d, "it closed the connection"));
             break;
         }
         n += got;
@@ -255,7 +257,7 @@ void doctor_relay(struct doctor *d)
     if (relay == NULL || strncmp(relay, "smtp://", 7) != 0) {
         doctor_say(d, DOCTOR_FAIL, "relay", "set rewrite.relay to smtp://host:port",
                    "rewrite.relay \"%s\" is no address", relay != NULL ? relay : "");
-    } else if (!read_greeting(relay + 7, line, why)) {
+    } else if (!read_greeting(d, relay + 7, line, why)) {
         doctor_say(d, DOCTOR_FAIL, "relay", next, "%s: %s", relay, why);
     } else if (strncmp(line, "220", 3) != 0) {
         doctor_say(d, DOCTOR_FAIL, "relay", next, "%s greets with \"%.100s\" instead of 220", relay,
@@ -287,7 +289,7 @@ static long get(const char *url, struct fb_buf *body, char why[CURL_ERROR_SIZE])
 
 static void check_service(struct doctor *d, const char *name, const char *address)
 {
-    char url[300], why[CURL_ERROR_SIZE], check[32], next[120];
+    char url[300], why[CURL_ERROR_SIZE], check[32], next[200];
     struct fb_buf body;
     fb_buf_init(&body, MAX_REPLY);
     (void)snprintf(check, sizeof check, "%s", name);
@@ -296,12 +298,12 @@ static void check_service(struct doctor *d, const char *name, const char *addres
     if (status == 200) {
         doctor_say(d, DOCTOR_OK, check, "", "ready at %s", address);
     } else if (status == 0) {
-        (void)snprintf(next, sizeof next, "start fumibako-%s, or look into its log why it ended",
+        (void)snprintf(next, sizeof next,
+                       doctor_words(d, "start fumibako-%s, or look into its log why it ended"),
                        name);
         doctor_say(d, DOCTOR_FAIL, check, next, "nobody answers at %s: %s", address, why);
     } else {
-        (void)snprintf(next, sizeof next, "its log says more");
-        doctor_say(d, DOCTOR_FAIL, check, next, "not ready (%ld): %.200s", status,
+        doctor_say(d, DOCTOR_FAIL, check, "its log says more", "not ready (%ld): %.200s", status,
                    fb_buf_str(&body));
     }
     fb_buf_deinit(&body);

@@ -11,14 +11,24 @@
 #include "common/yaml.h"
 #include "services/ctl/ctl.h"
 
-static void print_findings(const char *path, const struct fb_policy_findings *f)
+static bool is_ja(const struct ctl *c)
+{
+    return strcmp(ctl_language(c), "ja") == 0;
+}
+
+/* "error" and "warning" stay: editors read the lines. */
+static void print_findings(const struct ctl *c, const char *path,
+                           const struct fb_policy_findings *f)
 {
     for (size_t i = 0; i < f->count; i++) {
         (void)fprintf(f->items[i].is_error ? stderr : stdout, "%s:%d: %s: %s\n", path,
                       f->items[i].line, f->items[i].is_error ? "error" : "warning",
                       f->items[i].text);
     }
-    if (f->error_count > 0) {
+    if (f->error_count > 0 && is_ja(c)) {
+        (void)fprintf(stderr, "%s: 誤りが %zu 件あるため、有効にできません\n", path,
+                      f->error_count);
+    } else if (f->error_count > 0) {
         (void)fprintf(stderr, "%s: %zu error%s: it cannot be put in force\n", path, f->error_count,
                       f->error_count == 1 ? "" : "s");
     }
@@ -35,11 +45,11 @@ static int load(struct ctl *c, const char *path, struct fb_buf *document,
     if (fb_read_file(path, FB_POLICY_MAX, document, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    enum fb_status s = fb_policy_parse(fb_slice_buf(document), policy_r, &findings);
+    enum fb_status s = fb_policy_parse_in(fb_slice_buf(document), is_ja(c), policy_r, &findings);
     if (c->is_json) {
         *findings_r = fb_json_findings(&findings);
     } else {
-        print_findings(path, &findings);
+        print_findings(c, path, &findings);
     }
     fb_policy_findings_deinit(&findings);
     return s == FB_OK ? 0 : FB_EXIT_FAILED;
@@ -50,12 +60,17 @@ int ctl_policy_check(struct ctl *c)
     struct fb_buf document = {0};
     struct fb_policy *policy = NULL;
     json_t *findings = NULL;
-    int code = load(c, c->words[0], &document, &policy, &findings);
+    int code = 0;
+    if (!ctl_language_ok(c, &code)) {
+        return code;
+    }
+    code = load(c, c->words[0], &document, &policy, &findings);
     if (findings != NULL) {
         ctl_print_json(json_pack("{s:b,s:o}", "valid", code == 0, "findings", findings));
     } else if (code == 0) {
-        (void)printf("%s: good: %zu rules, %zu storages, version %.12s\n", c->words[0],
-                     policy->rule_count, policy->storage_count, policy->version);
+        (void)printf(is_ja(c) ? "%s: 誤りはありません: ルール %zu 件、保管先 %zu 件、版 %.12s\n"
+                              : "%s: good: %zu rules, %zu storages, version %.12s\n",
+                     c->words[0], policy->rule_count, policy->storage_count, policy->version);
     }
     fb_policy_unref(&policy);
     fb_buf_deinit(&document);
@@ -144,7 +159,7 @@ static json_t *tell_findings(const struct ctl *c, const char *path,
     if (c->is_json) {
         return fb_json_findings(f);
     }
-    print_findings(path, f);
+    print_findings(c, path, f);
     return NULL;
 }
 
@@ -154,8 +169,10 @@ static int tell_applied(const struct ctl *c, const struct fb_policy_version *v, 
         ctl_print_json(json_pack("{s:s,s:I,s:o}", "version", v->version, "number",
                                  (json_int_t)v->number, "findings", findings));
     } else {
-        (void)printf("in force: version %.12s, %zu rules, number %lld; services follow within "
-                     "seconds\n",
+        (void)printf(is_ja(c) ? "有効になりました: 版 %.12s、ルール %zu 件、番号 %lld。サービスには"
+                                "数秒で反映されます\n"
+                              : "in force: version %.12s, %zu rules, number %lld; services follow "
+                                "within seconds\n",
                      v->version, v->rule_count, (long long)v->number);
     }
     return 0;
@@ -197,7 +214,8 @@ static int apply(struct ctl *c, const char *path, const char *action, struct fb_
     const struct fb_policy_change change = {.document = document,
                                             .author = ctl_author(),
                                             .comment = c->comment,
-                                            .expected = c->expected};
+                                            .expected = c->expected,
+                                            .is_ja = is_ja(c)};
     enum fb_status s = fb_policy_apply(c->config, c->redis, &change, &v, &f, &err);
     json_t *findings = tell_findings(c, path, &f);
     int code = FB_EXIT_FAILED;
@@ -222,7 +240,7 @@ int ctl_policy_apply(struct ctl *c)
     struct fb_buf document = {0};
     struct fb_error err = {0};
     int code = 0;
-    if (!ctl_need_redis(c, &code)) {
+    if (!ctl_language_ok(c, &code) || !ctl_need_redis(c, &code)) {
         return code;
     }
     if (fb_read_file(c->words[0], FB_POLICY_MAX, &document, &err) != FB_OK) {
@@ -238,7 +256,7 @@ int ctl_policy_rollback(struct ctl *c)
     struct fb_error err = {0};
     struct fb_policy_version v = {0};
     int code = 0;
-    if (!ctl_need_redis(c, &code)) {
+    if (!ctl_language_ok(c, &code) || !ctl_need_redis(c, &code)) {
         return code;
     }
     if (fb_policy_version_get(c->redis, c->words[0], &v, &err) != FB_OK) {

@@ -209,15 +209,13 @@ static enum fb_status preview_recall(struct ctl *c, const struct fb_ledger_messa
         return s;
     }
     const char *why = fb_recall_why_not(m, q->recipients, q->count, is_ja);
-    json_t *list = fb_recall_effects(m, evidence, asked, is_ja);
+    json_t *o = fb_recall_preview(m, evidence, asked, why, q->takes_content, is_ja);
     free(evidence);
     if (c->is_json) {
-        ctl_print_json(json_pack("{s:s,s:b,s:b,s:s?,s:o,s:b}", "id", m->msg_id, "preview", 1, "can",
-                                 why == NULL, "why_not", why, "recipients", list, "can_restore",
-                                 !q->takes_content));
+        ctl_print_json(o);
     } else {
-        print_effects(list, is_ja);
-        json_decref(list);
+        print_effects(json_object_get(o, "recipients"), is_ja);
+        json_decref(o);
         (void)printf("%s\n", why != NULL ? why
                              : is_ja     ? "確認のみです。何も変更していません。"
                                          : "This is a preview: nothing was changed.");
@@ -310,14 +308,13 @@ static void report_restore(const struct restore *x, size_t count)
 {
     bool is_preview = x->c->is_preview;
     bool is_ja = (is_preview || x->c->language != NULL) && strcmp(ctl_language(x->c), "ja") == 0;
-    json_t *list = fb_restore_effects(x->m, x->evidence, x->asked, x->wanted, is_ja);
+    json_t *o = fb_restore_answer(x->m, x->evidence, x->asked, x->wanted, is_preview, count, is_ja);
     if (x->c->is_json) {
-        ctl_print_json(json_pack("{s:s,s:b,s:I,s:o}", "id", x->m->msg_id, "preview", is_preview,
-                                 "restored", (json_int_t)count, "recipients", list));
+        ctl_print_json(o);
         return;
     }
-    print_restored(x, list, is_ja);
-    json_decref(list);
+    print_restored(x, json_object_get(o, "recipients"), is_ja);
+    json_decref(o);
     if (count > 0 && !is_preview) {
         (void)printf("next: the link in the notice works again within seconds; `fumibako message "
                      "show %s` says when, "

@@ -125,8 +125,6 @@ void door_recovery_page(struct reader *r, char codes[FB_DOOR_RECOVERY][FB_TOTP_R
 void door_code_field(struct html *h, const struct door_said *said, bool is_app);
 void door_trust_field(struct html *h, const struct reader *r, bool is_offered);
 void door_button(struct html *h, const char *ja, const char *en);
-/* What went wrong, in words, with the focus. */
-void door_alert_box(struct html *h, const struct door_said *said);
 /* The square of an address for an app, as SVG. */
 void door_qr(struct html *h, const char *text, const char *label);
 

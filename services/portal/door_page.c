@@ -81,7 +81,8 @@ static enum fb_status find_step(struct reader *r, struct door_view *d, struct fb
 
 /* ---- pieces ---- */
 
-void door_alert_box(struct html *h, const struct door_said *said)
+/* What went wrong, in words, with the focus. */
+static void alert_box(struct html *h, const struct door_said *said)
 {
     static const struct {
         const char *ja, *en;
@@ -355,7 +356,7 @@ void door_page(struct reader *r, const struct door_said *said)
     const char *title = titles[d.step][r->visit->is_ja ? 0 : 1];
     page_begin(r->visit, &h, title, strcmp(r->visit->request->method, "POST") != 0);
     html_raw(&h, "<section class=\"card\">");
-    door_alert_box(&h, said);
+    alert_box(&h, said);
     html_raw(&h, "<h1>");
     html_raw(&h, title);
     html_raw(&h, "</h1>");

@@ -3,7 +3,7 @@
  * Reading: what stands behind the door.
  *
  *   GET  /r/<text>                        what there is, and the view of one file   read_page.c
- *   GET  /r/<text>/body.pdf               the body, for the page's script           read_body.c
+ *   GET  /r/<text>/body.pdf               the body, for the page's script           read_file.c
  *   GET  /r/<text>/page/<file>/<n>.png    a page as an image                        read_image.c
  *   POST /r/<text>/download               counts, gives a ticket, 303               read_ticket.c
  *   GET  /r/<text>/file/<ticket>/<name>   one file, or all in a zip                 read_file.c, read_zip.c

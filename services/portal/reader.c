@@ -129,13 +129,14 @@ static struct form_binding binding_of(const struct reader *r, const char *verb)
                                  .id = ""};
 }
 
-void reader_token_make(const struct reader *r, const char *verb, char token_r[FORM_TOKEN_SIZE])
+/* The token of a form that goes to /r/<text>/<verb>: bound to link, verb, session (or browser), for an hour. */
+static void make_token(const struct reader *r, const char *verb, char token_r[FORM_TOKEN_SIZE])
 {
     const struct form_binding binding = binding_of(r, verb);
     form_token_make(&binding, fb_now_ms() + FORM_TOKEN_MS, token_r);
 }
 
-bool reader_token_is_good(const struct reader *r, const char *verb, const char *token)
+static bool token_is_good(const struct reader *r, const char *verb, const char *token)
 {
     const struct form_binding binding = binding_of(r, verb);
     return binding.cookie[0] != '\0' && form_token_is_good(&binding, token, fb_now_ms());
@@ -144,7 +145,7 @@ bool reader_token_is_good(const struct reader *r, const char *verb, const char *
 void reader_form_begin(struct reader *r, struct html *h, const char *verb, const char *attributes)
 {
     char token[FORM_TOKEN_SIZE];
-    reader_token_make(r, verb, token);
+    make_token(r, verb, token);
     html_printf(
         h,
         "<form method=\"post\" action=\"/r/%s/%s%s\"%s><input type=\"hidden\" name=\"token\" "
@@ -174,7 +175,7 @@ static bool is_good_form(struct reader *r, const struct action *a)
         wrong = PAGE_BAD_TYPE;
     } else if (!reader_field(r, "token", token, sizeof token)) {
         wrong = PAGE_BAD_FORM;
-    } else if (!reader_token_is_good(r, a->verb, token)) {
+    } else if (!token_is_good(r, a->verb, token)) {
         wrong = PAGE_STALE_FORM;
     }
     if (wrong != PAGE_ERROR_COUNT) {

@@ -15,7 +15,7 @@
  * 1. GET, HEAD and OPTIONS change nothing, count nothing and send nothing: programs that look at links for people come
  *    before people do.  (A session that is used lives on: who has one has proved himself by a POST.)
  * 2. A POST acts only from our own page: origin, cookie and token are checked before its handler runs, except that a
- *    handler with is_own_form reads its form itself and must ask reader_token_is_good.
+ *    handler with is_own_form reads its form itself and must check the token.
  * 3. Each request asks the vault and the ledger anew; what was recalled is refused by the next request.
  * 4. Who has no valid secret gets the answer of a path that does not exist, after the same work (reader.c).
  * 5. Neither link, code, password, cookie nor token is ever logged.
@@ -98,9 +98,6 @@ void reader_not_found(struct reader *r);
 /* 303 to /r/<text>[/<verb>]; verb: "" or a path behind the text. */
 void reader_see(struct reader *r, const char *verb);
 
-/* The token of a form that goes to /r/<text>/<verb>: bound to link, verb, session (or browser), for an hour. */
-void reader_token_make(const struct reader *r, const char *verb, char token_r[FORM_TOKEN_SIZE]);
-bool reader_token_is_good(const struct reader *r, const char *verb, const char *token);
 /* <form method="post" action="/r/<text>/<verb>"> with its token in a hidden field "token"; attributes: "" or more of
  * the tag, as " enctype=\"multipart/form-data\" class=\"x\"".  Whoever calls closes the form. */
 void reader_form_begin(struct reader *r, struct html *h, const char *verb, const char *attributes);

@@ -9,8 +9,7 @@
 
 #include "common/buf.h"
 
-#define CONTENT_PARAMS_MAX 16
-#define CONTENT_VALUE_MAX  (64U << 10) /* of one line; a longer one (a photograph) is skipped */
+#define CONTENT_VALUE_MAX (64U << 10) /* of one line; a longer one (a photograph) is skipped */
 
 struct content_line {
     char name[48];         /* upper case, without a group ("item1.") */

@@ -271,17 +271,6 @@ static enum fb_status on_done(struct talk *t, struct fb_slice in, struct fb_erro
     return FB_OK;
 }
 
-static enum fb_status on_fail(struct fb_slice in, struct fb_error *err)
-{
-    uint64_t status = 0;
-    struct fb_slice text;
-    if (!render_rpc_take_u64(&in, &status) || !render_rpc_take_bytes(&in, &text) ||
-        status == FB_OK || status >= FB_STATUS_COUNT || text.len >= FB_ERROR_MAX) {
-        return fb_error_set(err, FB_CRASHED, "the child failed without saying why");
-    }
-    return fb_error_set(err, (enum fb_status)status, "%.*s", (int)text.len, (const char *)text.ptr);
-}
-
 static enum fb_status dispatch(struct talk *t, uint32_t type, struct fb_slice in,
                                struct fb_error *err)
 {
@@ -307,7 +296,7 @@ static enum fb_status dispatch(struct talk *t, uint32_t type, struct fb_slice in
     case RENDER_RPC_DONE:
         return on_done(t, in, err);
     case RENDER_RPC_FAIL:
-        return on_fail(in, err);
+        return render_rpc_failure(in, err);
     default:
         return fb_error_set(err, FB_CRASHED, "the child said something unknown");
     }

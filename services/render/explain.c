@@ -31,7 +31,7 @@
 #define BYTES_PER_MS   (20U << 10)
 
 struct explain {
-    const char *policy_path, *mail_path, *config_path, *from;
+    const char *policy_path, *mail_path, *config_path, *from, *language;
     char *to[RENDER_EXPLAIN_MAX_RECIPIENTS];
     size_t to_count;
     struct fb_config *config; /* NULL: defaults, and no signature is ours */
@@ -84,7 +84,9 @@ static enum fb_status read_policy(struct explain *x, struct fb_error *err)
     if (s != FB_OK) {
         return s;
     }
-    s = fb_policy_parse(fb_slice_buf(&x->document), &x->policy, &findings);
+    s = fb_policy_parse_in(fb_slice_buf(&x->document),
+                           x->language != NULL && strcmp(x->language, "ja") == 0, &x->policy,
+                           &findings);
     if (s != FB_OK) {
         x->answer =
             json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",
@@ -173,24 +175,15 @@ static enum fb_status on_verify(const struct explain *x, struct fb_slice in, str
     return answer(x, RENDER_RPC_VERIFY, fb_slice_of(&is_ours, sizeof is_ours), err);
 }
 
-static enum fb_status on_fail(struct fb_slice in, struct fb_error *err)
-{
-    uint64_t status = 0;
-    struct fb_slice text;
-    if (!render_rpc_take_u64(&in, &status) || !render_rpc_take_bytes(&in, &text) ||
-        status == FB_OK || status >= FB_STATUS_COUNT || text.len >= FB_ERROR_MAX) {
-        return fb_error_set(err, FB_CRASHED, "the child failed without saying why");
-    }
-    return fb_error_set(err, (enum fb_status)status, "%.*s", (int)text.len, (const char *)text.ptr);
-}
-
 static enum fb_status on_done(struct explain *x, struct fb_slice in, struct fb_error *err)
 {
     const struct render_explain_question question = {.policy = x->policy,
                                                      .from = x->from,
                                                      .to = x->to,
                                                      .to_count = x->to_count,
-                                                     .size = x->mail.len};
+                                                     .size = x->mail.len,
+                                                     .is_ja = x->language != NULL &&
+                                                              strcmp(x->language, "ja") == 0};
     x->answer = render_explain_answer(&question, in);
     return x->answer != NULL ? FB_OK
                              : fb_error_set(err, FB_CRASHED, "the child's answer is refused");
@@ -213,7 +206,7 @@ static enum fb_status dispatch(struct explain *x, uint32_t type, struct fb_slice
     case RENDER_RPC_DONE:
         return on_done(x, in, err);
     case RENDER_RPC_FAIL:
-        return on_fail(in, err);
+        return render_rpc_failure(in, err);
     default:
         return fb_error_set(err, FB_CRASHED, "the child said something unknown");
     }
@@ -345,16 +338,19 @@ bool render_explain_is_asked(int argc, char **argv)
 
 static bool take_options(struct explain *x, int argc, char **argv)
 {
-    enum { OPT_FROM = 1, OPT_TO, OPT_CONFIG };
+    enum { OPT_FROM = 1, OPT_TO, OPT_CONFIG, OPT_LANGUAGE };
     static const struct option options[] = {{"from", required_argument, NULL, OPT_FROM},
                                             {"to", required_argument, NULL, OPT_TO},
                                             {"config", required_argument, NULL, OPT_CONFIG},
+                                            {"language", required_argument, NULL, OPT_LANGUAGE},
                                             {NULL, 0, NULL, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == OPT_FROM) {
             x->from = optarg;
         } else if (o == OPT_CONFIG) {
             x->config_path = optarg;
+        } else if (o == OPT_LANGUAGE && (strcmp(optarg, "ja") == 0 || strcmp(optarg, "en") == 0)) {
+            x->language = optarg;
         } else if (o == OPT_TO && x->to_count < RENDER_EXPLAIN_MAX_RECIPIENTS) {
             x->to[x->to_count++] = optarg;
         } else {
@@ -378,7 +374,7 @@ int render_explain_main(int argc, char **argv)
     if (!take_options(x, argc - 1,
                       argv + 1)) { /* "--explain" stands where the program's name would */
         (void)fprintf(stderr, "usage: fumibako-render --explain POLICY MAIL --from A --to B [--to "
-                              "C] [--config FILE]\n");
+                              "C] [--config FILE] [--language ja|en]\n");
         free(x);
         return FB_EXIT_USAGE;
     }

@@ -15,6 +15,7 @@ struct render_explain_question { /* all lent */
     char *const *to;
     size_t to_count;
     uint64_t size; /* of the mail */
+    bool is_ja;    /* the language of the words */
 };
 
 /* NULL when the answer is none that this question can have. */

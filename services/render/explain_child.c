@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/policy/explain.h"
 #include "proto/limits.h"
 #include "services/render/child_signature.h"
 #include "services/render/decide.h"
 #include "services/render/explain.h"
-
-#define WHY_SIZE 600
 
 struct job {
     struct child_talk talk;
@@ -89,6 +88,17 @@ static size_t rule_number(const struct job *j, const struct fb_policy_rule *rule
     return rule != NULL ? (size_t)(rule - j->policy->rules) + 1 : 0;
 }
 
+static void put_reason(struct job *j, const struct fb_reason *r, enum fb_status *s)
+{
+    put_number(j, r->about, s);
+    put_number(j, r->code, s);
+    put_number(j, r->holds, s);
+    put_number(j, r->header, s);
+    put_number(j, r->term, s);
+    put_number(j, r->have, s);
+    put_text(j, r->found, s);
+}
+
 static void put_rules(struct job *j, const char *address, const struct fb_policy_decision *d,
                       enum fb_status *s)
 {
@@ -99,12 +109,15 @@ static void put_rules(struct job *j, const char *address, const struct fb_policy
                                      : j->policy->rule_count;
     put_number(j, count, s);
     for (size_t i = 0; i < count && *s == FB_OK; i++) {
-        char why[WHY_SIZE];
-        bool matches =
-            fb_policy_explain(&j->policy->rules[i], &j->mail.facts, address, why, sizeof why);
+        struct fb_reasons why;
+        bool matches = fb_policy_explain(&j->policy->rules[i], &j->mail.facts, address, &why);
         put_number(j, i, s);
         put_number(j, matches, s);
-        put_text(j, why, s);
+        put_number(j, why.count, s);
+        for (size_t k = 0; k < why.count; k++) {
+            put_reason(j, &why.items[k], s);
+        }
+        fb_reasons_deinit(&why);
     }
 }
 

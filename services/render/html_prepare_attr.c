@@ -228,12 +228,6 @@ enum fb_status render_html_attributes_and(struct render_html *h, const GumboNode
                : s;
 }
 
-enum fb_status render_html_attributes(struct render_html *h, const GumboNode *node,
-                                      struct fb_buf *out)
-{
-    return render_html_attributes_and(h, node, "", out);
-}
-
 enum fb_status render_html_container(struct render_html *h, const GumboNode *node,
                                      const char *own_class, struct fb_buf *out)
 {

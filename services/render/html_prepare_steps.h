@@ -49,10 +49,8 @@ FB_MUST_USE enum fb_status render_html_tree(struct render_html *h, const GumboNo
 struct fb_slice render_html_attribute(const GumboNode *node, const char *name);
 /* The number that a length begins with; 0 without one, and for a percentage. */
 long render_html_pixels(struct fb_slice value);
-/* ` name="value"` for each attribute of the element that is let through, src excepted. */
-FB_MUST_USE enum fb_status render_html_attributes(struct render_html *h, const GumboNode *node,
-                                                  struct fb_buf *out);
-/* The same, with declarations of ours behind those of the style attribute. */
+/* ` name="value"` for each attribute of the element that is let through, src excepted, with declarations of ours ("" =
+ * none) behind those of the style attribute. */
 FB_MUST_USE enum fb_status render_html_attributes_and(struct render_html *h, const GumboNode *node,
                                                       const char *extra, struct fb_buf *out);
 /* A declaration for an element whose background image is not shown, where light text stands on it: white on white

@@ -14,6 +14,15 @@
 #include "services/render/charset.h"
 #include "services/render/html_entities.h"
 
+enum html_token_kind { HTML_TEXT, HTML_START, HTML_END, HTML_OTHER };
+
+struct html_token {
+    enum html_token_kind kind;
+    struct fb_slice whole;
+    struct fb_slice name;       /* of a tag, as written */
+    struct fb_slice attributes; /* behind the name, without the last '>' */
+};
+
 static bool is_space(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
@@ -98,7 +107,9 @@ static size_t read_tag(struct fb_slice s, struct html_token *t)
     return length;
 }
 
-bool html_token_next(struct fb_slice *rest, struct html_token *t_r)
+/* Takes the next token off *rest; false at the end.  Script and style come with their content as
+ * HTML_OTHER. */
+static bool next_token(struct fb_slice *rest, struct html_token *t_r)
 {
     struct fb_slice s = *rest;
     size_t n = 0;
@@ -193,7 +204,7 @@ enum fb_status html_text_add(struct fb_slice html, struct fb_buf *out)
     struct writer w = {.out = out, .line_start = out->len};
     struct html_token t;
     enum fb_status status = FB_OK;
-    while (status == FB_OK && html_token_next(&html, &t)) {
+    while (status == FB_OK && next_token(&html, &t)) {
         if (t.kind == HTML_TEXT) {
             status = put_text(&w, t.whole);
         } else if ((t.kind == HTML_START || t.kind == HTML_END) && is_block(t.name)) {
@@ -206,7 +217,7 @@ enum fb_status html_text_add(struct fb_slice html, struct fb_buf *out)
 bool html_text_has_content(struct fb_slice html)
 {
     struct html_token t;
-    while (html_token_next(&html, &t)) {
+    while (next_token(&html, &t)) {
         if (t.kind == HTML_START &&
             (fb_slice_ieq_str(t.name, "img") || fb_slice_ieq_str(t.name, "svg"))) {
             return true;
@@ -260,7 +271,7 @@ void html_text_charset(struct fb_slice bytes, char *charset, size_t size)
         (void)snprintf(charset, size, "utf-8");
         return;
     }
-    while (html_token_next(&s, &t)) {
+    while (next_token(&s, &t)) {
         if (t.kind == HTML_START && fb_slice_ieq_str(t.name, "meta") &&
             copy_charset(t.attributes, charset, size)) {
             if (strncasecmp(charset, "utf-16", 6) == 0) {
@@ -304,7 +315,7 @@ static size_t content_at(struct fb_slice html, size_t *head_r)
     size_t at = 0;
     bool in_front = true;
     *head_r = SIZE_MAX;
-    while (html_token_next(&rest, &t)) {
+    while (next_token(&rest, &t)) {
         size_t end = (size_t)(rest.ptr - html.ptr);
         bool is_head = fb_slice_ieq_str(t.name, "head");
         if (t.kind == HTML_START && fb_slice_ieq_str(t.name, "body")) {
@@ -334,7 +345,7 @@ enum fb_status html_keep(struct fb_slice html, struct fb_buf *out)
     size_t at = 0;
     enum fb_status status = mark == 0 ? fb_buf_add_str(out, FB_PLAN_MARK) : FB_OK;
     is_marked = mark == 0;
-    while (status == FB_OK && html_token_next(&rest, &t)) {
+    while (status == FB_OK && next_token(&rest, &t)) {
         bool is_charset = t.kind == HTML_START && fb_slice_ieq_str(t.name, "meta") &&
                           copy_charset(t.attributes, charset, sizeof charset);
         status = is_charset ? FB_OK : fb_buf_add_slice(out, t.whole);

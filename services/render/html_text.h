@@ -11,19 +11,6 @@
 
 #include "common/buf.h"
 
-enum html_token_kind { HTML_TEXT, HTML_START, HTML_END, HTML_OTHER };
-
-struct html_token {
-    enum html_token_kind kind;
-    struct fb_slice whole;
-    struct fb_slice name;       /* of a tag, as written */
-    struct fb_slice attributes; /* behind the name, without the last '>' */
-};
-
-/* Takes the next token off *rest; false at the end.  Script and style come with their content as
- * HTML_OTHER. */
-bool html_token_next(struct fb_slice *rest, struct html_token *t_r);
-
 /* Adds the visible text of UTF-8 HTML to out: blocks on lines of their own, blanks collapsed,
  * entities decoded. Stops quietly at out's maximum.  FB_NO_SPACE. */
 FB_MUST_USE enum fb_status html_text_add(struct fb_slice html, struct fb_buf *out);

@@ -74,7 +74,8 @@ static const struct {
     {"text/rfc822-headers", "txt"},
 };
 
-const char *render_name_extension(const char *type)
+/* The usual extension of a type without the dot; "bin" when unknown. */
+static const char *extension_of(const char *type)
 {
     for (size_t i = 0; type != NULL && i < sizeof extensions / sizeof extensions[0]; i++) {
         if (strcasecmp(extensions[i].type, type) == 0) {
@@ -98,7 +99,7 @@ const char *render_name_type(const char *name)
 char *render_name_default(const char *type, unsigned number)
 {
     char name[64];
-    (void)snprintf(name, sizeof name, "attachment-%u.%s", number, render_name_extension(type));
+    (void)snprintf(name, sizeof name, "attachment-%u.%s", number, extension_of(type));
     return strdup(name);
 }
 

@@ -14,8 +14,6 @@
 char *render_name_clean(const char *name);
 /* "attachment-<number>.<extension by type>", heap. */
 char *render_name_default(const char *type, unsigned number);
-/* The usual extension of a type without the dot; "bin" when unknown. */
-const char *render_name_extension(const char *type);
 /* The usual type of a file with that name; "application/octet-stream" when unknown.  Static. */
 const char *render_name_type(const char *name);
 

@@ -113,7 +113,7 @@ struct nd_style {
     const char *family; /* as Pango takes it; in the arena or constant */
     float font_px;
     uint16_t weight;
-    bool is_italic, is_small_caps, is_hidden, is_collapsed, is_list_inside;
+    bool is_italic, is_hidden, is_collapsed, is_list_inside;
     uint32_t colour;
     float line_height; /* > 0 px; < 0 times the font's size; 0 normal */
     float letter_spacing, indent, spacing;
@@ -387,7 +387,6 @@ void nd_image_draw(struct render_native *n, struct nd_image *image, double x, do
 
 /* ---- native_text.c ---- */
 
-const struct nd_font *nd_font_of(struct render_native *n, const struct nd_style *s);
 void nd_text_measure(struct render_native *n, struct nd_text *t);
 void nd_text_layout(struct render_native *n, struct nd_text *t, float width);
 void nd_object_size(struct render_native *n, struct nd_object *o, float available);

@@ -38,7 +38,7 @@ static void free_description(void *description)
     pango_font_description_free(description);
 }
 
-const struct nd_font *nd_font_of(struct render_native *n, const struct nd_style *s)
+static const struct nd_font *font_of(struct render_native *n, const struct nd_style *s)
 {
     for (struct nd_font *f = n->fonts; f != NULL; f = f->next) {
         if (f->px == s->font_px && f->weight == s->weight && f->is_italic == s->is_italic &&
@@ -71,7 +71,7 @@ PangoLayout *nd_layout_new(struct render_native *n, const struct nd_style *s, st
 {
     PangoLayout *layout = pango_layout_new(n->context);
     nd_defer(n, g_object_unref, layout);
-    pango_layout_set_font_description(layout, nd_font_of(n, s)->description);
+    pango_layout_set_font_description(layout, font_of(n, s)->description);
     pango_layout_set_text(layout, (const char *)text.ptr, (int)text.len);
     return layout;
 }
@@ -202,7 +202,7 @@ static void style_run(struct render_native *n, struct nd_text *t, const struct n
     int start = r->start;
     if (s->font_px != base->font_px || s->weight != base->weight ||
         s->is_italic != base->is_italic || s->family != base->family) {
-        add_attribute(list, pango_attr_font_desc_new(nd_font_of(n, s)->description), start, end);
+        add_attribute(list, pango_attr_font_desc_new(font_of(n, s)->description), start, end);
     }
     add_attribute(list,
                   pango_attr_foreground_new(channel(s->colour, 24), channel(s->colour, 16),
@@ -462,7 +462,7 @@ static void object_box(struct render_native *n, struct nd_object *o, bool is_sec
 static struct line_box line_box_of(struct render_native *n, struct nd_text *t,
                                    PangoLayoutLine *line)
 {
-    const struct nd_font *base = nd_font_of(n, t->style);
+    const struct nd_font *base = font_of(n, t->style);
     struct line_box b = {-1e6F, -1e6F};
     text_box(t->style, base->ascent, base->descent, base->gap, 0, &b);
     for (int pass = 0; pass < 2; pass++) {
@@ -476,7 +476,7 @@ static struct line_box line_box_of(struct render_native *n, struct nd_text *t,
                 if (run->object >= 0) {
                     object_box(n, &t->objects[run->object], pass == 1, &b);
                 } else if (pass == 0 && (run->style != t->style || t->style->line_height == 0)) {
-                    const struct nd_font *f = nd_font_of(n, run->style);
+                    const struct nd_font *f = font_of(n, run->style);
                     float ascent = f->ascent;
                     float descent = f->descent;
                     float gap = f->gap;

@@ -270,8 +270,8 @@ static enum fb_status get_2231(const struct render_params *p, const char *name,
     return status;
 }
 
-enum fb_status render_params_get(const struct render_params *p, const char *name,
-                                 struct fb_buf *out)
+/* Adds the decoded value to out.  FB_NOT_FOUND when it is absent. */
+static enum fb_status get_value(const struct render_params *p, const char *name, struct fb_buf *out)
 {
     const struct render_param *item = find(p, name, -1, false);
     if (item == NULL) {
@@ -289,7 +289,7 @@ char *render_params_dup(const struct render_params *p, const char *name, size_t 
     struct fb_buf out = {0};
     char *copy = NULL;
     fb_buf_init(&out, p->text.len * 4 + 64);
-    if (render_params_get(p, name, &out) == FB_OK) {
+    if (get_value(p, name, &out) == FB_OK) {
         struct fb_slice s = fb_slice_buf(&out);
         copy = fb_slice_dup_str(fb_slice_sub(s, 0, render_utf8_cut(s, max)));
     }

@@ -31,10 +31,7 @@ struct render_params {
  * memory. */
 FB_MUST_USE enum fb_status render_params_parse(struct fb_slice raw, struct render_params *p);
 void render_params_deinit(struct render_params *p);
-/* Adds the parameter's decoded value (UTF-8, one line) to out.  FB_NOT_FOUND when it is absent. */
-FB_MUST_USE enum fb_status render_params_get(const struct render_params *p, const char *name,
-                                             struct fb_buf *out);
-/* The same as a heap string of at most max bytes; NULL when absent. */
+/* The parameter's decoded value (UTF-8, one line) as a heap string of at most max bytes; NULL when absent. */
 char *render_params_dup(const struct render_params *p, const char *name, size_t max);
 /* Undecoded bytes of a parameter that is not continued (boundary, charset); empty when absent. */
 struct fb_slice render_params_raw(const struct render_params *p, const char *name);

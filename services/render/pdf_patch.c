@@ -121,7 +121,8 @@ static bool find_objects(struct work *w, size_t xref)
     return is_sound && w->first > 8 && memcmp(w->old.ptr, "%PDF-1.4", 8) == 0;
 }
 
-enum fb_status render_pdf_string(struct fb_buf *out, const char *utf8)
+/* Text as a PDF string (7.9.2.2): "(...)" or "<FEFF...>". */
+static enum fb_status add_string(struct fb_buf *out, const char *utf8)
 {
     glong count = 0;
     gunichar2 *units = g_utf8_to_utf16(utf8, -1, NULL, &count, NULL);
@@ -142,7 +143,7 @@ static enum fb_status add_alt(struct work *w)
     }
     enum fb_status s = fb_buf_add_str(&w->packed, "   /Alt ");
     if (s == FB_OK) {
-        s = render_pdf_string(&w->packed, alt);
+        s = add_string(&w->packed, alt);
     }
     return s == FB_OK ? fb_buf_add_str(&w->packed, "\n") : s;
 }

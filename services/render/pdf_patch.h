@@ -30,7 +30,5 @@ struct render_pdf_patch {
 /* pdf: from its byte `from` on, one PDF.  FB_TOO_BIG: it would pass pdf's maximum. */
 FB_MUST_USE enum fb_status render_pdf_patch(struct fb_buf *pdf, size_t from,
                                             const struct render_pdf_patch *patch);
-/* Text as a PDF string (7.9.2.2): "(...)" or "<FEFF...>". */
-FB_MUST_USE enum fb_status render_pdf_string(struct fb_buf *out, const char *utf8);
 
 #endif

@@ -127,3 +127,14 @@ bool render_rpc_take_bytes(struct fb_slice *s, struct fb_slice *bytes_r)
     *s = fb_slice_sub(*s, (size_t)len, SIZE_MAX);
     return true;
 }
+
+enum fb_status render_rpc_failure(struct fb_slice in, struct fb_error *err)
+{
+    uint64_t status = 0;
+    struct fb_slice text;
+    if (!render_rpc_take_u64(&in, &status) || !render_rpc_take_bytes(&in, &text) ||
+        status == FB_OK || status >= FB_STATUS_COUNT || text.len >= FB_ERROR_MAX) {
+        return fb_error_set(err, FB_CRASHED, "the child failed without saying why");
+    }
+    return fb_error_set(err, (enum fb_status)status, "%.*s", (int)text.len, (const char *)text.ptr);
+}

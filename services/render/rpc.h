@@ -81,5 +81,7 @@ FB_MUST_USE enum fb_status render_rpc_put_bytes(struct fb_buf *b, struct fb_slic
 /* Take from the front of *s; false when it is too short. */
 bool render_rpc_take_u64(struct fb_slice *s, uint64_t *v_r);
 bool render_rpc_take_bytes(struct fb_slice *s, struct fb_slice *bytes_r);
+/* The payload of RENDER_RPC_FAIL as err and its status; FB_CRASHED for one that says nothing. */
+FB_MUST_USE enum fb_status render_rpc_failure(struct fb_slice payload, struct fb_error *err);
 
 #endif

@@ -3,9 +3,7 @@
  * fumibako-revoke: takes access away, or gives it back: recall of a message or of one recipient,
  * restore, expiry, purge. */
 #include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/confine.h"
 #include "common/service.h"
@@ -14,25 +12,12 @@
 
 #define METRICS_PORT 9105
 
-/* Each process writes a journal file of its own. */
-static void writer_name(char *name, size_t size)
-{
-    char host[200] = "host";
-    (void)gethostname(host, sizeof host - 1);
-    for (char *p = host; *p != '\0'; p++) {
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-')) {
-            *p = '-';
-        }
-    }
-    (void)snprintf(name, size, "revoke-%.40s-%d", host, (int)getpid());
-}
-
 static enum fb_status init(const struct fb_config *config, void **ctx_r, struct fb_error *err)
 {
     struct revoke_service *s = fb_xcalloc(1, sizeof *s);
-    char name[80];
+    char name[FB_JOURNAL_WRITER];
     s->config = config;
-    writer_name(name, sizeof name);
+    fb_journal_writer_name("revoke-", name);
     enum fb_status st = fb_spool_open(config->spool.url, config->spool.key_file, &s->spool, err);
     if (st == FB_OK) {
         st = fb_journal_open(s->spool, name, &s->journal, err);

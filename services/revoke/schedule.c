@@ -230,7 +230,9 @@ static bool give_up(void *ctx, const struct fb_dead *dead)
     }
     enum fb_status st = fb_ledger_decide_held(w->schedule->redis, dead, "reject", w->err);
     if (st == FB_OK) {
-        fb_log_fields(FB_WARN, "held for longer than retention.dead: given up, its sender is told",
+        fb_log_fields(FB_WARN,
+                      "held for longer than retention.dead: given up, as with `fumibako dead "
+                      "reject`",
                       "msg_id", dead->job.msg_id, NULL);
     } else if (st != FB_NOT_FOUND) { /* not found: somebody else decided */
         w->status = st;

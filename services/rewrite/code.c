@@ -90,7 +90,7 @@ static enum fb_status work_on(struct work *w, struct smtp_client *client, struct
     if (s != FB_OK) {
         s = fb_error_set(err, s,
                          "a code cannot be opened: portal and rewrite need the same rewrite.key");
-    } else if (!letter_is_writable(w->code.to)) {
+    } else if (!fb_address_is_writable(w->code.to)) {
         s = fb_error_set(err, FB_INVALID, "the reader's address cannot be written to");
     }
     if (s == FB_OK) {

@@ -15,9 +15,7 @@
           "line-height:1.2;letter-spacing:4px;font-weight:bold;color:#1f2530\">{{code}}</td></tr>" \
           "</table>"
 
-static const struct {
-    const char *key, *text;
-} standard[] = {
+static const struct words_text standard[] = {
     {"code.ja.text",
      "確認コード: {{code}}\n\n"
      "{{lead}}{{valid_minutes}} 分間、一度だけ使えます。\n\n"
@@ -53,12 +51,7 @@ static const struct {
 
 static const char *standard_of(const char *key)
 {
-    for (size_t i = 0; i < sizeof standard / sizeof standard[0]; i++) {
-        if (strcmp(standard[i].key, key) == 0) {
-            return standard[i].text;
-        }
-    }
-    return NULL;
+    return words_standard(standard, sizeof standard / sizeof standard[0], key);
 }
 
 static enum fb_status add_lead(struct words *w)

@@ -27,6 +27,15 @@ static const struct {
      TARGET_REPORTED}, /* last: whoever was sent the notice but not the password is in both */
 };
 
+size_t deliver_count(const struct delivery *d, enum target_state state)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->target_count; i++) {
+        n += d->targets[i].state == state;
+    }
+    return n;
+}
+
 static enum fb_status read_journal(struct delivery *d, const uint32_t *indices, bool *flags,
                                    struct fb_error *err)
 {
@@ -392,8 +401,13 @@ enum fb_status deliver_report(struct delivery *d, struct fb_error *err)
     uint32_t *indices = fb_xcalloc(d->target_count + 1, sizeof *indices);
     enum fb_status s = FB_OK;
     size_t all = 0;
-    bool has_sender = d->envelope.reverse_path[0] != '\0';
+    bool is_untold = d->is_given_up && !fb_address_is_writable(d->envelope.reverse_path);
+    bool has_sender = d->envelope.reverse_path[0] != '\0' && !is_untold;
     size_t count = list_lines(d, false, lines, indices, &all);
+    if (count > 0 && is_untold) {
+        fb_log(FB_WARN, "the mail is given up, and its sender is not told: no mail can be written "
+                        "to that address");
+    }
     if (count > 0 && has_sender) {
         s = send_report(d, lines, count, err);
     }

@@ -45,8 +45,11 @@ struct delivery {
     bool has_parcel;
     struct target *targets;
     size_t target_count;
+    bool is_given_up; /* held, and then ended by the operator or by its time (mark "reject") */
 };
 
+/* How many targets are in this state. */
+size_t deliver_count(const struct delivery *d, enum target_state state);
 /* Sends content to targets[i] where wants[i] (which is used up); fills their states; commits the
  * journal for those that were taken.  FB_OK also when recipients were refused or put off;
  * FB_NETWORK and others when nothing is known of any. */
@@ -69,7 +72,8 @@ void deliver_refused(const struct delivery *d, struct fb_ops *ops);
 /* Who has the mail by the sent journal alone is out for the ledger, too. */
 void deliver_out(const struct delivery *d, struct fb_ops *ops);
 /* Tells the sender about the refused targets, and about those that were passed on to where nobody
- * reports; each once. */
+ * reports; each once.  FB_INVALID: no mail can be written to the sender; not for a mail that was given
+ * up, which ends all the same. */
 FB_MUST_USE enum fb_status deliver_report(struct delivery *d, struct fb_error *err);
 
 #endif

@@ -66,15 +66,6 @@ static void list_targets(struct delivery *d)
     }
 }
 
-static size_t count_state(const struct delivery *d, enum target_state state)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < d->target_count; i++) {
-        n += d->targets[i].state == state;
-    }
-    return n;
-}
-
 static void refuse_open(struct delivery *d, const char *status, const char *why)
 {
     for (size_t i = 0; i < d->target_count; i++) {
@@ -191,6 +182,7 @@ static enum fb_status send_branch(struct delivery *d, const char *forced, struct
         return send_untouched(d, err);
     }
     if (strcmp(forced, "reject") == 0) {
+        d->is_given_up = true;
         refuse_open(d, "5.7.1", "the mail was held and then given up");
         return FB_OK;
     }
@@ -240,7 +232,7 @@ static void release(const struct delivery *d, struct fb_outcome *out)
 /* In the step that ends the branch: there is one for each, or none. */
 static void add_receipt(const struct delivery *d, struct fb_outcome *out)
 {
-    bool is_secured = d->has_parcel && count_state(d, TARGET_SENT) > 0;
+    bool is_secured = d->has_parcel && deliver_count(d, TARGET_SENT) > 0;
     if (!is_secured || !d->branch->sends_receipt || d->envelope.reverse_path[0] == '\0') {
         return;
     }
@@ -259,15 +251,15 @@ static void conclude(struct delivery *d, struct fb_outcome *out)
             /* without the relay's words: they name addresses, and this is logged */
             (void)fb_error_set(&out->reason, FB_AGAIN,
                                "the relay puts %zu of %zu recipients off: %.3s %s",
-                               count_state(d, TARGET_PUT_OFF), d->target_count,
+                               deliver_count(d, TARGET_PUT_OFF), d->target_count,
                                d->targets[i].diagnostic, d->targets[i].status);
             return;
         }
     }
-    size_t refused = count_state(d, TARGET_REFUSED) + count_state(d, TARGET_REPORTED);
-    const char *state = count_state(d, TARGET_SENT) > 0 ? "sent"
-                        : refused > 0                   ? "refused"
-                                                        : "recalled";
+    size_t refused = deliver_count(d, TARGET_REFUSED) + deliver_count(d, TARGET_REPORTED);
+    const char *state = deliver_count(d, TARGET_SENT) > 0 ? "sent"
+                        : refused > 0                     ? "refused"
+                                                          : "recalled";
     if (strcmp(state, "recalled") == 0) {
         (void)fb_error_set(&out->reason, FB_RECALLED, "recalled before it was sent");
     }
@@ -361,7 +353,8 @@ void rewrite_handle(void *ctx, void *thread, struct fb_redis *redis, const struc
 }
 
 /* The rule's on_failure, once: as with upload it is a mark in the ledger, and the job comes again
- * to obey it.  A crash loop is held whatever the rule says: nobody knows what of it went out. */
+ * to obey it.  A crash loop is held whatever the rule says: nobody knows what of it went out; and so
+ * is what would bounce to an address that no mail can be written to: nobody would hear of it. */
 void rewrite_before_bury(void *ctx, void *thread, struct fb_redis *redis,
                          const struct fb_claim *claim, struct fb_outcome *out)
 {
@@ -376,8 +369,8 @@ void rewrite_before_bury(void *ctx, void *thread, struct fb_redis *redis,
     bool is_ruled = s == FB_OK && d.branch != NULL && d.branch->kind == FB_BRANCH_SECURE &&
                     d.branch->on_failure != FB_FAILURE_HOLD && forced[0] == '\0' &&
                     out->reason.status != FB_CRASHED;
-    if (is_ruled) {
-        bool is_deliver = d.branch->on_failure == FB_FAILURE_DELIVER;
+    bool is_deliver = is_ruled && d.branch->on_failure == FB_FAILURE_DELIVER;
+    if (is_deliver || (is_ruled && fb_address_is_writable(d.envelope.reverse_path))) {
         fb_log(FB_WARN, "the notice failed for good (%s); the rule says: %s", out->reason.text,
                is_deliver ? "deliver" : "bounce");
         out->kind = FB_OUTCOME_ADVANCE;

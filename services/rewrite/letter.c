@@ -19,16 +19,6 @@ void letter_count(const char *name, const char *outcome)
     fb_metric_add("fumibako_letters_total", labels, 1);
 }
 
-bool letter_is_writable(const char *address)
-{
-    for (const unsigned char *p = (const unsigned char *)address; *p != '\0'; p++) {
-        if (*p < 0x20 || *p == 0x7f || *p == '<' || *p == '>') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_ascii(const char *text)
 {
     for (; *text != '\0'; text++) {
@@ -103,7 +93,7 @@ static enum fb_status send_delay(struct letter *l, struct smtp_client *client,
     enum fb_status s = delay_compose(l->service, l->redis, l->job, &d, err);
     if (s == FB_OK && !d.is_wanted) {
         letter_count(fb_letter_name(l->job->letter), "not needed");
-    } else if (s == FB_OK && !letter_is_writable(d.envelope.reverse_path)) {
+    } else if (s == FB_OK && !fb_address_is_writable(d.envelope.reverse_path)) {
         s = fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
     } else if (s == FB_OK) {
         s = letter_hand_over(d.envelope.reverse_path, "delayed", client, &d.content, err);
@@ -135,7 +125,7 @@ static enum fb_status work(struct letter *l, struct smtp_client *client, struct 
         letter_count(fb_letter_name(l->job->letter), "not needed");
         return FB_OK;
     }
-    if (!letter_is_writable(l->facts.sender)) {
+    if (!fb_address_is_writable(l->facts.sender)) {
         return fb_error_set(err, FB_INVALID, "the sender's address cannot be written to");
     }
     s = send_letter(l, client, err);

@@ -20,8 +20,6 @@
 
 /* For every letter: counts it under its name, and an outcome. */
 void letter_count(const char *name, const char *outcome);
-/* What stands in a header field and an SMTP command as it is. */
-bool letter_is_writable(const char *address);
 /* Hands it to the relay from the null sender.  FB_OK: taken or refused, and counted as that. */
 FB_MUST_USE enum fb_status letter_hand_over(const char *to, const char *name,
                                             struct smtp_client *client, struct content *content,

@@ -4,10 +4,8 @@
  * when there is something to say in it; in text each brings the empty line behind it. */
 #include "services/rewrite/letter_templates.h"
 
-#include <stddef.h>
-#include <string.h>
-
 #include "services/rewrite/template_html.h"
+#include "services/rewrite/words.h"
 
 #define DIV(lang, text) "<div lang=\"" lang "\">" text "</div>"
 #define LEAD(text)                                                                                 \
@@ -25,9 +23,7 @@
 #define FOOT_EN                                                                                    \
     "This mail was sent automatically. Questions: {{postmaster}} (mail number {{msg_id}})"
 
-static const struct {
-    const char *key, *text;
-} standard[] = {
+static const struct words_text standard[] = {
     /* ---- receipt ---- */
     {"receipt.ja.text",
      "お送りになったメールの内容を安全な保管場所に置き、次の方へお知らせのメールを送り"
@@ -155,10 +151,5 @@ static const struct {
 
 const char *letter_template_standard(const char *key)
 {
-    for (size_t i = 0; i < sizeof standard / sizeof standard[0]; i++) {
-        if (strcmp(standard[i].key, key) == 0) {
-            return standard[i].text;
-        }
-    }
-    return NULL;
+    return words_standard(standard, sizeof standard / sizeof standard[0], key);
 }

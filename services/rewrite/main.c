@@ -14,19 +14,6 @@
 
 #define METRICS_PORT 9104
 
-/* Each process writes a journal file of its own. */
-static void writer_name(char *name, size_t size)
-{
-    char host[200] = "host";
-    (void)gethostname(host, sizeof host - 1);
-    for (char *p = host; *p != '\0'; p++) {
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-')) {
-            *p = '-';
-        }
-    }
-    (void)snprintf(name, size, "%.40s-%d", host, (int)getpid());
-}
-
 static enum fb_status check(const struct fb_config *config, struct fb_error *err)
 {
     if (config->rewrite.key == NULL) {
@@ -43,9 +30,9 @@ static enum fb_status check(const struct fb_config *config, struct fb_error *err
 static enum fb_status init(const struct fb_config *config, void **ctx_r, struct fb_error *err)
 {
     struct rewrite_service *s = fb_xcalloc(1, sizeof *s);
-    char name[64];
+    char name[FB_JOURNAL_WRITER];
     s->config = config;
-    writer_name(name, sizeof name);
+    fb_journal_writer_name("", name);
     if (config->rewrite.helo != NULL) {
         (void)snprintf(s->helo, sizeof s->helo, "%s", config->rewrite.helo);
     } else if (gethostname(s->helo, sizeof s->helo - 1) != 0) {

@@ -5,10 +5,8 @@
  * mode that inverts changes both. */
 #include "services/rewrite/notice_templates.h"
 
-#include <stddef.h>
-#include <string.h>
-
 #include "services/rewrite/template_html.h"
+#include "services/rewrite/words.h"
 
 #define PASSWORD                                                                                   \
     TABLE " style=\"margin:20px 0\"><tr><td bgcolor=\"#f2f4f7\" "                                  \
@@ -42,9 +40,7 @@ const char notice_frame_divider[] =
     "\n</td></tr><tr><td style=\"padding:26px 28px;border-top:1px solid #d5dae1\">\n";
 const char notice_frame_close[] = "\n</td></tr></table></td></tr></table>";
 
-static const struct {
-    const char *key, *text;
-} standard[] = {
+static const struct words_text standard[] = {
     {"notice.ja.text", "このメールの内容は、安全な保管場所に置かれています。\n"
                        "次のリンクを開いてご覧ください。\n"
                        "\n"
@@ -150,10 +146,5 @@ static const struct {
 
 const char *notice_template_standard(const char *key)
 {
-    for (size_t i = 0; i < sizeof standard / sizeof standard[0]; i++) {
-        if (strcmp(standard[i].key, key) == 0) {
-            return standard[i].text;
-        }
-    }
-    return NULL;
+    return words_standard(standard, sizeof standard / sizeof standard[0], key);
 }

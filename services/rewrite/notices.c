@@ -40,15 +40,6 @@ enum fb_status notices_ask_recalled(struct delivery *d, bool *is_recalled, struc
     return s;
 }
 
-static size_t count_state(const struct delivery *d, enum target_state state)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < d->target_count; i++) {
-        n += d->targets[i].state == state;
-    }
-    return n;
-}
-
 static const char *address_of(const struct delivery *d, size_t target)
 {
     return d->envelope.recipients[d->targets[target].index].address;
@@ -276,8 +267,8 @@ static enum fb_status send_all(struct delivery *d, const struct fb_policy *polic
 
 enum fb_status notices_send(struct delivery *d, struct fb_error *err)
 {
-    bool is_any = count_state(d, TARGET_OPEN) > 0;
-    if (!is_any && (!d->has_parcel || count_state(d, TARGET_SENT) == 0)) {
+    bool is_any = deliver_count(d, TARGET_OPEN) > 0;
+    if (!is_any && (!d->has_parcel || deliver_count(d, TARGET_SENT) == 0)) {
         return FB_OK; /* all recalled */
     }
     if (!d->has_parcel) { /* restored since we looked */

@@ -433,8 +433,10 @@ static enum fb_status check_question(const struct preview_question *q, struct fb
     return FB_OK;
 }
 
-enum fb_status preview_make(struct fb_policy *policy, const struct preview_question *q,
-                            json_t **answer_r, struct fb_error *err)
+/* The answer, the caller's.  Changes the policy's notices.language.  FB_INVALID: no such kind, language, or rule that
+ * secures. */
+static enum fb_status make(struct fb_policy *policy, const struct preview_question *q,
+                           json_t **answer_r, struct fb_error *err)
 {
     char sender[] = SENDER;
     struct sample *s = fb_xcalloc(1, sizeof *s);
@@ -504,13 +506,15 @@ static enum fb_status answer_policy(const char *path, const struct preview_quest
     struct fb_policy *policy = NULL;
     struct fb_policy_findings findings = {0};
     enum fb_status s = fb_read_file(path, FB_POLICY_MAX, &document, err);
-    if (s == FB_OK && fb_policy_parse(fb_slice_buf(&document), &policy, &findings) != FB_OK) {
+    bool is_ja = q->language != NULL && strcmp(q->language, "ja") == 0;
+    if (s == FB_OK &&
+        fb_policy_parse_in(fb_slice_buf(&document), is_ja, &policy, &findings) != FB_OK) {
         *answer_r =
             json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",
                       "the policy has errors", "findings", fb_json_findings(&findings));
         s = fb_error_set(err, FB_INVALID, "the policy has errors");
     }
-    s = s == FB_OK ? preview_make(policy, q, answer_r, err) : s;
+    s = s == FB_OK ? make(policy, q, answer_r, err) : s;
     fb_policy_unref(&policy);
     fb_policy_findings_deinit(&findings);
     fb_buf_deinit(&document);

@@ -22,11 +22,6 @@ struct preview_question {
     const char *rule;     /* whose storage and security definition; NULL = the first that secures */
 };
 
-/* The answer, the caller's.  Changes the policy's notices.language.  FB_INVALID: no such kind, language, or rule that
- * secures. */
-FB_MUST_USE enum fb_status preview_make(struct fb_policy *policy, const struct preview_question *q,
-                                        json_t **answer_r, struct fb_error *err);
-
 bool preview_is_asked(int argc, char **argv);
 /* The exit code. */
 int preview_main(int argc, char **argv);

@@ -155,7 +155,8 @@ static enum fb_status add_placeholder(struct words *w, const char *name, size_t 
     return w->placeholder(w, name, len);
 }
 
-enum fb_status words_fill(struct words *w, const char *text)
+/* Adds text with its placeholders filled in. */
+static enum fb_status fill(struct words *w, const char *text)
 {
     enum fb_status s = FB_OK;
     while (s == FB_OK) {
@@ -176,6 +177,16 @@ enum fb_status words_fill(struct words *w, const char *text)
         text = rest;
     }
     return s;
+}
+
+const char *words_standard(const struct words_text *list, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].key, key) == 0) {
+            return list[i].text;
+        }
+    }
+    return NULL;
 }
 
 /* The policy's text, or else ours (is_standard_r). */
@@ -221,7 +232,7 @@ static enum fb_status change_frame(struct words *w, bool *is_framed, bool wants_
     if (*is_framed) {
         s = fb_buf_add_str(w->out, notice_frame_close);
     } else if (wants_frame) {
-        s = words_fill(w, notice_frame_open);
+        s = fill(w, notice_frame_open);
     } else if (!is_first) {
         s = fb_buf_add_str(w->out, "<hr>");
     }
@@ -232,7 +243,7 @@ static enum fb_status change_frame(struct words *w, bool *is_framed, bool wants_
 enum fb_status words_write_block(struct words *w, const char *kind)
 {
     bool is_standard = false;
-    return words_fill(w, find_template(w, kind, &is_standard));
+    return fill(w, find_template(w, kind, &is_standard));
 }
 
 enum fb_status words_write(struct words *w, const char *kind, const bool has[2])
@@ -262,7 +273,7 @@ enum fb_status words_write(struct words *w, const char *kind, const bool has[2])
                                                               : notice_english_below_html);
         }
         if (s == FB_OK) {
-            s = words_fill(w, text);
+            s = fill(w, text);
         }
         is_first = false;
     }

@@ -24,14 +24,17 @@ struct words {
     const void *facts; /* of placeholder */
 };
 
+/* Texts of ours; NULL for a key that is none of them. */
+struct words_text {
+    const char *key, *text;
+};
+const char *words_standard(const struct words_text *list, size_t count, const char *key);
 /* By the policy's notices.language, else by the mail's ("ja", "en", "both"): Japanese, English. */
 void words_pick(const struct fb_policy_notices *notices, const char *language, bool has_r[2]);
 /* The whole text of a kind ("notice", ...) in those languages, Japanese first. */
 FB_MUST_USE enum fb_status words_write(struct words *w, const char *kind, const bool has[2]);
 /* The text of a kind in w's language and form, without a frame. */
 FB_MUST_USE enum fb_status words_write_block(struct words *w, const char *kind);
-/* Adds text with its placeholders filled in. */
-FB_MUST_USE enum fb_status words_fill(struct words *w, const char *text);
 
 /* ---- values ---- */
 

@@ -36,13 +36,7 @@ static void box_close(struct storage_session *s)
     if (s == NULL) {
         return;
     }
-    while (s->folders != NULL) {
-        struct box_folder_cache *f = s->folders;
-        s->folders = f->next;
-        free(f->path);
-        free(f->id);
-        free(f);
-    }
+    box_forget_folders(s);
     box_forget_listing(s);
     fb_curl_free(s->curl);
     box_auth_close(&s->auth);

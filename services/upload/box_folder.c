@@ -91,7 +91,7 @@ static const char *cached(const struct storage_session *s, const char *key)
     return NULL;
 }
 
-static void forget_folders(struct storage_session *s)
+void box_forget_folders(struct storage_session *s)
 {
     while (s->folders != NULL) {
         struct box_folder_cache *f = s->folders;
@@ -106,7 +106,7 @@ static void forget_folders(struct storage_session *s)
 static void remember(struct storage_session *s, const char *key, const char *id)
 {
     if (s->folder_count >= MAX_CACHED) {
-        forget_folders(s); /* rare; a rule that names a folder per mail is the rule's choice */
+        box_forget_folders(s); /* rare; a rule that names a folder per mail is the rule's choice */
     }
     struct box_folder_cache *f = fb_xcalloc(1, sizeof *f);
     f->path = fb_xstrdup(key);
@@ -389,7 +389,7 @@ enum fb_status box_create(struct storage_session *s, const char *parcel_id, cons
             set_fresh(s, id);
         }
         if (st == FB_NOT_FOUND) {
-            forget_folders(s); /* a parent that we knew was deleted */
+            box_forget_folders(s); /* a parent that we knew was deleted */
         }
     }
     if (st == FB_NOT_FOUND) {

@@ -155,6 +155,8 @@ enum fb_status box_adopt_conflict(struct storage_session *s, const struct fb_par
                                   struct fb_error *err);
 /* What was known of the folder's content is known no longer. */
 void box_forget_listing(struct storage_session *s);
+/* The same of all folders' ids (box_folder.c). */
+void box_forget_folders(struct storage_session *s);
 /* The folder's items that are named in a 409, as one: Box sends a list for folders and an object
  * for files. */
 const json_t *box_conflict(const json_t *reply);

@@ -417,10 +417,13 @@ void upload_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     work_deinit(&w);
 }
 
-/* The rule's on_failure: what rewrite shall do in place of a notice is a mark in the ledger. */
+/* The rule's on_failure: what rewrite shall do in place of a notice is a mark in the ledger.  A bounce to an address
+ * that no mail can be written to would tell nobody: that mail is held. */
 static void fail_as_the_rule_says(struct upload_work *w, struct fb_outcome *out)
 {
-    if (w->branch == NULL || w->branch->on_failure == FB_FAILURE_HOLD) {
+    if (w->branch == NULL || w->branch->on_failure == FB_FAILURE_HOLD ||
+        (w->branch->on_failure == FB_FAILURE_BOUNCE &&
+         !fb_address_is_writable(w->envelope.reverse_path))) {
         return;
     }
     struct fb_error reason = out->reason;

@@ -13,7 +13,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { World, binDir, sleep, waitFor } from '../support/harness.mjs';
+import { World, binDir, waitFor } from '../support/harness.mjs';
 import { textOf } from '../e2e/stack.mjs';
 import { Relay } from '../integration/ctl/kit.mjs';
 import { Browser } from './kit.mjs';
@@ -90,8 +90,11 @@ export class Desk {
   }
 }
 
-/** In the page: the one visible element of these kinds that has this name; the last one, which is that of an open dialog. */
-function find(kinds, name, isExact) {
+/**
+ * In the page: the one visible element of these kinds that has this name; the last one, which is that of an open dialog.
+ * Where it is now and two frames later.
+ */
+async function find(kinds, name, isExact) {
   const words = (e) => {
     const by = e.getAttribute('aria-labelledby')?.split(' ').map((id) => document.getElementById(id)?.textContent ?? '').join(' ');
     const labels = e.labels ? [...e.labels].map((l) => l.textContent).join(' ') : '';
@@ -105,7 +108,14 @@ function find(kinds, name, isExact) {
   // What one presses of a check box or switch is its label.
   const target = found.matches('input[type=checkbox], input[type=radio]') ? found.closest('label') ?? found : found;
   target.setAttribute('data-found', '');
-  return { isOff: found.disabled === true || found.getAttribute('aria-disabled') === 'true' };
+  target.scrollIntoView({ block: 'center' });
+  const place = () => { const { x, y, width, height } = target.getBoundingClientRect(); return [x, y, width, height].join(); };
+  const before = place();
+  await new Promise((resolve) => {
+    requestAnimationFrame(() => requestAnimationFrame(resolve));
+    setTimeout(resolve, 500); // of a page that nobody sees there are no frames
+  });
+  return { isOff: found.disabled === true || found.getAttribute('aria-disabled') === 'true', isStill: target.isConnected && place() === before };
 }
 
 const BUTTONS = 'button, a[href], [role=button], [role=tab], [role=option], [role=menuitem], summary, input[type=checkbox], input[type=radio]';
@@ -116,44 +126,42 @@ class Visit {
     Object.assign(this, { desk, page });
   }
 
-  async #found(kinds, name, isExact) {
+  /** Clicks on it, once it is there and stays where it is. */
+  async #click(kinds, name, isExact) {
     await waitFor(async () => {
       const found = await this.page.evaluate(find, kinds, name, isExact);
-      return found && !found.isOff;
-    }, { timeout: 20000, what: `"${name}" to be there` }).catch(async (e) => {
+      return found && !found.isOff && found.isStill;
+    }, { what: `"${name}" to be there` }).catch(async (e) => {
       throw new Error(`${e.message}\n${this.page.problems.join('\n')}\n${await this.page.text('body')}`);
     });
-  }
-
-  async press(name, { exact = true } = {}) {
-    await this.#found(BUTTONS, name, exact);
     await this.page.click('[data-found]', { leads: false });
   }
+
+  press(name, { exact = true } = {}) { return this.#click(BUTTONS, name, exact); }
 
   /** Types into a field in place of what is there. */
   async fill(label, text) {
-    await this.#found(FIELDS, label, false);
-    await this.page.click('[data-found]', { leads: false });
+    await this.#click(FIELDS, label, false);
     await this.page.evaluate(() => document.querySelector('[data-found]').select?.());
     if (text) await this.page.call('Input.insertText', { text });
     else await this.page.key('Delete');
   }
 
   async choose(label, option) {
-    await this.#found(FIELDS, label, false);
-    await this.page.click('[data-found]', { leads: false });
+    await this.#click(FIELDS, label, false);
     await this.press(option);
   }
 
   async keys(...names) {
     for (const name of names) {
       await this.page.key(name);
-      await sleep(100); // a list moves its focus in the next frame
+      // A list moves its focus in the next frame.
+      await this.page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve, 20))); }));
     }
   }
 
   sees(pattern) {
-    return waitFor(async () => pattern.test(await this.page.text('body') ?? ''), { timeout: 30000, what: `${pattern}` }).catch(async (e) => {
+    return waitFor(async () => pattern.test(await this.page.text('body') ?? ''), { what: `${pattern}` }).catch(async (e) => {
       throw new Error(`${e.message}\n${this.page.problems.join('\n')}\n${await this.page.text('body')}`);
     });
   }
@@ -162,8 +170,7 @@ class Visit {
   async go(name) {
     const isSmall = await this.page.evaluate(() => innerWidth < 960);
     if (isSmall) await this.press((await this.page.evaluate(() => document.documentElement.lang)) === 'ja' ? 'メニュー' : 'Menu');
-    await this.#found('nav a', name, true); // behind it may be a number
-    await this.page.click('[data-found]', { leads: false });
+    await this.#click('nav a', name, true); // behind it may be a number
     await waitFor(async () => (await this.page.evaluate(() => document.querySelector('h1')?.textContent)) === name, { what: `the page ${name}` });
   }
 

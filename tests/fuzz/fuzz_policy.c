@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/policy/explain.h"
 #include "common/policy/policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -67,9 +68,15 @@ static void decide(const struct fb_policy *p)
         FB_ASSERT(one.action != FB_ACTION_SECURE ||
                   (one.rule != NULL && one.rule->storage != NULL));
         for (size_t r = 0; r < p->rule_count; r++) {
-            char why[64];
-            (void)fb_policy_explain(&p->rules[r], &facts, recipients[i], why, sizeof why);
-            FB_ASSERT(memchr(why, '\0', sizeof why) != NULL);
+            struct fb_reasons reasons;
+            (void)fb_policy_explain(&p->rules[r], &facts, recipients[i], &reasons);
+            for (size_t k = 0; k < 2 * reasons.count; k++) {
+                char why[64];
+                FB_ASSERT(fb_reason_is_possible(&p->rules[r], &reasons.items[k / 2]));
+                fb_reason_words(&p->rules[r], &reasons.items[k / 2], k % 2 == 1, why, sizeof why);
+                FB_ASSERT(memchr(why, '\0', sizeof why) != NULL);
+            }
+            fb_reasons_deinit(&reasons);
         }
     }
     for (size_t r = 0; r < p->rule_count; r++) {
@@ -84,9 +91,16 @@ static void decide(const struct fb_policy *p)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fb_policy *policy = NULL;
+    struct fb_policy *again = NULL;
     struct fb_policy_findings findings = {0};
+    struct fb_policy_findings japanese = {0};
     enum fb_status s = fb_policy_parse(fb_slice_of(data, size), &policy, &findings);
     check_findings(&findings, s);
+    FB_ASSERT(fb_policy_parse_in(fb_slice_of(data, size), true, &again, &japanese) == s);
+    check_findings(&japanese, s);
+    FB_ASSERT(japanese.count == findings.count);
+    fb_policy_unref(&again);
+    fb_policy_findings_deinit(&japanese);
     if (s == FB_OK) {
         decide(policy);
     }

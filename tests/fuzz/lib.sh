@@ -46,7 +46,7 @@ files_of() { # target
   fuzz_paint) printf '%s\n' $r/{flowed,html_text,links,page,rtf,text_paint}.c ;;
   fuzz_policy) printf '%s\n' common/policy/*.c | grep -v service_source ;;
   fuzz_reading) printf '%s\n' common/http_range.c services/portal/{painter_wire,read_name,read_ticket}.c ;;
-  fuzz_redis) printf '%s\n' common/redis.c common/redis_{cluster,link,sentinel,url}.c ;;
+  fuzz_redis) printf '%s\n' common/redis.c common/redis_{cluster,link,reply,sentinel,url}.c ;;
   fuzz_relay) printf '%s\n' services/rewrite/smtp_{client,stuff,wire}.c ;;
   fuzz_s3) printf '%s\n' common/s3/{client,object,reply,request,upload,xml}.c ;;
   fuzz_section) printf '%s\n' $r/section*.c $r/content_line.c ;;
@@ -61,14 +61,15 @@ files_of() { # target
 
 # One run.  No leak check at the end of each input costs nothing, so it stays on; 4 KiB is more than any bug needed
 # to show, 64 KiB leaves room for the structures of MIME.
-run_target() { # target seconds folder-for-new-inputs
+run_target() { # target seconds folder-for-new-inputs [option...]
   local target=$1 seconds=$2 found=$3 dict=() seeds=()
+  shift 3
   [ ! -f "tests/fuzz/dict/$target.dict" ] || dict=("-dict=tests/fuzz/dict/$target.dict")
   mapfile -t seeds < <(seeds_of "$target")
   mkdir -p build/fuzz/crashes
   env -u FUMIBAKO_CONFIG ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}" \
     "build/fuzz/bin/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
-    -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$target-" "${dict[@]}" "$found" "${seeds[@]}"
+    -print_final_stats=1 -artifact_prefix="build/fuzz/crashes/$target-" "${dict[@]}" "$@" "$found" "${seeds[@]}"
 }
 
 llvm_tool() { # name

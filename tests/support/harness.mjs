@@ -33,6 +33,15 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.once(signal, () =>
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Removes a folder in which somebody who is just ending may still write. */
+export const remove = (dir) => fs.rmSync(dir, { recursive: true, force: true, maxRetries: 10 });
+
+/** Returns at once but shortly before midnight (UTC): what is counted as of today is not to be counted over it. */
+export async function awayFromMidnight(ms = 120000) {
+  const left = 86400000 - Date.now() % 86400000;
+  if (left < ms) await sleep(left + 100);
+}
+
 /** The folder of the built programs. */
 export function binDir() {
   if (process.env.FB_BIN) return path.resolve(process.env.FB_BIN);
@@ -90,7 +99,7 @@ export async function freePorts(count) {
 }
 
 /** The ports of deploy/local at its offset 0. */
-const LOCAL_PORTS = [16379, 10025, 10026, 10080, 18080, 8081, 9101, 9102, 9103, 9104, 9105, 9106, 9108];
+const LOCAL_PORTS = [16379, 10025, 10026, 10080, 18080, 8080, 8081, 9101, 9102, 9103, 9104, 9105, 9106, 9107, 9108];
 
 /** A --port-offset for deploy/local at which all its ports are free, and none is one of `avoid`. */
 export async function freeOffset(avoid = []) {
@@ -108,14 +117,22 @@ export async function freeOffset(avoid = []) {
 
 export const freePort = async () => (await freePorts(1))[0];
 
+// How long a test waits for what must come, unless it says otherwise.  It is no measure of anything: what comes late on a
+// busy machine has come, and only what never comes takes this long.
+const PATIENCE_MS = 60000;
+
 /** Repeats fn until it gives something truthy; exceptions count as "not yet". */
-export async function waitFor(fn, { timeout = 10000, interval = 25, what = 'condition' } = {}) {
+export async function waitFor(fn, { timeout = PATIENCE_MS, interval = 25, what = 'condition' } = {}) {
   const deadline = Date.now() + timeout;
   let last;
   for (;;) {
     try {
       const value = await fn();
-      if (value) return value;
+      if (value) {
+        // What a program wrote before it did what was waited for, its log above all, lies in our pipes now and is read.
+        await new Promise(setImmediate);
+        return value;
+      }
     } catch (error) {
       last = error;
     }
@@ -186,7 +203,7 @@ export class SmtpReply {
 
 /** A bare SMTP or LMTP client: sends exactly what it is told. */
 export class Smtp {
-  static async connect(port, { host = '127.0.0.1', timeout = 10000, localAddress } = {}) {
+  static async connect(port, { host = '127.0.0.1', timeout = PATIENCE_MS, localAddress } = {}) {
     const socket = net.connect({ port, host, localAddress });
     const smtp = new Smtp(socket, timeout);
     smtp.greeting = await smtp.read();
@@ -284,7 +301,8 @@ export class Redis {
     this.process = spawn('redis-server', ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.dir,
       '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...this.always, ...extra], { stdio: 'ignore' });
     this.exited = once(this.process, 'exit');
-    await waitFor(async () => (await this.command('PING')) === 'PONG', { what: 'redis-server' });
+    await waitFor(async () => !this.isRunning || (await this.command('PING')) === 'PONG', { what: 'redis-server' });
+    if (!this.isRunning) throw new Error(`redis-server on port ${this.port} ended at once`);
   }
 
   get isRunning() { return Boolean(this.process) && this.process.exitCode === null && this.process.signalCode === null; }
@@ -322,7 +340,10 @@ export class Redis {
       if (parsed === null) return 0;
       value = parsed.value;
       return parsed.next;
-    }, 10000);
+    }, PATIENCE_MS).catch((error) => {
+      socket.destroy(); // the answer that did not come must not be taken for the next command's
+      throw error;
+    });
     if (raw === null) {
       this.client = null;
       throw new Error('redis closed the connection');
@@ -363,7 +384,7 @@ function parseRedis(buffer, at) {
 }
 
 /** One HTTP request; resolves with status, headers, body (Buffer), and json() . */
-export function request(url, { method = 'GET', headers = {}, body, timeout = 10000 } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, timeout = PATIENCE_MS / 2 } = {}) {
   return new Promise((resolve, reject) => {
     const req = http.request(url, { method, headers, timeout, agent: false }, (res) => {
       const chunks = [];
@@ -389,7 +410,12 @@ export class Service {
     this.output = '';
     process_.stderr.on('data', (c) => { this.output += c; });
     process_.stdout.on('data', (c) => { this.output += c; });
-    this.exited = once(process_, 'exit').then(([code, signal]) => ({ code, signal }));
+    // Its last words may arrive behind its end.  Where a child of it lives on, the pipes stay open: not for ever.
+    const closed = new Promise((resolve) => { process_.once('close', resolve); });
+    this.exited = once(process_, 'exit').then(async ([code, signal]) => {
+      await Promise.race([closed, sleep(500)]);
+      return { code, signal };
+    });
   }
 
   get pid() { return this.process.pid; }
@@ -401,12 +427,15 @@ export class Service {
     });
   }
 
-  async ready(timeout = 20000) {
+  async ready(timeout = PATIENCE_MS) {
     await waitFor(async () => {
       if (!this.isRunning) return true;
       return (await request(`http://127.0.0.1:${this.metricsPort}/readyz`)).status === 200;
     }, { timeout, what: `${this.name} to be ready` });
-    if (!this.isRunning) throw new Error(`${this.name} ended at once:\n${this.output}`);
+    if (!this.isRunning) {
+      await this.exited; // and its last words are there
+      throw new Error(`${this.name} ended at once:\n${this.output}`);
+    }
   }
 
   /** Value of one series, e.g. metric('fumibako_messages_accepted_total'); labels as in the exposition. */
@@ -420,7 +449,7 @@ export class Service {
   signal(signal) { this.process.kill(signal); }
 
   /** SIGTERM, and how it ended: {code, signal}. */
-  async stop(timeout = 40000) {
+  async stop(timeout = PATIENCE_MS) {
     if (this.isRunning) this.process.kill('SIGTERM');
     const timer = setTimeout(() => this.process.kill('SIGKILL'), timeout);
     const how = await this.exited;
@@ -556,7 +585,7 @@ export class World {
     await this.redis?.stop();
     for (const fn of this.cleanups.reverse()) await fn();
     process.off('exit', this.#onExit);
-    fs.rmSync(this.dir, { recursive: true, force: true });
+    remove(this.dir);
     giveBackPorts(Object.values(this.ports));
     if (refusal) { // also where the test failed already: this may be why
       console.log(refusal.message);

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { freePorts, waitFor, Smtp } from './harness.mjs';
+import { freePorts, remove, waitFor, Smtp } from './harness.mjs';
 
 export const hasPostfix = () => process.getuid() === 0 && fs.existsSync('/usr/sbin/postfix');
 
@@ -27,8 +27,8 @@ export class Postfix {
     postfix.#run('start');
     t?.after(() => postfix.stop());
     try {
-      await waitFor(() => postfix.#greets(postfix.port), { timeout: 20000, what: 'Postfix' });
-      await waitFor(() => postfix.#greets(postfix.back), { timeout: 20000, what: 'Postfix' });
+      await waitFor(() => postfix.#greets(postfix.port), { what: 'Postfix' });
+      await waitFor(() => postfix.#greets(postfix.back), { what: 'Postfix' });
     } catch (error) {
       throw new Error(`${error.message}\n${postfix.log()}`);
     }
@@ -36,7 +36,7 @@ export class Postfix {
   }
 
   async #greets(port) {
-    const smtp = await Smtp.connect(port, { timeout: 2000 });
+    const smtp = await Smtp.connect(port, { timeout: 10000 });
     smtp.close();
     return smtp.greeting.code === 220;
   }
@@ -157,14 +157,15 @@ ${master}`);
    */
   all() {
     const folder = path.join(this.mail, 'all/new');
-    for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
-      if (this.#seen.has(name)) continue;
+    const fresh = (fs.existsSync(folder) ? fs.readdirSync(folder) : []).filter((name) => !this.#seen.has(name))
+      .map((name) => ({ name, at: fs.statSync(path.join(folder, name)).mtimeMs })).sort((a, b) => a.at - b.at);
+    for (const { name, at } of fresh) {
       this.#seen.add(name);
       const bytes = fs.readFileSync(path.join(folder, name));
       const head = bytes.toString('latin1', 0, 4096);
       const to = /^Delivered-To: (.*)$/m.exec(head)[1];
       const from = /^Return-Path: <(.*)>$/m.exec(head)[1];
-      this.#mails.push({ to, from, raw: bytes, at: fs.statSync(path.join(folder, name)).mtimeMs });
+      this.#mails.push({ to, from, raw: bytes, at });
     }
     return this.#mails;
   }
@@ -185,6 +186,6 @@ ${master}`);
   async stop() {
     this.#run('stop');
     await waitFor(() => this.#run('status') !== 0, { timeout: 20000, what: 'Postfix to stop' }).catch(() => {});
-    fs.rmSync(this.dir, { recursive: true, force: true });
+    remove(this.dir);
   }
 }

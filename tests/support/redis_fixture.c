@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define ATTEMPTS  5
-#define WAIT_MS   15000
+#define WAIT_MS   60000
 #define MAX_WORDS 16
 
 static void pause_ms(long ms)
@@ -138,7 +138,7 @@ struct fb_redis *redis_fixture_connect(const struct redis_fixture *f)
 {
     struct fb_redis *r = NULL;
     struct fb_error err = {.status = FB_OK};
-    if (fb_redis_new(&f->config, 2000, &r, &err) != FB_OK) {
+    if (fb_redis_new(&f->config, 20000, &r, &err) != FB_OK) {
         give_up(err.text);
     }
     return r;
@@ -156,7 +156,7 @@ long long redis_fixture_int(const struct redis_fixture *f, ...)
         word = va_arg(list, const char *);
     }
     va_end(list);
-    struct timeval tv = {.tv_sec = 2};
+    struct timeval tv = {.tv_sec = 30};
     redisContext *c = redisConnectWithTimeout("127.0.0.1", f->port, tv);
     long long answer = -1;
     if (c != NULL && c->err == 0) {

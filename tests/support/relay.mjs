@@ -12,7 +12,8 @@
 //   greeting, ehlo, helo, mail, rcpt, data, end, rset
 //               a reply, or a function that gives one (null = the usual one).  mail(path, params),
 //               rcpt(path, params, number), data(transaction), end(mail).  What gives 'DROP' closes without a word,
-//               'HANG' says nothing more.  end: 'DROP' comes after the mail was taken: the lost reply of RFC 1047.
+//               'HANG' says nothing more.  end: 'DROP' comes after the mail was taken: the lost reply of RFC 1047; its
+//               function may give a promise.
 //   slow        {MAIL: ms, RCPT: ms, DATA: ms, END: ms, GREETING: ms, BYTE: ms between the bytes of each reply}
 //   closeAfter  closes the connection, kept and idle, behind so many mails
 //   stall       reads nothing more once DATA has begun
@@ -165,7 +166,7 @@ class Session {
       const pause = this.options.slow?.END;
       if (pause) await sleep(pause);
       const option = this.options.end;
-      const text = (typeof option === 'function' ? option(mail) : option) ?? '250 2.0.0 taken';
+      const text = (await (typeof option === 'function' ? option(mail) : option)) ?? '250 2.0.0 taken';
       mail.reply = text;
       if (mail.rcpts.length > 0 && (text.startsWith('2') || text === 'DROP' || text === 'HANG')) this.relay.mails.push(mail);
       await this.#say(text);

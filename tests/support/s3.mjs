@@ -129,7 +129,7 @@ class Front {
   /** s3rver answers before its bytes are all in the file; the next one to read it would find a part of them. */
   async written(pathname, size) {
     const file = `${path.join(this.directory, decodeURIComponent(pathname))}._S3rver_object`;
-    for (let i = 0; i < 500; i++) {
+    for (let i = 0; i < 10000; i++) {
       if ((await stat(file).catch(() => null))?.size === size) return;
       await new Promise((r) => setTimeout(r, 2));
     }
@@ -310,6 +310,7 @@ export async function startS3({ directory = null } = {}) {
   const dir = directory ?? await mkdtemp(path.join(tmpdir(), 'fumibako-s3-'));
   const back = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: dir, configureBuckets: [{ name: BUCKET, configs: [] }] });
   const { port: backPort } = await back.run();
+  back.httpServer.keepAliveTimeout = 0; // or it ends an idle connection just when the next request is on its way
   const front = new Front(dir, backPort);
   const server = http.createServer((req, res) => {
     const url = new URL(req.url, 'http://front');
@@ -335,7 +336,7 @@ export async function startS3({ directory = null } = {}) {
       await new Promise((resolve) => server.close(resolve));
       front.agent.destroy();
       await back.close();
-      if (!directory) await rm(dir, { recursive: true, force: true });
+      if (!directory) await rm(dir, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }

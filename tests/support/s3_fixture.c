@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS 30000
+#define START_MS 90000
 #define MAX_BODY ((size_t)1 << 20)
 
 static _Noreturn void give_up(const char *why)

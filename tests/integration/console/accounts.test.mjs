@@ -297,6 +297,10 @@ test('who guesses waits, longer each time; the owner\'s own browser does not, no
   const locked = await guess();
   assert.equal(locked.status, 429);
   assert.ok(Number(locked.headers['retry-after']) <= 30);
+  // Thirty seconds may go by here before all is looked at.
+  for (const key of await desk.redis.command('KEYS', 'fb:{s0}:console:try:*')) {
+    if (await desk.redis.command('TYPE', key) === 'hash') await desk.redis.command('HINCRBY', key, 'next', 600000);
+  }
   const right = await desk.browser().api('POST', '/session', { user: 'hanako', password: hanako.password });
   assert.equal(right.status, 429, 'not looked at');
   assert.equal((await guess('taro')).status, 401, 'nobody else waits');

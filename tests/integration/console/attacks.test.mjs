@@ -198,7 +198,7 @@ test('a request that can be read in two ways is none, and nothing behind it is r
   assert.ok(cast.desk.service.isRunning);
 });
 
-test('slow bodies of nobody hold nobody up, and large ones of nobody are not kept', { timeout: 120000 }, async (t) => {
+test('slow bodies of nobody hold nobody up, and large ones of nobody are not kept', { timeout: 400000 }, async (t) => {
   const cast = await begin(t);
   const { console: port } = cast.desk.world.ports;
   const sockets = [];

@@ -60,7 +60,7 @@ function credentials(cast, people) {
   return { Cookie: `fumibako=${who.browser.cookie('fumibako')}`, Origin: cast.desk.origin, 'X-Fumibako-CSRF': random() < 0.02 ? 'x' : who.browser.csrf };
 }
 
-test(`no request of the API is answered with 500 (seed ${SEED})`, { timeout: (SECONDS + 120) * 1000 }, async (t) => {
+test(`no request of the API is answered with 500 (seed ${SEED})`, { timeout: (SECONDS + 600) * 1000 }, async (t) => {
   const cast = await Cast.create(t);
   const c = { document: cast.document.document };
   const service = cast.desk.service;

@@ -175,7 +175,7 @@ test('an answer counts once, in the browser that began, with its own state; a pu
   await begin(victim);
   const attacker = await signInThere(await begin(desk.browser()), 'u1');
   refused(await victim.call('GET', new URL(attacker).pathname + new URL(attacker).search), 'oidc-start-again');
-  refused(await enter(desk.browser(), 'u1', (url) => url.replace(/state=./, 'state=_')), 'oidc-start-again');
+  refused(await enter(desk.browser(), 'u1', (url) => url.replace(/state=./, (s) => (s === 'state=_' ? 'state=-' : 'state=_'))), 'oidc-start-again');
   refused(await enter(desk.browser(), 'u1', (url) => url.replace(/code=[^&]+/, 'code=x')), 'oidc-refused');
   refused(await enter(desk.browser(), 'u1', (url) => url.replace(/code=[^&]+/, 'error=access_denied')), 'oidc-refused');
   assert.equal((await victim.good('GET', '/session')).user, null);

@@ -146,7 +146,7 @@ test('no path leads out of the pages', async (t) => {
     const socket = net.connect(desk.world.ports.console, '127.0.0.1', () =>
       socket.write(`GET ${target} HTTP/1.1\r\nHost: ${desk.host}\r\nConnection: close\r\n\r\n`));
     let text = '';
-    socket.setTimeout(5000, () => socket.destroy(new Error('no answer')));
+    socket.setTimeout(60000, () => socket.destroy(new Error('no answer')));
     socket.on('data', (c) => { text += c; });
     socket.on('error', reject);
     socket.on('close', () => resolve(text));

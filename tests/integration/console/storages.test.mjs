@@ -44,13 +44,13 @@ test('a storage is tried when somebody asks: logins, folders, writing, and what 
   const upload = await c.world.start('upload');
   await waitFor(() => upload.output.includes('of Redis is in force'), { what: 'upload follows the policy' });
   const seen = (r) => r.checks.map((x) => `${x.name} ${x.state}`);
-  const good = await waitFor(async () => { const r = await tryIt('vault'); return r.is_ok && r; }, { what: 'the vault is tried', timeout: 30000 });
+  const good = await waitFor(async () => { const r = await tryIt('vault'); return r.is_ok && r; }, { what: 'the vault is tried' });
   assert.deepEqual(seen(good), ['open ok', 'write ok', 'space ok', 'services ok']);
   const kept = fs.readdirSync(vault, { recursive: true }).map(String);
   assert.deepEqual(kept.filter((f) => /01[0-9A-Z]{24}-0/.test(f)), [], 'what was written is gone again');
   const state = (await one('vault')).state;
   assert.ok(state.is_ok && state.quota === 2 ** 30 && state.free > 0 && state.used >= 0 && state.used < 100000, JSON.stringify(state));
-  assert.ok(Math.abs(Date.parse(state.at) - Date.now()) < 30000, 'as of now');
+  assert.ok(Math.abs(Date.parse(state.at) - Date.now()) < 120000, 'as of now');
 
   assert.deepEqual(seen(await tryIt('box')), ['open ok', 'login ok', 'folder ok', 'services ok']);
   const me = users[0];
@@ -75,7 +75,7 @@ test('a storage is tried when somebody asks: logins, folders, writing, and what 
 
   // What is wrong is found, and said: a folder that is not there, a key file that is gone.
   await apply(document({ root_folder: '987654' }));
-  const broken = await waitFor(async () => { const r = await tryIt('box'); return !r.is_ok && r; }, { what: 'upload follows', timeout: 30000 });
+  const broken = await waitFor(async () => { const r = await tryIt('box'); return !r.is_ok && r.checks[0].name === 'open' && r; }, { what: 'upload follows' });
   assert.deepEqual(seen(broken).slice(0, 3), ['open ok', 'login ok', 'folder error']);
   assert.match(broken.checks[2].text, /987654 is not there for this account: check root_folder/);
   assert.equal((await one('box')).is_ok, false);

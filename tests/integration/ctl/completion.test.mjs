@@ -78,7 +78,7 @@ test('zsh completes them, too', { skip: !has('zsh') && 'zsh is not installed' },
     sleep 0.2
     zpty -w -n z $'\\x01print -r -- "<'$'\\x05>"\\n'
     while zpty -r z said; do print -r -- $said; [[ $said == '<'*'>'* ]] && break; done
-    zpty -d z`, 'zsh', line], { encoding: 'utf8', timeout: 20000 }).match(/^<(.*)>\s*$/m)?.[1].trim();
+    zpty -d z`, 'zsh', line], { encoding: 'utf8', timeout: 90000 }).match(/^<(.*)>\s*$/m)?.[1].trim();
   assert.equal(ask('fumibako mess'), 'fumibako message');
   assert.equal(ask('fumibako message rest'), 'fumibako message restore');
   assert.equal(ask('fumibako message list --state h'), 'fumibako message list --state held');

@@ -3,13 +3,13 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { SERVICES, Stack, everythingIn } from '../../e2e/stack.mjs';
+import { SECURE_EVERYTHING, SERVICES, Stack, everythingIn } from '../../e2e/stack.mjs';
 import { Relay } from '../../support/relay.mjs';
 import { waitFor } from '../../support/harness.mjs';
 import { tooDeep } from './kit.mjs';
 
 const TO = 'hanako@partner.example.com';
-const patience = { timeout: 60000, interval: 200 };
+const patience = { timeout: 180000, interval: 200 };
 const mail = (name) => Buffer.from(`From: taro@example.jp\r\nTo: ${TO}\r\nSubject: ${name}\r\nMIME-Version: 1.0\r\n\r\nbody of ${name}\r\n`);
 
 async function start(t) {
@@ -19,7 +19,7 @@ async function start(t) {
   return stack;
 }
 
-const submit = (stack, content) => stack.submit(content, { to: [TO], port: stack.world.ports.smtp });
+const submit = (stack, content, from) => stack.submit(content, { from, to: [TO], port: stack.world.ports.smtp });
 
 /** The dead letters, when there are as many as expected. */
 const held = (stack, count, stage) => waitFor(async () => {
@@ -114,6 +114,38 @@ test('render, upload, rewrite: what is held can be retried, released and rejecte
     const bodies = sent(stack).map((m) => /body of/.test(everythingIn(m.content)));
     assert.deepEqual([sent(stack).length, bodies.filter(Boolean).length], [2, 1]);
     assert.equal(reports(stack).length, 1);
+  });
+
+  await t.test('a sender that no mail can be written to: the mail can be ended all the same, and who ends it is told so', async () => {
+    const nobody = '"a<b"@example.jp';
+    const ended = async (dead, why) => {
+      await waitFor(async () => (await stack.messages()).find((m) => m.id === dead.message)?.state === 'done', { what: 'its end', ...patience });
+      const shown = (await stack.ctl('message', 'show', dead.message, '--json')).json();
+      assert.deepEqual(shown.recipients.map((r) => [r.state, r.timeline.at(-1).what]), [['refused', 'sender not told']]);
+      const line = (await stack.ctl('audit', 'list', '--action', 'held.reject', '--json')).json()[0];
+      assert.match(line.after.untold, why);
+    };
+    stack.relay.mails.length = 0;
+    await stack.box.faults([{ match: { method: 'POST', path: '/2.0/folders' }, do: { status: 403 } }]);
+    await stack.apply({ rules: [{ ...SECURE_EVERYTHING, on_failure: 'bounce' }] });
+    await submit(stack, mail('seven'), nobody); // nobody could be told of a bounce: held, whatever the rule says
+    const [a] = await held(stack, 1, 'upload');
+    await explained(stack, a, { release: false, en: /sender cannot be told[\s\S]*dead reject \S+\n.*nobody is told/,
+      ja: /差出人には通知できません[\s\S]*dead reject \S+\n.*通知は送られません/ });
+    const refused = await stack.ctl('dead', 'release', a.id);
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /angle bracket[\s\S]*fumibako dead reject/);
+    const answer = await stack.ctl('dead', 'reject', a.id, '--json');
+    assert.match(answer.json().untold, /angle bracket/);
+    await ended(a, /angle bracket/);
+    assert.match((await stack.ctl('message', 'show', a.message)).stdout, /sender not told/);
+
+    await submit(stack, Buffer.from(tooDeep().replace(/\r?\n/g, '\r\n')), ''); // before there is a plan, and from the null sender
+    const [b] = await held(stack, 1, 'render');
+    await explained(stack, b, { en: /it has no sender[\s\S]*nobody is told/, ja: /差出人がない[\s\S]*通知は送られません/ });
+    assert.match(await act(stack, 'reject', b), /is given up; its sender is not told: it has no sender/);
+    await ended(b, /no sender/);
+    assert.deepEqual(stack.relay.mails.filter((m) => !/alarm/.test(m.content.toString())), []);
   });
 
   assert.deepEqual((await stack.ctl('dead', 'list', '--json')).json(), []);

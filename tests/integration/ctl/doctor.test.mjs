@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
-import { binDir, request, waitFor } from '../../support/harness.mjs';
+import { ROOT, binDir, request, waitFor } from '../../support/harness.mjs';
 import { hasS3, startS3 } from '../../support/s3.mjs';
 import { Desk, Relay, run, tooDeep } from './kit.mjs';
 
@@ -63,7 +63,7 @@ test('everything right: each line ok, exit 0', async (t) => {
   for (const s of services) await desk.world.start(s, desk.overrides, { ready: false });
   for (const s of services) {
     await waitFor(async () => (await request(`http://${desk.address}:${port(s)}/readyz`)).status === 200,
-      { what: `${s} to be ready`, timeout: 30000 });
+      { what: `${s} to be ready` });
   }
   const { status, answer, checks } = await desk.look();
   assert.deepEqual(answer.checks.filter((c) => c.result !== 'ok'), []);
@@ -199,7 +199,7 @@ test('held mail is a warning that leads to dead list', async (t) => {
   await desk.world.start('ingest');
   await desk.world.start('render');
   await desk.ok('submit', desk.write('m.eml', tooDeep()), '--from', 'a@example.jp', '--to', 'b@example.com');
-  await waitFor(async () => (await desk.json('queue')).render.dead === 1, { what: 'a dead letter', timeout: 20000 });
+  await waitFor(async () => (await desk.json('queue')).render.dead === 1, { what: 'a dead letter' });
   const held = (await desk.look()).checks['held mail'];
   assert.deepEqual([held.result, held.text], ['warn', '1 dead letter waits for a decision']);
   assert.match(held.next, /fumibako dead list/);
@@ -243,7 +243,9 @@ test('storages: credentials that are missing, wrong or open to everybody', async
 test('relay: nobody, the wrong greeting, silence', async (t) => {
   const desk = await clinic(t, { redis: null, relay: false });
   const look = async () => (await desk.look()).checks.relay;
+  const quick = Date.now();
   fails(await look(), /connect/i, /re-injection port or correct rewrite\.relay/);
+  const usual = Date.now() - quick; // what all the rest takes on this machine
   const busy = new Relay();
   await busy.start(desk.world.ports.relay, '554 no service\u001b[31m here');
   fails(await look(), /greets with "554 no service/, /re-injection port/);
@@ -255,7 +257,7 @@ test('relay: nobody, the wrong greeting, silence', async (t) => {
   desk.world.atEnd(() => silent.close());
   const before = Date.now();
   fails(await look(), /no answer within 10 seconds/, /re-injection port/);
-  assert.ok(Date.now() - before < 15000);
+  assert.ok(Date.now() - before < 15000 + 4 * usual);
 });
 
 test('services: absent ones are named, and one that is not ready says why', async (t) => {
@@ -270,4 +272,48 @@ test('services: absent ones are named, and one that is not ready says why', asyn
   desk.world.atEnd(() => server.close());
   const one = await desk.look({ config: desk.with('one.yaml', { metrics: { listen: `127.0.0.1:${port}` } }) });
   fails(one.checks.service, /^not ready \(503\): redis is away/, /its log says more/);
+});
+
+test('in Japanese: the same checks, with words for each of them', async (t) => {
+  const desk = await clinic(t, { redis: ['--maxmemory-policy', 'allkeys-lru'], relay: false });
+  fs.chmodSync(desk.auth, 0o644);
+  const english = (await desk.look()).answer.checks;
+  const r = await run(['--config', desk.config, 'doctor', '--json', '--language', 'ja']);
+  const japanese = r.json().checks;
+  assert.deepEqual(japanese.map((c) => [c.check, c.result]), english.map((c) => [c.check, c.result]));
+  const text = (check) => japanese.find((c) => c.check === check);
+  assert.match(text('redis memory').text, /^maxmemory-policy が allkeys-lru です。/);
+  assert.match(text('storage box').text, /box\.json を誰でも読み取れます$/);
+  assert.match(text('storage box').next, /^chmod o= \S+box\.json を実行してください/);
+  assert.match(text('ingest').next, /^fumibako-ingest を起動するか/);
+  for (const c of japanese) if (c.result !== 'ok') assert.match(c.next, /[ぁ-ん]/, c.check);
+  await desk.redis.command('FLUSHALL');
+  const bare = (await run(['--config', desk.config, 'doctor', '--json', '--language', 'ja'])).json().checks;
+  assert.match(bare.find((c) => c.check === 'policy').text, /^有効なポリシーがありません。/);
+  const shown = await run(['--config', desk.config, 'doctor'], { env: { LC_ALL: 'ja_JP.UTF-8' } });
+  assert.match(shown.stdout, /\n失敗 \d+ 件、警告 \d+ 件\n$/);
+  assert.equal((await run(['--config', desk.config, 'doctor', '--language', 'fr'])).status, 2);
+});
+
+/** The literals of a source, pieces put together, without #include and comments. */
+function literals(file) {
+  const source = fs.readFileSync(path.join(ROOT, 'services/ctl', file), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '').replace(/^#.*$/gm, '');
+  return [...source.matchAll(/"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*/g)]
+    .map(([m]) => [...m.matchAll(/"((?:[^"\\\n]|\\.)*)"/g)].map((p) => p[1]).join(''));
+}
+
+test('nothing that doctor says lacks Japanese words, and both have the same values', () => {
+  const names = /^(redis (version|memory|persistence|fail-over)|held mail|storage %s|alarm %s|uid %u|maxmemory-policy noeviction|appendonly yes)$/;
+  const rows = literals('doctor_words.c').filter((w) => !w.startsWith('services/'));
+  const words = new Map(rows.flatMap((w, i) => (i % 2 === 0 ? [[w, rows[i + 1]]] : [])));
+  for (const file of ['doctor.c', 'doctor_local.c', 'doctor_net.c']) {
+    for (const said of literals(file)) {
+      if (/[a-z]{2,}[^a-z%]* |%[^ ]* [a-z]{2}/i.test(said) && !names.test(said) && !/^%-|QUIT|http:/.test(said)) assert.ok(words.has(said), `${file}: "${said}"`);
+    }
+  }
+  const values = (w) => [...w.matchAll(/%(?:%|[-0-9.]*(?:z|l{0,2})[a-z])/g)].map(([v]) => v.replace(/[-0-9.]/g, ''));
+  for (const [en, ja] of words) {
+    assert.match(ja, /[^\x00-\x7f]/, en);
+    assert.deepEqual(values(ja), values(en), en);
+  }
 });

@@ -21,7 +21,7 @@ export async function run(args, { env = {}, cwd } = {}) {
   let stderr = '';
   child.stdout.on('data', (c) => { stdout += c; });
   child.stderr.on('data', (c) => { stderr += c; });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 180000);
   const [status] = await once(child, 'close');
   clearTimeout(timer);
   return { status, stdout, stderr, json: () => JSON.parse(stdout) };

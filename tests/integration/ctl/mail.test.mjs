@@ -19,10 +19,10 @@ async function submit(desk, content, { from = 'taro@example.jp', to = ['hanako@e
 }
 
 const isReady = async (desk, stage, n) =>
-  waitFor(async () => (await desk.json('queue'))[stage].dead === n, { what: `${n} dead of ${stage}`, timeout: 20000 });
+  waitFor(async () => (await desk.json('queue'))[stage].dead === n, { what: `${n} dead of ${stage}` });
 
 /** The ledger's record; ingest makes it right behind its answer, not before. */
-const recorded = (desk, id) => waitFor(() => desk.json('message', 'show', id), { what: `the record of ${id}`, timeout: 20000 });
+const recorded = (desk, id) => waitFor(() => desk.json('message', 'show', id), { what: `the record of ${id}` });
 
 test('submit hands a mail with LF or CRLF to ingest and prints its id', async (t) => {
   const desk = await Desk.create(t);
@@ -127,7 +127,7 @@ test('recall says for each recipient whether it was stopped in time', async (t) 
 
   await desk.world.start('render');
   await desk.world.start('rewrite');
-  await waitFor(async () => (await desk.json('message', 'show', stopped)).state === 'done', { what: 'the end', timeout: 20000 });
+  await waitFor(async () => (await desk.json('message', 'show', stopped)).state === 'done', { what: 'the end' });
   assert.deepEqual(relay.mails.map((m) => m.to), [['c@example.com']]);
   const late = await desk.json('message', 'recall', stopped);
   assert.deepEqual(late.recipients, [{ address: 'b@example.com', was_out: false, was_secured: false },
@@ -158,7 +158,7 @@ test('held mail: listed with its reason, and tried again', async (t) => {
   assert.equal(message.state, 'held');
   assert.match(message.branches[0].reason, /^too_big\|/);
 
-  assert.deepEqual(await desk.json('dead', 'retry', dead.id), { id: dead.id, message: id, action: 'retry' });
+  assert.deepEqual(await desk.json('dead', 'retry', dead.id), { id: dead.id, message: id, action: 'retry', untold: null });
   await isReady(desk, 'render', 1); // held again: the mail has not changed
   const [again] = await desk.json('dead', 'list');
   assert.notEqual(again.id, dead.id);
@@ -185,7 +185,7 @@ test('release sends held mail on untouched, reject tells its sender; both once',
   assert.equal((await desk.ctl('dead', 'release', dead[released])).status, 1);
   assert.equal((await desk.json('dead', 'reject', dead[rejected])).action, 'reject');
   await desk.world.start('rewrite');
-  await waitFor(() => relay.mails.length === 2, { what: 'two mails at the relay', timeout: 20000 });
+  await waitFor(() => relay.mails.length === 2, { what: 'two mails at the relay' });
   const report = relay.mails.find((m) => m.from === '');
   const mail = relay.mails.find((m) => m.from !== '');
   assert.deepEqual([mail.from, mail.to.sort()], ['taro@example.jp', ['b@example.com', 'c@example.com']]);
@@ -196,7 +196,7 @@ test('release sends held mail on untouched, reject tells its sender; both once',
     const message = await waitFor(async () => {
       const m = await desk.json('message', 'show', id);
       return m.state === 'done' && m;
-    }, { what: `${id} to be done`, timeout: 20000 });
+    }, { what: `${id} to be done` });
     if (message.branches.length > 0) assert.equal(message.branches[0].state, state);
   }
   await waitFor(async () => (await desk.json('spool', 'list')).count === 0, { what: 'an empty spool' });
@@ -209,7 +209,7 @@ test('a mail that was through already is recognised by policy test, and only wit
   await desk.ok('policy', 'apply', MINIMAL);
   for (const service of ['ingest', 'render', 'rewrite']) await desk.world.start(service);
   await submit(desk, PLAIN, { to: ['b@example.com'] });
-  await waitFor(() => relay.mails.length === 1, { what: 'the mail', timeout: 20000 });
+  await waitFor(() => relay.mails.length === 1, { what: 'the mail' });
   const through = desk.write('through.eml', relay.mails[0].content);
   const ask = async (config, to) => {
     const r = await run([...config, 'policy', 'test', through, desk.write('p.yaml', REJECT), '--from', 'taro@example.jp', '--to', to,
@@ -230,7 +230,7 @@ test('a letter to a sender that comes through us is recognised, for this sender 
   await desk.ok('policy', 'apply', MINIMAL);
   for (const service of ['ingest', 'render', 'rewrite']) await desk.world.start(service);
   await submit(desk, tooDeep());
-  await waitFor(() => relay.mails.length === 1, { what: 'the letter', timeout: 20000 });
+  await waitFor(() => relay.mails.length === 1, { what: 'the letter' });
   assert.deepEqual([relay.mails[0].from, relay.mails[0].to], ['', ['taro@example.jp']]);
   const letter = desk.write('letter.eml', relay.mails[0].content);
   const policy = desk.write('p.yaml', 'rules:\n  - {name: no, action: reject}\n');
@@ -315,7 +315,7 @@ test('a rule that rejects: the report is told by message show', async (t) => {
   await desk.ok('policy', 'apply', desk.write('p.yaml', REJECT));
   for (const service of ['ingest', 'render', 'rewrite']) await desk.world.start(service);
   const id = await submit(desk, PLAIN);
-  await waitFor(async () => (await desk.json('message', 'show', id)).state === 'done', { what: 'the end', timeout: 20000 });
+  await waitFor(async () => (await desk.json('message', 'show', id)).state === 'done', { what: 'the end' });
   assert.equal(relay.mails.length, 1);
   assert.match((await desk.ok('message', 'show', id)).stdout, /reject by rule "no": refused/);
 });
@@ -342,7 +342,7 @@ test('usage: no command, an unknown one, too many words; help and version', asyn
     assert.match(r.stderr, /usage: fumibako \[--config FILE\] \[--json\] COMMAND/);
   }
   assert.match((await run(['polish', 'x'])).stderr, /^fumibako: there is no such command: polish x\n/);
-  assert.match((await run(['policy', 'check'])).stderr, /^fumibako: policy check is called as: policy check FILE\n/);
+  assert.match((await run(['policy', 'check'])).stderr, /^fumibako: policy check is called as: policy check FILE \[--language ja\|en\]\n/);
   assert.match((await run(['queue', '--limit', '-1'])).stderr, /^fumibako: --limit takes a number above 0\n/);
   const many = await run(['policy', 'test', 'm', 'p', '--from', 'a@b', ...Array(1001).fill(['--to', 'c@d']).flat()]);
   assert.equal(many.status, 2);

@@ -192,6 +192,15 @@ test('test: the rule of each recipient, and why the earlier ones do not take it'
     [['inside', 6, false], ['never to them', 7, false], ['sheets', 8, true]]);
   assert.match(rule(partner, 'sheets').why, /subject: contains 見積書/);
 
+  assert.deepEqual(rule(rival, 'inside').reasons, [{ condition: 'to', code: 'no_match', holds: false, found: 'c@rival.example', terms: ['@example.jp'],
+    text: 'to: c@rival.example matches none of @example.jp' }]);
+
+  const japanese = await run([...args, '--language', 'ja']);
+  assert.match(japanese.stdout, /^差出人 taro@example\.jp、件名「見積書 \[secure\]」、\d+ バイト、添付ファイル 1 個\n {2}添付ファイル 見積\.xlsx \(/);
+  assert.match(japanese.stdout, /\nb@example\.jp: ルール「inside」により、そのまま送信します\n/);
+  assert.match(japanese.stdout, /\nc@rival\.example: ルール「never to them」により拒否します .*\n {2}- ルール「inside」 \(6 行目\): 宛先: c@rival\.example は「@example\.jp」に一致しません。\n/);
+  assert.match(japanese.stdout, /\nd@partner\.example: ルール「sheets」により保護します \(保管先 vault、セキュリティ定義「code」\)\n/);
+  assert.equal((await run([...args, '--language', 'fr'])).status, 2);
   const text = await run(args);
   assert.match(text.stdout, /subject "見積書 \[secure\]", \d+ bytes, 1 attachment\n {2}attachment 見積\.xlsx/);
   assert.match(text.stdout, /\nb@example\.jp: passed untouched by rule "inside"\n/);

@@ -31,7 +31,7 @@ async function start(t) {
   stack.done = (id) => waitFor(async () => {
     const m = await stack.json('message', 'show', id);
     return m.state === 'done' && m;
-  }, { what: `${id} to be done`, timeout: 60000, interval: 200 });
+  }, { what: `${id} to be done`, timeout: 180000, interval: 200 });
   stack.collaborators = async () => (await stack.box.state()).collaborations.map((c) => c.login).sort();
   return stack;
 }
@@ -53,12 +53,12 @@ test('recall after the notice: access goes, one recipient first, then all; what 
 
   const one = await stack.json('message', 'recall', id, '--recipient', PEOPLE[0]);
   assert.deepEqual(one.recipients, [{ address: PEOPLE[0], was_out: true, was_secured: true }]);
-  await waitFor(async () => (await stack.collaborators()).length === 1, { what: 'one collaborator less', timeout: 30000 });
+  await waitFor(async () => (await stack.collaborators()).length === 1, { what: 'one collaborator less' });
   assert.deepEqual(await stack.collaborators(), [PEOPLE[1]]);
   const back = await waitFor(async () => {
     const r = await stack.json('message', 'restore', id, '--recipient', PEOPLE[0], '--preview').catch(() => null);
     return r?.restored === 1 && r;
-  }, { what: 'a restore to be possible', timeout: 30000 });
+  }, { what: 'a restore to be possible' });
   assert.deepEqual([back.preview, back.recipients], [true, [{ address: PEOPLE[0], restored: true, reason: null }]]);
   assert.deepEqual(await stack.collaborators(), [PEOPLE[1]]);
 
@@ -66,10 +66,10 @@ test('recall after the notice: access goes, one recipient first, then all; what 
   assert.equal(all.status, 0);
   assert.match(all.stdout, /hanako@partner\.example\.com +the notice was out; access is being taken away\n/);
   assert.match(all.stdout, /boss@example\.jp +the mail itself was sent, it was not secured: it cannot be taken back\n/);
-  await waitFor(async () => (await stack.box.state()).files.length === 0, { what: 'the content to go', timeout: 30000 });
+  await waitFor(async () => (await stack.box.state()).files.length === 0, { what: 'the content to go' });
   await waitFor(async () => (await stack.json('message', 'show', id)).recipients
     .filter((r) => PEOPLE.includes(r.address)).every((r) => ['recalled', 'purged'].includes(r.grant)),
-  { what: 'the ledger to show it', timeout: 30000 });
+  { what: 'the ledger to show it' });
   const shown = (await stack.ctl('message', 'show', id)).stdout;
   assert.match(shown, /jiro@partner\.example\.com +sent, access purged/);
   assert.match(shown, /\n {8}.*  (active|pending), by upload\n/);
@@ -86,9 +86,9 @@ test('a branch that upload holds is released or rejected alone', async (t) => {
   const dead = await waitFor(async () => {
     const list = await stack.json('dead', 'list');
     return list.length === 2 && Object.fromEntries(list.map((d) => [d.message, d]));
-  }, { what: 'two dead letters', timeout: 60000, interval: 300 });
+  }, { what: 'two dead letters', timeout: 180000, interval: 300 });
   // Two mails inside, and two letters that tell their sender what is held.
-  await waitFor(() => stack.relay.mails.length === 4, { what: 'the mails inside', timeout: 20000 });
+  await waitFor(() => stack.relay.mails.length === 4, { what: 'the mails inside' });
   assert.deepEqual(stack.relay.mails.map((m) => m.to.join()).sort(), [INSIDE, INSIDE, 'taro@example.jp', 'taro@example.jp'],
     'nobody outside got anything');
   for (const m of stack.relay.mails.filter((x) => x.from === '')) assert.match(m.content, /^Message-ID: <held-/mi);
@@ -102,7 +102,7 @@ test('a branch that upload holds is released or rejected alone', async (t) => {
   const [released, rejected] = [await stack.done(ids[0]), await stack.done(ids[1])];
   assert.deepEqual(released.branches.map((b) => [b.kind, b.state]).sort(), [['pass', 'sent'], ['secure', 'sent']]);
   assert.deepEqual(rejected.branches.map((b) => [b.kind, b.state]).sort(), [['pass', 'sent'], ['secure', 'refused']]);
-  const later = stack.relay.mails.slice(4);
+  const later = await waitFor(() => stack.relay.mails.length >= 6 && stack.relay.mails.slice(4), { what: 'the mail and the report' });
   assert.deepEqual(later.map((m) => [...m.to].sort()).sort(), [PEOPLE, ['taro@example.jp']].sort());
   const mail = later.find((m) => m.from !== '');
   assert.match(mail.content, /極秘です/); // released: as it came
@@ -110,7 +110,7 @@ test('a branch that upload holds is released or rejected alone', async (t) => {
   for (const person of PEOPLE) assert.ok(report.content.includes(person));
   assert.ok(!report.content.includes(INSIDE), 'who got it is not reported');
   assert.doesNotMatch(report.content, /極秘です/);
-  await waitFor(async () => (await stack.json('spool', 'list')).count === 0, { what: 'an empty spool', timeout: 10000 });
+  await waitFor(async () => (await stack.json('spool', 'list')).count === 0, { what: 'an empty spool' });
 });
 
 test('a parcel that is open by one link is only recalled as a whole', async (t) => {
@@ -128,8 +128,8 @@ test('a parcel that is open by one link is only recalled as a whole', async (t) 
   assert.ok((await stack.json('message', 'show', id)).recipients.every((r) => r.state === 'sent'), 'nothing was marked');
   const all = await stack.json('message', 'recall', id);
   assert.deepEqual(all.recipients.map((r) => r.was_out), [true, true]);
-  await waitFor(async () => (await stack.json('queue')).revoke.waiting + (await stack.json('queue')).revoke.inflight === 0,
-    { what: 'the recall to be carried out', timeout: 30000 });
+  await waitFor(async () => { const { revoke } = await stack.json('queue'); return revoke.waiting + revoke.inflight === 0; },
+    { what: 'the recall to be carried out' });
   assert.equal((await stack.json('queue')).revoke.dead, 0);
 });
 
@@ -152,6 +152,6 @@ test('a wiped Redis: ledger rebuild makes recall work again', async (t) => {
   assert.deepEqual(after.recipients.map((r) => r.address), before.recipients.map((r) => r.address));
   const recall = await stack.json('message', 'recall', id);
   assert.deepEqual(recall.recipients.map((r) => r.was_out), [true, true]);
-  await waitFor(async () => (await stack.collaborators()).length === 0, { what: 'access to go', timeout: 30000 });
+  await waitFor(async () => (await stack.collaborators()).length === 0, { what: 'access to go' });
   assert.equal(notices(), mails, 'nothing was sent again');
 });

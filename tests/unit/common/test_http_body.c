@@ -22,7 +22,7 @@
 
 #define SMALL      1024U
 #define LARGE      (256U << 10)
-#define REQUEST_MS 400
+#define REQUEST_MS 1200
 
 static struct fb_http_server *server;
 static uint16_t port;
@@ -122,7 +122,7 @@ static int finish(int fd, const char *text)
     answer[len] = '\0';
     if (len > 12) {
         status = (int)strtol(answer + 9, NULL, 10);
-        if (text != NULL) {
+        if (text != NULL && status != 503) {
             assert_non_null(strstr(answer, text));
         }
     }
@@ -137,15 +137,26 @@ static int post(const char *path, size_t size, const char *text)
     return finish(fd, text);
 }
 
+/* Who had the one place of large bodies before has its answer a moment before the place is free. */
+static int post_large(size_t size, const char *text)
+{
+    int status = 503;
+    for (int i = 0; i < 5000 && status == 503; i++) {
+        status = post("/large?t=1", size, text);
+        (void)usleep(status == 503 ? 2000 : 0);
+    }
+    return status;
+}
+
 static void only_a_head_that_may_has_a_large_body(void **state)
 {
     (void)state;
     assert_int_equal(post("/x", SMALL, "[1024]"), 200);
     assert_int_equal(post("/x", SMALL + 1, "[0]"), 413);
     assert_int_equal(post("/large", SMALL + 1, "[0]"), 413);
-    assert_int_equal(post("/large?t=1", LARGE, "[262144]"), 200);
-    assert_int_equal(post("/large?t=1", LARGE + 1, "[0]"), 413);
-    assert_int_equal(post("/large?t=1", LARGE * 2, "[0]"), 413);
+    assert_int_equal(post_large(LARGE, "[262144]"), 200);
+    assert_int_equal(post_large(LARGE + 1, "[0]"), 413);
+    assert_int_equal(post_large((size_t)LARGE * 2, "[0]"), 413);
 }
 
 static void of_large_bodies_no_more_are_held_than_may_be(void **state)
@@ -154,7 +165,7 @@ static void of_large_bodies_no_more_are_held_than_may_be(void **state)
     int first = begin("/large?t=1", LARGE);
     assert_true(put(first, 5000));
     int status = 0;
-    for (int i = 0; i < 100 && status != 503; i++) { /* until the first one's head was seen */
+    for (int i = 0; i < 5000 && status != 503; i++) { /* until the first one's head was seen */
         status = post("/large?t=1", 5000, NULL);
         (void)usleep(2000);
     }
@@ -162,7 +173,7 @@ static void of_large_bodies_no_more_are_held_than_may_be(void **state)
     assert_int_equal(post("/x", 10, "[10]"), 200); /* small ones go on */
     assert_true(put(first, LARGE - 5000));
     assert_int_equal(finish(first, "[262144]"), 200);
-    for (int i = 0; i < 100 && status != 200; i++) {
+    for (int i = 0; i < 5000 && status != 200; i++) {
         status = post("/large?t=1", 5000, NULL);
         (void)usleep(2000);
     }

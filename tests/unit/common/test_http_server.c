@@ -21,7 +21,7 @@
 #include "tests/support/free_port.h"
 
 #define SIZE    (3U << 20)
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 static struct fb_http_server *server;
 static uint16_t port;

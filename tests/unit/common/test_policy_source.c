@@ -24,7 +24,7 @@
 #include "common/policy/service_source.h"
 #include "tests/support/redis_fixture.h"
 
-#define WAIT_MS 15000
+#define WAIT_MS 60000
 #define GOOD_1  "rules: [{name: one, action: pass}]\n"
 #define GOOD_2  "rules: [{name: two, action: pass}, {name: three, action: reject}]\n"
 #define BROKEN  "rules: [{name: bad, action: explode}]\n"
@@ -183,8 +183,10 @@ static void a_file_that_is_being_written_is_not_taken(void **state)
     assert_non_null(file);
     assert_true(fputs("rules:\n- {name: first, action: pass}\n", file) >= 0);
     assert_int_equal(fflush(file), 0);
-    for (int ms = 0; ms < 1500; ms += 20) {
+    for (int ms = 0; ms < 2500; ms += 20) { /* longer than a file that rests is waited for */
         assert_true(is_in_force(f, "one"));
+        assert_true(fputs("#\n", file) >= 0);
+        assert_int_equal(fflush(file), 0);
         pause_ms(20);
     }
     assert_true(fputs("- {name: last, action: reject}\n", file) >= 0);

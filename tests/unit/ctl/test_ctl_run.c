@@ -92,7 +92,7 @@ static void what_does_not_end_is_ended(void **state)
     fb_buf_init(&out, 1000);
     int64_t before = fb_mono_ms();
     assert_int_equal(run("exec sleep 60", "", 300, &out, &code, &err), FB_CRASHED);
-    assert_true(fb_mono_ms() - before < 5000);
+    assert_true(fb_mono_ms() - before < 30000);
     assert_non_null(strstr(err.text, "no answer in time"));
     fb_buf_deinit(&out);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/policy/explain.h"
 #include "proto/plan.h"
 #include "services/render/explain.h"
 #include "services/render/explain_answer.h"
@@ -29,8 +30,11 @@ static char *recipients[] = {first, second};
 struct answer {
     uint64_t attachments, shown, count, kind, rule, shadow, rules, explained;
     const char *subject;
+    uint64_t about, code, holds, term, reasons; /* of why the first rule does not take it */
+    const char *found;
 };
-static const struct answer right = {1, 1, 2, FB_BRANCH_SECURE, 2, 0, 2, 1, "s"};
+#define WHY FB_ABOUT_TO, FB_REASON_ADDRESS_NO_MATCH, 0, 0, 1, "d@e.f"
+static const struct answer right = {1, 1, 2, FB_BRANCH_SECURE, 2, 0, 2, 1, "s", WHY};
 
 static void number(struct fb_buf *b, uint64_t n)
 {
@@ -40,6 +44,18 @@ static void number(struct fb_buf *b, uint64_t n)
 static void text(struct fb_buf *b, const char *s)
 {
     assert_int_equal(render_rpc_put_bytes(b, fb_slice_str(s)), FB_OK);
+}
+
+static void reason(struct fb_buf *b, uint64_t about, uint64_t code, uint64_t holds, uint64_t term,
+                   const char *found)
+{
+    number(b, about);
+    number(b, code);
+    number(b, holds);
+    number(b, 0);
+    number(b, term);
+    number(b, 0);
+    text(b, found);
 }
 
 /* Fields of `a` in their places; the first recipient is passed and right. */
@@ -66,10 +82,12 @@ static void write_answer(const struct answer *a, struct fb_buf *b)
     number(b, a->rules);
     number(b, 0);
     number(b, 0);
-    text(b, "why not");
+    number(b, a->reasons);
+    reason(b, a->about, a->code, a->holds, a->term, a->found);
     number(b, a->explained);
     number(b, 1);
-    text(b, "why");
+    number(b, 1);
+    reason(b, FB_ABOUT_RULE, FB_REASON_NO_CONDITIONS, 1, 0, "");
 }
 
 static struct fb_policy *policy(void)
@@ -81,11 +99,16 @@ static struct fb_policy *policy(void)
     return p;
 }
 
-static json_t *ask(const struct fb_policy *p, struct fb_slice in)
+static json_t *ask_in(const struct fb_policy *p, struct fb_slice in, bool is_ja)
 {
     const struct render_explain_question q = {
-        .policy = p, .from = "x@y.z", .to = recipients, .to_count = 2, .size = 100};
+        .policy = p, .from = "x@y.z", .to = recipients, .to_count = 2, .size = 100, .is_ja = is_ja};
     return render_explain_answer(&q, in);
+}
+
+static json_t *ask(const struct fb_policy *p, struct fb_slice in)
+{
+    return ask_in(p, in, false);
 }
 
 static void a_true_answer_becomes_json(void **state)
@@ -101,8 +124,47 @@ static void a_true_answer_becomes_json(void **state)
     assert_string_equal(json_string_value(json_object_get(r, "rule")), "secured");
     assert_string_equal(json_string_value(json_object_get(r, "storage")), "v");
     assert_int_equal(json_array_size(json_object_get(r, "rules")), 2);
+    const json_t *rule = json_array_get(json_object_get(r, "rules"), 0);
+    const json_t *reason = json_array_get(json_object_get(rule, "reasons"), 0);
+    assert_string_equal(json_string_value(json_object_get(rule, "why")),
+                        "to: d@e.f matches none of a@b.c");
+    assert_string_equal(json_string_value(json_object_get(reason, "code")), "no_match");
+    assert_string_equal(json_string_value(json_object_get(reason, "condition")), "to");
+    assert_string_equal(json_string_value(json_object_get(reason, "found")), "d@e.f");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(reason, "terms"), 0)),
+                        "a@b.c");
     assert_true(json_is_true(json_object_get(json_object_get(j, "mail"), "is_encrypted")));
     json_decref(j);
+    fb_buf_deinit(&b);
+    fb_policy_unref(&p);
+}
+
+static void only_the_words_are_in_the_language(void **state)
+{
+    (void)state;
+    struct fb_policy *p = policy();
+    struct fb_buf b;
+    write_answer(&right, &b);
+    json_t *en = ask_in(p, fb_slice_buf(&b), false);
+    json_t *ja = ask_in(p, fb_slice_buf(&b), true);
+    json_t *all[] = {en, ja};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *r = json_array_get(json_object_get(all[i], "recipients"), 1);
+        json_t *rule = json_array_get(json_object_get(r, "rules"), 0);
+        json_t *reason = json_array_get(json_object_get(rule, "reasons"), 0);
+        const char *want =
+            i == 0 ? "to: d@e.f matches none of a@b.c" : "宛先: d@e.f は「a@b.c」に一致しません。";
+        assert_string_equal(json_string_value(json_object_get(rule, "why")), want);
+        assert_string_equal(json_string_value(json_object_get(reason, "text")), want);
+        for (size_t k = 0; k < 2; k++) {
+            rule = json_array_get(json_object_get(r, "rules"), k);
+            (void)json_object_del(rule, "why");
+            (void)json_object_del(json_array_get(json_object_get(rule, "reasons"), 0), "text");
+        }
+    }
+    assert_true(json_equal(en, ja));
+    json_decref(en);
+    json_decref(ja);
     fb_buf_deinit(&b);
     fb_policy_unref(&p);
 }
@@ -114,19 +176,39 @@ static void a_lie_is_refused(void **state)
         const char *name;
         struct answer a;
     } rows[] = {
-        {"more attachments than are told", {1, 101, 2, 1, 2, 0, 2, 1, "s"}},
-        {"far more attachments", {1, UINT64_MAX, 2, 1, 2, 0, 2, 1, "s"}},
-        {"fewer recipients", {1, 1, 1, 1, 2, 0, 2, 1, "s"}},
-        {"far more recipients", {1, 1, UINT64_MAX, 1, 2, 0, 2, 1, "s"}},
-        {"a kind that is none", {1, 1, 2, 3, 2, 0, 2, 1, "s"}},
-        {"a rule that is none", {1, 1, 2, 1, 3, 0, 2, 1, "s"}},
-        {"a shadow rule that is none", {1, 1, 2, 1, 2, 3, 2, 1, "s"}},
-        {"secured by no rule", {1, 1, 2, 1, 0, 0, 2, 1, "s"}},
-        {"secured by a rule that passes", {1, 1, 2, 1, 1, 0, 2, 1, "s"}},
-        {"more rules than there are", {1, 1, 2, 1, 2, 0, 3, 1, "s"}},
-        {"far more rules", {1, 1, 2, 1, 2, 0, UINT64_MAX, 1, "s"}},
-        {"words of a rule that is none", {1, 1, 2, 1, 2, 0, 2, 2, "s"}},
-        {"bytes behind the end", {1, 1, 2, 1, 2, 0, 1, 1, "s"}},
+        {"more attachments than are told", {1, 101, 2, 1, 2, 0, 2, 1, "s", WHY}},
+        {"far more attachments", {1, UINT64_MAX, 2, 1, 2, 0, 2, 1, "s", WHY}},
+        {"fewer recipients", {1, 1, 1, 1, 2, 0, 2, 1, "s", WHY}},
+        {"far more recipients", {1, 1, UINT64_MAX, 1, 2, 0, 2, 1, "s", WHY}},
+        {"a kind that is none", {1, 1, 2, 3, 2, 0, 2, 1, "s", WHY}},
+        {"a rule that is none", {1, 1, 2, 1, 3, 0, 2, 1, "s", WHY}},
+        {"a shadow rule that is none", {1, 1, 2, 1, 2, 3, 2, 1, "s", WHY}},
+        {"secured by no rule", {1, 1, 2, 1, 0, 0, 2, 1, "s", WHY}},
+        {"secured by a rule that passes", {1, 1, 2, 1, 1, 0, 2, 1, "s", WHY}},
+        {"more rules than there are", {1, 1, 2, 1, 2, 0, 3, 1, "s", WHY}},
+        {"far more rules", {1, 1, 2, 1, 2, 0, UINT64_MAX, 1, "s", WHY}},
+        {"words of a rule that is none", {1, 1, 2, 1, 2, 0, 2, 2, "s", WHY}},
+        {"a condition that is none",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUTS, FB_REASON_ADDRESS_NO_MATCH, 0, 0, 1, "d@e.f"}},
+        {"a verdict that is none",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_CODES, 0, 0, 1, "d@e.f"}},
+        {"a far verdict", {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, UINT64_MAX, 0, 0, 1, "d@e.f"}},
+        {"a verdict on another condition",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_TEXT_CONTAINS, 0, 0, 1, "d@e.f"}},
+        {"a header that is none",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_HEADER, FB_REASON_TEXT_NO_MATCH, 0, 0, 1, ""}},
+        {"a term that is none",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_ADDRESS_MATCHES, 0, 1, 1, "d@e.f"}},
+        {"a group that is none",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_ADDRESS_IN_GROUP, 0, 0, 1, "d@e.f"}},
+        {"neither true nor false",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_ADDRESS_NO_MATCH, 2, 0, 1, "d@e.f"}},
+        {"fewer reasons than follow",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_ADDRESS_NO_MATCH, 0, 0, 0, "d@e.f"}},
+        {"far more reasons",
+         {1, 1, 2, 1, 2, 0, 2, 1, "s", FB_ABOUT_TO, FB_REASON_ADDRESS_NO_MATCH, 0, 0, UINT64_MAX,
+          "d@e.f"}},
+        {"bytes behind the end", {1, 1, 2, 1, 2, 0, 1, 1, "s", WHY}},
     };
     struct fb_policy *p = policy();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -200,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_true_answer_becomes_json),
+        cmocka_unit_test(only_the_words_are_in_the_language),
         cmocka_unit_test(a_lie_is_refused),
         cmocka_unit_test(half_an_answer_is_refused_wherever_it_ends),
         cmocka_unit_test(any_byte_may_be_wrong),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "common/policy/explain.h"
 #include "common/policy/policy.h"
 
 /* Storages, groups and security definitions that the rules of the tests use; 12 lines. */
@@ -79,6 +80,48 @@ struct finding_row {
     const char *want;
 };
 
+/* Whether three words of English follow each other outside of what is quoted from the policy. */
+static inline bool has_english(const char *text)
+{
+    int words = 0, letters = 0;
+    bool is_quoted = false;
+    for (const char *p = text; *p != '\0'; p++) {
+        is_quoted = strncmp(p, "「", 3) == 0 || (is_quoted && strncmp(p, "」", 3) != 0);
+        letters = *p >= 'a' && *p <= 'z' ? letters + 1 : 0;
+        words = letters == 1 ? words + 1 : letters > 0 || *p == ' ' ? words : 0;
+        if (words == 3 && !is_quoted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same in Japanese: as many findings, each at the same place, none with words of English. */
+static inline void check_japanese(const char *text, const struct fb_policy_findings *english)
+{
+    struct fb_policy *policy = NULL;
+    struct fb_policy_findings f = {0};
+    enum fb_status status = fb_policy_parse_in(fb_slice_str(text), true, &policy, &f);
+    bool is_same = (status == FB_OK) == (english->error_count == 0) && f.count == english->count &&
+                   f.error_count == english->error_count;
+    for (size_t i = 0; is_same && i < f.count; i++) {
+        const struct fb_policy_finding *en = &english->items[i];
+        const char *colon = strstr(en->text, ": ");
+        size_t place = colon != NULL ? (size_t)(colon - en->text) + 2 : 0;
+        const char *words = f.items[i].text + place;
+        is_same = f.items[i].line == en->line && f.items[i].is_error == en->is_error &&
+                  strncmp(f.items[i].text, en->text, place) == 0 && strstr(words, "\xe3") != NULL &&
+                  !has_english(words);
+    }
+    if (!is_same) {
+        print_findings(english);
+        print_findings(&f);
+        fail_msg("the Japanese findings differ");
+    }
+    fb_policy_unref(&policy);
+    fb_policy_findings_deinit(&f);
+}
+
 static inline void check_finding(const char *prelude, int prelude_lines, bool is_error,
                                  const struct finding_row *row)
 {
@@ -96,6 +139,7 @@ static inline void check_finding(const char *prelude, int prelude_lines, bool is
         fail_msg("%s: want %s on line %d: %s", row->name, is_error ? "one error" : "a warning",
                  line, row->want);
     }
+    check_japanese(text, &findings);
     fb_policy_unref(&policy);
     fb_policy_findings_deinit(&findings);
 }
@@ -116,6 +160,20 @@ static inline void check_warnings(const char *prelude, int prelude_lines,
     for (size_t i = 0; i < count; i++) {
         check_finding(prelude, prelude_lines, false, &rows[i]);
     }
+}
+
+/* Whether the rule takes the recipient, and why, in words. */
+static inline bool explain(const struct fb_policy_rule *rule, const struct fb_policy_facts *facts,
+                           const char *to, bool is_ja, char *why, size_t size)
+{
+    struct fb_reasons reasons;
+    bool matches = fb_policy_explain(rule, facts, to, &reasons);
+    for (size_t i = 0; i < reasons.count; i++) {
+        assert_true(fb_reason_is_possible(rule, &reasons.items[i]));
+    }
+    fb_reasons_words(rule, &reasons, is_ja, why, size);
+    fb_reasons_deinit(&reasons);
+    return matches;
 }
 
 static inline void read_source_file(const char *path, struct fb_buf *out)

@@ -71,7 +71,7 @@ static void evaluate(const struct fb_policy *p)
         char why[300];
         struct fb_buf path;
         struct fb_error err = {0};
-        (void)fb_policy_explain(&p->rules[i], &facts, "x@example.org", why, sizeof(why));
+        (void)explain(&p->rules[i], &facts, "x@example.org", i % 2 == 1, why, sizeof(why));
         (void)fb_policy_matched_tag(&p->rules[i], facts.subject);
         fb_buf_init(&path, 65536);
         assert_int_equal(

@@ -3,6 +3,7 @@
  * Parsing the policy document: what is accepted, with which defaults, and every kind of error with
  * its line. Conditions and rules have their own tables in test_policy_rules.c.
  */
+#include "common/policy/text.h"
 #include "help.h"
 
 static void every_key_reaches_the_policy(void **state)
@@ -496,6 +497,82 @@ static void all_errors_are_reported_sorted_by_line(void **state)
     fb_buf_deinit(&text);
 }
 
+static void findings_come_in_japanese_with_the_same_values(void **state)
+{
+    (void)state;
+    static const struct finding_row rows[] = {
+        {"a kind", "rules: [a]\n", 1,
+         "rules[0]: マップ (キー: 値) を指定してください (現在は単一の値)"},
+        {"none known", "rules:\n  - {name: x, action: secure, storage: none, security: y}\n", 2,
+         "rules[0].storage: 保管先「none」はありません。使える保管先: なし"},
+        {"a part", "rules:\n  - {name: x, action: pass, when: {subject: [\"/a{/\"]}}\n", 2,
+         "rules[0].when.subject: 正規表現 /a{/ が正しくありません: \"{\" は {n}、{n,}、{n,m} "
+         "の始まり"},
+        {"put together", "rules:\n  - {name: x, action: pass, path: \"{who}\"}\n", 2,
+         "rules[0].path: 差し込み項目 {who} は使えません。使える項目: {sender} "},
+        {"not an address", "groups: [{name: g, members: [x]}]\nrules: []\n", 1,
+         "groups[0].members: 「x」: アドレスではありません。"},
+        {"YAML", "rules: []\nrules: []\n", 2,
+         "document: キー「rules」が重複しています (最初は 1 行目)。"},
+        {"libyaml", "rules: [a\nb: c\n", 2,
+         "document: \",\" または \"]\" がありません ([ ] の途中)"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fb_policy *policy = NULL;
+        struct fb_policy_findings f = {0};
+        assert_int_equal(fb_policy_parse_in(fb_slice_str(rows[i].text), true, &policy, &f),
+                         FB_INVALID);
+        if (find_finding(&f, true, rows[i].line, rows[i].want) == NULL) {
+            print_findings(&f);
+            fail_msg("%s: %s", rows[i].name, rows[i].want);
+        }
+        fb_policy_findings_deinit(&f);
+    }
+}
+
+/* Whatever a value holds and wherever it is cut: text of its language, within its room. */
+static void japanese_findings_are_whole_characters_within_their_room(void **state)
+{
+    (void)state;
+    for (size_t shift = 0; shift < 3; shift++) {
+        struct fb_buf text;
+        struct fb_policy *policy = NULL;
+        struct fb_policy_findings f = {0};
+        fb_buf_init(&text, 4096);
+        assert_int_equal(fb_buf_printf(&text, "rules:\n  - {name: r, action: pass, path: '%s{",
+                                       &"xx"[2 - shift]),
+                         FB_OK);
+        for (int i = 0; i < 100; i++) {
+            assert_int_equal(fb_buf_add_str(&text, "箱"), FB_OK);
+        }
+        assert_int_equal(fb_buf_printf(&text, "}', when: {to: [%s", &"xx"[2 - shift]), FB_OK);
+        for (int i = 0; i < 100; i++) {
+            assert_int_equal(fb_buf_add_str(&text, "箱"), FB_OK);
+        }
+        assert_int_equal(fb_buf_add_str(&text, "]}}\ngroups:\n"), FB_OK);
+        for (int i = 0; i < 9; i++) {
+            assert_int_equal(
+                fb_buf_printf(
+                    &text,
+                    "  - {name: 箱箱箱箱箱箱箱箱箱箱箱箱箱箱箱箱箱箱箱箱%d, members: [x@a]}\n", i),
+                FB_OK);
+        }
+        assert_int_equal(fb_policy_parse_in(fb_slice_buf(&text), true, &policy, &f), FB_INVALID);
+        assert_int_equal(f.error_count, 2);
+        for (size_t i = 0; i < f.count; i++) {
+            const char *p = f.items[i].text;
+            const char *end = p + strlen(p);
+            assert_true((size_t)(end - p) < sizeof(f.items[i].text));
+            while (p < end) {
+                uint32_t c = fb_pol_utf8_next(&p, end);
+                assert_true(c >= 0x20 && (c < 0xdc00 || c > 0xdfff));
+            }
+        }
+        fb_buf_deinit(&text);
+        fb_policy_findings_deinit(&f);
+    }
+}
+
 static void the_list_of_findings_is_bounded(void **state)
 {
     (void)state;
@@ -596,6 +673,8 @@ int main(void)
         cmocka_unit_test(errors_of_security_definitions),
         cmocka_unit_test(errors_of_notices),
         cmocka_unit_test(all_errors_are_reported_sorted_by_line),
+        cmocka_unit_test(findings_come_in_japanese_with_the_same_values),
+        cmocka_unit_test(japanese_findings_are_whole_characters_within_their_room),
         cmocka_unit_test(the_list_of_findings_is_bounded),
         cmocka_unit_test(findings_are_clean_text),
         cmocka_unit_test(a_document_larger_than_4_mib_is_refused),

@@ -4,6 +4,7 @@
  * each with its line; and which rules are reported as never reached.
  */
 #include "help.h"
+#include "tests/support/cpu_time.h"
 
 static void errors_of_rules(void **state)
 {
@@ -368,9 +369,9 @@ static void looking_for_unreached_rules_is_bounded(void **state)
         }
         assert_int_equal(fb_buf_add_str(&text, "]}}\n"), FB_OK);
     }
-    int64_t start = fb_mono_ms();
+    int64_t start = cpu_ms();
     assert_int_equal(fb_policy_parse(fb_slice_buf(&text), &policy, &f), FB_OK);
-    assert_true(fb_mono_ms() - start < 10000);
+    assert_true(cpu_ms() - start < 10000);
     fb_policy_unref(&policy);
     fb_policy_findings_deinit(&f);
     fb_buf_deinit(&text);

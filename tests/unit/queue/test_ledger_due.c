@@ -144,6 +144,16 @@ static void fill(redisContext *c)
     }
 }
 
+/* What Redis worked so far; no call may keep it from the others. */
+static int64_t redis_cpu_ms(void)
+{
+    static const char script[] =
+        "local info = redis.call('INFO', 'cpu')\n"
+        "return math.floor((string.match(info, 'used_cpu_user:([%d.]+)') +\n"
+        "  string.match(info, 'used_cpu_sys:([%d.]+)')) * 1000)";
+    return redis_fixture_int(&q.redis, "EVAL", script, "0", NULL);
+}
+
 static void a_hundred_thousand_due_entries_are_a_hundred_calls(void **state)
 {
     (void)state;
@@ -156,17 +166,17 @@ static void a_hundred_thousand_due_entries_are_a_hundred_calls(void **state)
     size_t sum = 0;
     int calls = 0;
     for (;; calls++) {
-        int64_t before = fb_mono_ms();
+        int64_t before = redis_cpu_ms();
         size_t n = take_due(MANY, MANY, FB_MAX_DUE_TAKE);
-        int64_t took = fb_mono_ms() - before;
+        int64_t took = redis_cpu_ms() - before;
         longest = took > longest ? took : longest;
         if (n == 0) {
             break;
         }
         sum += n;
     }
-    print_message("%zu entries in %d calls, %lld ms in all, %lld ms the longest\n", sum, calls,
-                  (long long)(fb_mono_ms() - start), (long long)longest);
+    print_message("%zu entries in %d calls, %lld ms in all, %lld ms of Redis' work the longest\n",
+                  sum, calls, (long long)(fb_mono_ms() - start), (long long)longest);
     assert_int_equal(sum, MANY);
     assert_int_equal(calls, MANY / FB_MAX_DUE_TAKE);
     assert_true(longest < 1000);

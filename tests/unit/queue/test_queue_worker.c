@@ -236,7 +236,7 @@ static void a_drain_finishes_what_runs_and_leaves_the_rest(void **state)
                1); /* what was taken and not begun is handed back */
     int64_t started = fb_mono_ms();
     assert_int_equal(stop(pid), 0);
-    assert_in_range(fb_mono_ms() - started, 0, 5000);
+    assert_in_range(fb_mono_ms() - started, 0, 30000);
     struct fb_queue_stats s = stats(FB_STAGE_RENDER);
     assert_int_equal(s.inflight, 0);
     assert_int_equal(s.waiting + noted("render"), 10);
@@ -497,8 +497,9 @@ static void a_long_job_is_not_taken_away_from_its_worker(void **state)
 {
     (void)state;
     (void)enqueue();
+    /* Longer than three heartbeats, and none of them is late on a busy machine. */
     struct plan p = {
-        .w = {.stage = FB_STAGE_RENDER, .heartbeat_ms = 100}, .work_ms = 1500, .handle = pipeline};
+        .w = {.stage = FB_STAGE_RENDER, .heartbeat_ms = 1000}, .work_ms = 4500, .handle = pipeline};
     pid_t first = start(p);
     pid_t second = start(p);
     wait_until(stats(FB_STAGE_UPLOAD).waiting == 2);
@@ -535,7 +536,7 @@ static void a_full_redis_makes_nobody_hold_a_job(void **state)
     (void)state;
     enum { N = 6 };
     struct plan p = {
-        .w = {.stage = FB_STAGE_RENDER, .heartbeat_ms = 50}, .work_ms = 500, .handle = pipeline};
+        .w = {.stage = FB_STAGE_RENDER, .heartbeat_ms = 50}, .work_ms = 3000, .handle = pipeline};
     pid_t first = start(p);
     pid_t second = start(p);
     for (int i = 0; i < N; i++) {
@@ -582,7 +583,7 @@ static void several_shards_are_all_served(void **state)
         enum fb_status s = FB_BUG;
         assert_status(FB_OK, fb_queue_enqueue(wide, &job, NULL, 1, &s, &q.err));
     }
-    int64_t until = fb_mono_ms() + 30000;
+    int64_t until = fb_mono_ms() + 60000;
     while (up.waiting < 2 * N && fb_mono_ms() < until) {
         pause_ms(20);
         assert_status(FB_OK, fb_queue_stats(wide, FB_STAGE_UPLOAD, &up, &q.err));

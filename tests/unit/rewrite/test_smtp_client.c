@@ -23,7 +23,7 @@
 #define HELLO                HELLO_OF("~250-PIPELINING~250-8BITMIME~250-SMTPUTF8~250-DSN~250-SIZE 1000")
 #define BARE                 HELLO_OF("")
 #define QUIT                 "|<QUIT|>221 bye"
-#define CAP_MS               300
+#define CAP_MS               1000
 
 struct source {
     struct fb_slice all;
@@ -99,7 +99,7 @@ static void send_row(const struct row *row)
         m.content.size = source.all.len;
         int64_t started = fb_mono_ms();
         s = smtp_client_send(client, &m, &is_unknown, &err);
-        if (fb_mono_ms() - started > 5000) {
+        if (fb_mono_ms() - started > 30000) {
             fail_msg("%s: took %lld ms", row->name, (long long)(fb_mono_ms() - started));
         }
     }
@@ -449,8 +449,8 @@ static void test_lost_connections(void **state)
          .scripts = {HELLO "|<MAIL|>250 1"},
          .rcpts = {"b@y"},
          .want = FB_NETWORK},
-        {.name = "reset after 354",
-         .scripts = {HELLO "|<MAIL|<RCPT|<DATA|>250 1|>250 2|>354 go|?50|!"},
+        {.name = "reset after the final dot",
+         .scripts = {HELLO "|<MAIL|<RCPT|<DATA|>250 1|>250 2|>354 go|*|!"},
          .rcpts = {"b@y"},
          .want = FB_NETWORK,
          .is_unknown = true},
@@ -522,7 +522,7 @@ static void test_the_connection_is_kept(void **state)
          .codes = {550}},
         {.name = "an answer that comes late is not the next mail's",
          .times = 2,
-         .scripts = {HELLO "|<MAIL|<RCPT|<DATA|>250|>550 no|>554 no|<RSET|?500|>250 ok",
+         .scripts = {HELLO "|<MAIL|<RCPT|<DATA|>250|>550 no|>554 no|<RSET|?1500|>250 ok",
                      HELLO "|<MAIL|<RCPT|<DATA|>250|>550 no|>554 no|<RSET|>250 ok" QUIT},
          .rcpts = {"b@y"},
          .codes = {550}},

@@ -20,7 +20,7 @@ static struct s3_fixture server;
 static bool has_server;
 
 static const struct fb_s3_options quick = {
-    .deadline_ms = 4000, .stall_ms = 1000, .backoff_ms = 5, .tries = 6};
+    .deadline_ms = 15000, .stall_ms = 1000, .backoff_ms = 5, .tries = 6};
 
 static int setup(void **state)
 {
@@ -92,7 +92,7 @@ static void a_server_that_hangs_is_left_in_time(void **state)
     struct fb_error err = {0};
     int64_t begun = fb_mono_ms();
     assert_int_equal(fb_s3_head(s3, "fault-hang-99/x", &info, &err), FB_NETWORK);
-    assert_true(fb_mono_ms() - begun < 8000);
+    assert_true(fb_mono_ms() - begun < 30000);
 }
 
 static void another_ones_object_is_not_taken_for_our_own(void **state)

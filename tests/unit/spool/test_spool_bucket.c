@@ -80,6 +80,7 @@ static void many_waiting_messages_become_few_objects(void **state)
     for (size_t i = 0; i < COUNT; i++) {
         in[i] = waiting(writer, i, id[i]);
     }
+    faults("delay=100"); /* they wait for the one before them */
     for (size_t i = 0; i < COUNT; i++) {
         fb_spool_in_submit(&in[i], FB_SLICE_LITERAL("e"), fx_on_done, &done[i]);
     }
@@ -87,6 +88,7 @@ static void many_waiting_messages_become_few_objects(void **state)
         fx_wait(&done[i]);
         assert_int_equal(done[i].status, FB_OK);
     }
+    faults("delay=0");
     assert_true(list(fx, "segments/").count <= 20);
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(fx_check(fx, done[i].ref, 1000 + i, i, "e"), FB_OK);
@@ -478,7 +480,7 @@ static void a_small_message_does_not_wait_for_a_large_ones_upload(void **state)
     struct fb_spool_writer *writer = fx_writer(fx, "w");
     struct fb_spool_in *first = fx_message(writer, 40U << 20, 1, id[0]);
     struct fb_spool_in *second = fx_message(writer, 1000, 2, id[1]);
-    faults("delay=300"); /* seven requests for the large one */
+    faults("delay=1000"); /* seven requests for the large one */
     fb_spool_in_submit(&first, FB_SLICE_LITERAL("e"), fx_on_done, &large);
     fx_sleep_ms(100);
     fb_spool_in_submit(&second, FB_SLICE_LITERAL("e"), fx_on_done, &small);

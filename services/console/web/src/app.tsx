@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Activity, Archive, Boxes, FileCode2, FlaskConical, Gauge, History, LogOut, Mail, Menu as MenuIcon, ScrollText, ShieldCheck, Type, UserRound, Users, UsersRound, Waypoints, X, type LucideIcon } from './ui/icons';
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Dialog, Modal, ModalOverlay } from './ui/aria';
 import { Link, Redirect, Route, Switch as Routes, useLocation } from 'wouter';
 import { call, get, onSignedOut, setCsrf } from './api';
@@ -180,6 +180,13 @@ export function App() {
   useEffect(() => onSignedOut(() => setAnswer((a) => (a && a.user !== null ? { ...a, user: null, role: null, needs: null } : a))), []);
   const own = answer && isSession(answer) ? answer.language : null;
   useEffect(() => { if ((own === 'ja' || own === 'en') && own !== language && !localStorage.getItem('fumibako.language')) setLanguage(own); }, [own, language, setLanguage]);
+  // What the server says in words comes in the language of the page.
+  const spoken = useRef(language);
+  useEffect(() => {
+    if (spoken.current === language) return;
+    spoken.current = language;
+    void client.invalidateQueries({ predicate: (q) => q.queryKey[0] !== 'session' });
+  }, [language, client]);
   const signed = useMemo(() => (answer && isSession(answer) ? {
     session: answer,
     may: (p: Permission) => mayRole(answer.role, p),

@@ -156,6 +156,7 @@ export interface DeadAction {
   id: string;
   message: string;
   action: 'retry' | 'release' | 'reject';
+  untold: string | null; // rejected: why its sender is not told
 }
 export interface Storage {
   name: string;
@@ -332,6 +333,12 @@ export interface PolicyDiff {
   added: number;
   removed: number;
 }
+export interface TestReason {
+  condition: string; // as a policy writes it; "rule": the rule as a whole
+  code: string;
+  holds: boolean;
+  text: string; // in the language asked for
+}
 export interface Tested {
   address: string;
   action: 'secure' | 'pass' | 'reject';
@@ -340,7 +347,7 @@ export interface Tested {
   shadow?: string | null;
   storage?: string | null;
   security?: string | null;
-  rules: { rule: string; line?: number; matches: boolean; shadow?: boolean; why: string }[];
+  rules: { rule: string; line?: number; matches: boolean; shadow?: boolean; why: string; reasons: TestReason[] }[];
 }
 export interface TestResult {
   mail: { from?: string; subject?: string; size?: number; attachment_count?: number; attachments?: { name?: string; type?: string; size?: number }[] };

@@ -65,8 +65,8 @@ export function HeldPage() {
       {asked && (
         <Confirm title={t(`dead.${asked.action}`)} action={t(`dead.${asked.action}`)} isOpen onClose={() => ask(null)} isDanger={asked.action !== 'retry'} reason={t('reason.optional')}
           run={async (reason) => {
-            await post<DeadAction>(`dead/${asked.dead.id}/${asked.action}`, reason ? { reason } : {});
-            say(t(`dead.${asked.action}.done`));
+            const done = await post<DeadAction>(`dead/${asked.dead.id}/${asked.action}`, reason ? { reason } : {});
+            say(done.untold ? t('dead.reject.untold', { why: done.untold }) : t(`dead.${asked.action}.done`));
             await client.invalidateQueries({ queryKey: ['dead'] });
           }}>
           {asked.action === 'release' && <Note tone="bad" title={t('dead.release.warn')} />}

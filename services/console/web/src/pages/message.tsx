@@ -70,7 +70,7 @@ function Branches({ branches }: { branches: Branch[] }) {
             ...(b.storage ? [[t('rule.storage'), b.storage], [t('security.access'), known('access', b.access)],
               [t('expires'), b.expires ? time(b.expires) : t('never')], ...(b.purges ? [[t('purges'), time(b.purges)]] : []),
               [t('parcel'), <code key="p">{b.parcel}</code>]] as [string, React.ReactNode][] : []),
-            ...(b.reason ? [[t('reason'), b.reason] as [string, string]] : []),
+            ...(b.reason ? [[t('reason'), known('reason', b.reason)] as [string, string]] : []),
             ...(b.forced ? [[t('forced'), known('forced', b.forced)] as [string, string]] : []),
           ]} />
         </div>

@@ -2,7 +2,7 @@
 //
 // Which rule takes each recipient of a mail, and why: with a mail that is pasted, chosen or dropped here.
 import { FileUp, FlaskConical } from '../ui/icons';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { DropZone, FileTrigger, isFileDropItem } from '../ui/aria';
 import { post } from '../api';
 import { useWords } from '../language';
@@ -29,7 +29,7 @@ function addresses(mail: string, field: string): string[] {
 function Recipient({ tested }: { tested: Tested }) {
   const { t, known } = useWords();
   const tone: Tone = tested.action === 'secure' ? 'good' : tested.action === 'reject' ? 'bad' : 'calm';
-  const why = tested.rule ? t('test.by', { rule: tested.rule }) : known('reason', tested.reason);
+  const why = [tested.rule ? t('test.by', { rule: tested.rule }) : '', tested.reason === 'rule' ? '' : known('reason', tested.reason)].filter(Boolean).join(' ');
   return (
     <Card title={<>{tested.address} <Pill tone={tone}>{known('action', tested.action)}</Pill></>}>
       <p>{why}{tested.action === 'secure' && tested.storage ? ` ${t('rule.where', { storage: tested.storage, security: tested.security ?? '' })}` : ''}</p>
@@ -40,7 +40,7 @@ function Recipient({ tested }: { tested: Tested }) {
             <li key={r.rule} className={r.matches ? 'yes' : 'no'}>
               <span className="sign" aria-hidden>{r.matches ? '✓' : '✕'}</span>
               <div><strong>{r.rule}</strong> <span className="soft">{r.matches ? t('test.matches') : t('test.not')}{r.shadow ? ` · ${t('shadow')}` : ''}</span>
-                {r.why && <p>{r.why}</p>}</div>
+                {r.reasons.map((reason, i) => <p key={`${reason.condition} ${i}`}>{reason.text}</p>)}</div>
             </li>
           ))}
         </ol>
@@ -50,7 +50,7 @@ function Recipient({ tested }: { tested: Tested }) {
 }
 
 export function TesterPage() {
-  const { t, bytes } = useWords();
+  const { t, bytes, language } = useWords();
   const draft = useDraft();
   const [mail, setMail] = useState('');
   const [file, setFile] = useState<{ name: string; bytes: Uint8Array } | null>(null);
@@ -58,6 +58,7 @@ export function TesterPage() {
   const [to, setTo] = useState<string[]>([]);
   const [which, setWhich] = useState('draft');
   const [result, setResult] = useState<TestResult | null>(null);
+  const asked = useRef<{ question: object; language: string } | null>(null);
   const [problem, run, isBusy] = useAction();
   const fill = (text: string) => {
     if (!from) setFrom(addresses(text, 'from')[0] ?? '');
@@ -75,8 +76,17 @@ export function TesterPage() {
     setResult(null);
     const content = file?.bytes ?? new TextEncoder().encode(mail);
     if (content.length === 0 || to.length === 0) throw new Error(t('test.missing'));
-    setResult(await post<TestResult>('policy/test', { mail: base64(content), from, to, ...(isDraft ? { document: draft.text } : {}) }));
+    const question = { mail: base64(content), from, to, ...(isDraft ? { document: draft.text } : {}) };
+    asked.current = { question, language };
+    setResult(await post<TestResult>('policy/test', question));
   });
+  // The reasons are words of the server: in another language they are asked for again.
+  useEffect(() => {
+    const last = asked.current;
+    if (!last || last.language === language) return;
+    asked.current = { ...last, language };
+    void run(async () => { setResult(await post<TestResult>('policy/test', last.question)); });
+  }, [language, run]);
   return (
     <>
       <PageHead title={t('nav.tester')} lead={t('test.lead')} />

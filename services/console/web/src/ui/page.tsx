@@ -3,7 +3,7 @@ import { AlertTriangle, CheckCircle2, Info, RotateCw, type LucideIcon } from './
 import { useCallback, useEffect, useRef, useState, type ReactNode } from 'react';
 import { ProgressBar, Toast, ToastContent, ToastQueue,
   ToastRegion, Text, Button as AriaButton } from './aria';
-import { Problem } from '../api';
+import { Problem, type ProblemItem } from '../api';
 import { useWords } from '../language';
 import { Button } from './controls';
 
@@ -48,6 +48,13 @@ export function Note({ tone = 'info', title, children }: { tone?: Tone; title?: 
   );
 }
 
+/** Where something is wrong: a line of the document, in the language of the page, or the name of a field. */
+function Where({ of }: { of: ProblemItem }) {
+  const { t } = useWords();
+  const words = of.line > 0 ? t('line', { n: of.line }) : of.where === 'line 0' ? '' : of.where;
+  return words && <code>{words}</code>;
+}
+
 /** What went wrong, read out at once. */
 export function ErrorBox({ problem, retry }: { problem: unknown; retry?: () => void }) {
   const { t } = useWords();
@@ -57,7 +64,7 @@ export function ErrorBox({ problem, retry }: { problem: unknown; retry?: () => v
       <div>
         <strong>{problem instanceof Error ? problem.message : String(problem)}</strong>
         {problem instanceof Problem && problem.errors.length > 0 && (
-          <ul>{problem.errors.map((e) => <li key={`${e.where} ${e.what}`}>{e.where && <code>{e.where}</code>} {e.what}</li>)}</ul>
+          <ul>{problem.errors.map((e) => <li key={`${e.where} ${e.what}`}><Where of={e} /> {e.what}</li>)}</ul>
         )}
         {retry && <p><Button icon={RotateCw} onPress={retry}>{t('again')}</Button></p>}
       </div>

@@ -41,6 +41,7 @@ export const states = {
   'event.waiting': ['処理中', 'Waiting'],
   'event.refused': ['相手のサーバーが拒否', 'Refused by the mail server'],
   'event.held': ['保留', 'Held'],
+  'event.sender not told': ['差出人に通知できず', 'Sender not told'],
   'event.recall': ['取り消しの依頼', 'Recall asked for'],
   'event.recalling': ['取り消しの開始', 'Recall begun'],
   'event.pending': ['閲覧の招待', 'Invited'],
