@@ -89,6 +89,7 @@ test('compose.yaml with remote images: a mail goes through, one into the vault, 
     assert.match(status, /^Uid:\t[1-9]\d*\t/m, s);
     for (const line of [/^CapBnd:\t0+$/m, /^CapEff:\t0+$/m, /^NoNewPrivs:\t1$/m, /^Seccomp:\t2$/m]) assert.match(status, line, s);
     assert.equal(c.HostConfig.ReadonlyRootfs, true, s);
+    for (const m of c.Mounts.filter((x) => x.Type === 'volume')) assert.ok(m.Name.startsWith(`${project}_`), `${s}: ${m.Destination} would stay behind without a name`);
   }
 
   // As the head of the file says.

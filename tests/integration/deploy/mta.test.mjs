@@ -38,9 +38,9 @@ async function onceAndWhole({ stack, sink }, mta, subject) {
   const before = (await stack.messages()).length;
   const reply = await submit(mta.port, { content: mail(subject), to: TO });
   assert.equal(reply.code, 250, reply.text);
-  await waitFor(() => reached(sink, subject).length >= 2, { timeout: 60000, what: `the notices of ${subject}` })
+  await waitFor(() => reached(sink, subject).length >= 2, { timeout: 180000, what: `the notices of ${subject}` })
     .catch((e) => { throw new Error(`${e.message}\n${mta.log()}\n${stack.logs()}`); });
-  await waitFor(() => mta.queued() === 0, { timeout: 20000, what: 'the queue to empty' });
+  await waitFor(() => mta.queued() === 0, { what: 'the queue to empty' });
   await sleep(2500); // a loop would have come round by now
   assert.deepEqual(reached(sink, subject), TO, 'each recipient has it exactly once');
   const messages = await stack.messages();
@@ -60,9 +60,9 @@ async function keptAndSent({ stack, sink }, mta, subject) {
   assert.ok(mta.queued() > 0, 'it lies in the queue of the MTA');
   assert.deepEqual(reached(sink, subject), [], 'and does not go round Fumibako');
   await stack.startService('ingest');
-  await waitFor(() => reached(sink, subject).length >= 2, { timeout: 90000, what: `the notices of ${subject}` })
+  await waitFor(() => reached(sink, subject).length >= 2, { timeout: 180000, what: `the notices of ${subject}` })
     .catch((e) => { throw new Error(`${e.message}\n${mta.log()}`); });
-  await waitFor(() => mta.queued() === 0, { timeout: 20000, what: 'the queue to empty' });
+  await waitFor(() => mta.queued() === 0, { what: 'the queue to empty' });
   assert.deepEqual(reached(sink, subject), TO);
   const [notice] = notices(sink, subject);
   assert.ok(!notice.content.includes(`the body of ${subject}`));

@@ -8,7 +8,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { ROOT, Smtp, freePorts, waitFor } from '../../support/harness.mjs';
+import { ROOT, Smtp, freePorts, remove, waitFor } from '../../support/harness.mjs';
 
 const MTA = path.join(ROOT, 'deploy/mta');
 const CACHE = path.join(ROOT, 'build/mta');
@@ -31,7 +31,7 @@ class Program {
   async greets(port) {
     await waitFor(async () => {
       if (this.process.exitCode !== null) return true;
-      const smtp = await Smtp.connect(port, { timeout: 2000 });
+      const smtp = await Smtp.connect(port, { timeout: 10000 });
       smtp.close();
       return smtp.greeting.code === 220;
     }, { timeout: 60000, what: `port ${port}: ${this.output.slice(-2000)}` });
@@ -252,7 +252,7 @@ exec ${root}/usr/sbin/exim4 "$@"
 
   async stop() {
     await this.program?.stop();
-    fs.rmSync(this.dir, { recursive: true, force: true });
+    remove(this.dir);
   }
 }
 
@@ -329,6 +329,6 @@ export class Haraka {
 
   async stop() {
     await Promise.all(this.programs.map((p) => p.stop()));
-    fs.rmSync(this.dir, { recursive: true, force: true });
+    remove(this.dir);
   }
 }
