@@ -37,7 +37,8 @@ const proofs = { alerts: { FumibakoProofsGuessed: {} }, what: 'wrong codes at th
 const links = { alerts: { FumibakoPortalGuessing: {} }, what: 'links that are none',
   async run(scene) {
     const client = new Client(scene.base);
-    const stop = scene.again(150, () => client.get(`/r/${'A'.repeat(71)}`));
+    // Several at once: more than one a second on a slow machine as well.
+    const stop = scene.again(150, () => Promise.all([1, 2, 3].map(() => client.get(`/r/${'A'.repeat(71)}`))));
     return { undo: stop };
   } };
 

@@ -13,7 +13,7 @@ import { Monitor } from './monitor.mjs';
 
 export const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal', 'console', 'fetch'];
 export const SENDER = 'taro@example.jp';
-export const patience = { timeout: 60000, interval: 200 };
+export const patience = { timeout: 120000, interval: 200 };
 
 const POLICY = {
   security_definitions: [{ name: 'recipients only', access: 'recipients', expires_after: '30d' },
@@ -68,7 +68,7 @@ export class Scene {
 
   /** Hands a mail in; gives its id (or the refusal, where one is expected). */
   async send(to, content = mail(to), { from = SENDER, refused = false } = {}) {
-    const smtp = await Smtp.connect(this.world.ports.smtp, { timeout: 30000 });
+    const smtp = await Smtp.connect(this.world.ports.smtp, { timeout: 90000 });
     try {
       const reply = await smtp.send({ from, to: [to], content });
       if (refused) return reply;

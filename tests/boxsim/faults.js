@@ -3,6 +3,7 @@
 // (the query is not part of it), skips the first `after` matches, fires `times` times (absent:
 // always) and does one or more of these:
 //   delay_ms       waits first
+//   hold: true     waits first, until the faults are replaced
 //   drop           "before": closes the connection, nothing has happened;
 //                  "after": does the work, then closes without an answer
 //   status, headers, body
@@ -22,6 +23,7 @@ const DO_CHECKS = {
   headers: (v) => v !== null && typeof v === 'object' && !Array.isArray(v),
   body: () => true,
   delay_ms: isCount,
+  hold: (v) => v === true,
   drop: (v) => v === 'before' || v === 'after',
   effect: (v) => typeof v === 'boolean',
   truncate: isCount,
@@ -77,6 +79,14 @@ function compile(raw, where) {
 class Faults {
   constructor() {
     this.list = [];
+    this.expectChange();
+  }
+
+  // What is held waits for this.changed.
+  expectChange() {
+    this.changed = new Promise((resolve) => {
+      this.release = resolve;
+    });
   }
 
   replace(array) {
@@ -84,6 +94,8 @@ class Faults {
       throw new FaultError('an array of faults is expected');
     }
     this.list = array.map((raw, i) => compile(raw, `fault ${i + 1}`));
+    this.release();
+    this.expectChange();
   }
 
   load(file) {

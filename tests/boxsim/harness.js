@@ -11,7 +11,7 @@ const path = require('path');
 
 const PROGRAM = path.join(__dirname, 'boxsim');
 const REPOSITORY = path.join(__dirname, '..', '..');
-const START_MS = 20000;
+const START_MS = 120000; // it makes keys and reads a specification, on a busy machine
 const JWT_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
 const sha1 = (data, form = 'hex') => crypto.createHash('sha1').update(data).digest(form);
@@ -217,8 +217,8 @@ class Sim {
         fs.rmSync(this.dir, { recursive: true, force: true });
         resolve({ code, signal: by });
       };
-      if (this.child.exitCode !== null) {
-        done(this.child.exitCode, null);
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        done(this.child.exitCode, this.child.signalCode);
         return;
       }
       this.child.once('exit', done);

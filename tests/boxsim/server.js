@@ -227,6 +227,9 @@ class Simulator {
     const template = route ? route.template : '(unknown)';
     ctx.params = params || {};
     ctx.slowBps = fault.slow_bps || 0;
+    if (fault.hold) {
+      await this.faults.changed;
+    }
     if (fault.delay_ms) {
       await sleep(fault.delay_ms);
     }

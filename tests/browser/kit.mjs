@@ -15,9 +15,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createRequire } from 'node:module';
-import { waitFor } from '../support/harness.mjs';
+import { remove } from '../support/harness.mjs';
 
-const WAIT = 20000;
+const WAIT = 90000; // for what must come, however busy the machine is
 const NOBODY = 65534;
 const KEYS = { Tab: { code: 9 }, Enter: { code: 13, text: '\r' }, ' ': { code: 32, text: ' ' },
   Escape: { code: 27 }, Delete: { code: 46 }, ArrowUp: { code: 38 }, ArrowRight: { code: 39 }, ArrowDown: { code: 40 } };
@@ -79,21 +79,8 @@ export class Browser {
     });
   }
 
-  /** The next event of this name in a session. */
-  event(name, sessionId) {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => { this.#listeners.delete(listener); reject(new Error(`${name} did not come`)); }, WAIT);
-      const listener = (m) => {
-        if (m.method !== name || m.sessionId !== sessionId) return;
-        clearTimeout(timer);
-        this.#listeners.delete(listener);
-        resolve(m.params);
-      };
-      this.#listeners.add(listener);
-    });
-  }
-
   listen(fn) { this.#listeners.add(fn); }
+  unlisten(fn) { this.#listeners.delete(fn); }
 
   /** A page in a context of its own: cookies are shared with nobody, unless another page's context is given. */
   async page({ width = 1200, height = 900, language = 'en', dark = false, scripts = false, context = null, headers = {} } = {}) {
@@ -125,11 +112,7 @@ export class Browser {
     await ended;
     process.off('exit', this.#kill);
     for (const pipe of this.process.stdio) pipe?.destroy(); // a child may still hold the other end
-    // Its children end a moment later than it does, and may still write.
-    await waitFor(() => {
-      fs.rmSync(this.dir, { recursive: true, force: true });
-      return !fs.existsSync(this.dir);
-    }, { what: 'the profile to be removed' });
+    remove(this.dir); // its children end a moment later than it does, and may still write
   }
 }
 
@@ -154,8 +137,22 @@ class Page {
   call(method, params) { return this.browser.call(method, params, this.session); }
 
   async #loaded(start) {
-    const loaded = this.browser.event('Page.loadEventFired', this.session);
-    await Promise.all([loaded, start()]);
+    await Promise.all([this.loaded(), start()]);
+  }
+
+  /** The load event of another document than this one: that of the first, empty page may come late. */
+  loaded() {
+    return new Promise((resolve, reject) => {
+      let isOther = false;
+      const end = (fn) => (value) => { clearTimeout(timer); this.browser.unlisten(listener); fn(value); };
+      const timer = setTimeout(() => end(reject)(new Error('no page was loaded')), WAIT);
+      const listener = (m) => {
+        if (m.sessionId !== this.session) return;
+        if (m.method === 'Page.frameNavigated' && !m.params.frame.parentId) isOther = true;
+        else if (m.method === 'Page.loadEventFired' && isOther) end(resolve)();
+      };
+      this.browser.listen(listener);
+    });
   }
 
   close() { return this.browser.call('Target.closeTarget', { targetId: this.target }); }

@@ -95,7 +95,7 @@ export class Reading {
     const r = await this.stack.ctl('submit', file, '--from', SENDER, ...to.flatMap((a) => ['--to', a]));
     assert.equal(r.status, 0, r.stderr);
     await waitFor(() => to.every((a, i) => this.links(a).length > before[i]),
-      { timeout: 60000, what: 'the notices' }).catch((e) => {
+      { timeout: 120000, what: 'the notices' }).catch((e) => {
       throw new Error(`${e.message}\n${this.stack.logs()}`);
     });
     // The portal looks once a second for a vault that upload has just made.
@@ -122,7 +122,7 @@ export class Reading {
   /** A code that comes to somebody after so many mails. */
   code(address, from) {
     return waitFor(() => this.texts(address, from).map((text) => /(?:確認コード|code)[^0-9]{1,40}(\d{6})\b/i.exec(text)?.[1]).find(Boolean),
-      { timeout: 30000, what: `a code for ${address}` });
+      { what: `a code for ${address}` });
   }
 
   async visit(address, { language = 'ja', width = 375, height = width < 600 ? 812 : 900, scripts = true, ...more } = {}) {

@@ -24,7 +24,7 @@ test('pages are drawn when they come near, their text is there from the start, a
     await page.open(`${reading.base}/r/${parcel.link}`);
     await page.click('form[action*="/open"] button');
     await waitFor(() => page.evaluate(() => document.querySelector('#viewer').dataset.ready === 'yes'
-      && document.querySelector('.pdf').dataset.drawn === 'yes'), { timeout: 30000, what: 'the viewer' });
+      && document.querySelector('.pdf').dataset.drawn === 'yes'), { what: 'the viewer' });
     const seen = await page.evaluate(() => ({
       texts: [...document.querySelectorAll('.pdf .text')].map((e) => e.textContent),
       drawn: document.querySelectorAll('.pdf canvas').length,

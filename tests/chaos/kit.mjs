@@ -74,7 +74,7 @@ class Supervised {
     this.process.kill(signal);
   }
 
-  async ready(timeout = 60000) {
+  async ready(timeout = 180000) {
     await waitFor(async () => (await request(`http://127.0.0.1:${this.kit.ports[this.name]}/readyz`)).status === 200,
       { timeout, interval: 200, what: `${this.name} to be ready` });
   }

@@ -10,7 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { ROOT } from '../support/harness.mjs';
+import { ROOT, remove } from '../support/harness.mjs';
 import { hasPostfix } from '../support/postfix.mjs';
 
 const canUnshare = () => spawnSync('unshare', ['--net', '--mount', '--pid', '--mount-proc', '--fork', 'true']).status === 0;
@@ -22,7 +22,7 @@ const SEED = process.env.FB_CHAOS_SEED ?? '5';
 
 test('a minute of mail with a fault every three seconds: nothing lost, nothing leaked, all explained', { skip, timeout: 20 * 60000 }, async (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-smoke-'));
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  t.after(() => remove(dir));
   const child = spawn(path.join(ROOT, 'tests/chaos/run'), ['--minutes', '0.7', '--mails', '150', '--every', '3', '--seed', SEED, '--users', '20'],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, FB_BIN: bin, CHAOS_DIR: path.join(dir, 'chaos') } });
   let output = '';

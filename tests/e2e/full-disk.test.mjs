@@ -20,7 +20,7 @@ const canMount = () => {
 };
 const skip = !hasPostfix() ? 'needs root and Postfix' : canMount() ? false : 'no tmpfs can be mounted here';
 
-test('with the disk full the MTA keeps the mail; with room again everything is delivered', { skip, timeout: 300000 },
+test('with the disk full the MTA keeps the mail; with room again everything is delivered', { skip, timeout: 600000 },
   async (t) => {
     const stack = await Stack.start(t, { services: [], box: { users: 20 } });
     const spool = stack.world.spoolDir;
@@ -33,7 +33,7 @@ test('with the disk full the MTA keeps the mail; with room again everything is d
       const to = `r${i}@partner.example.com`;
       await stack.submit(japaneseMail({ to, size: 3e6 }).content, { to: [to] });
     }
-    await waitFor(() => /said: 45[12] 4\.3\.1/.test(stack.postfix.log()), { timeout: 60000, what: 'ingest to say that the disk is full' });
+    await waitFor(() => /said: 45[12] 4\.3\.1/.test(stack.postfix.log()), { timeout: 120000, what: 'ingest to say that the disk is full' });
     await waitFor(async () => (await stack.world.redis.command('XLEN', 'fb:{s0}:render')) > 0, { what: 'some mail to be taken' });
     assert.ok(stack.postfix.queued() > 0, 'the MTA keeps what was refused');
     for (const service of ['render', 'upload', 'rewrite']) await stack.startService(service);

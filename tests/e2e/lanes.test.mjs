@@ -52,7 +52,7 @@ test('a sender\'s flood delays nobody, and comes through with kill -9, refusals 
 
   await stack.startService('rewrite');
   await stack.startService('render');
-  await waitFor(() => subjects(relay).includes('one0'), { timeout: 60000, what: 'the one mail' });
+  await waitFor(() => subjects(relay).includes('one0'), { timeout: 180000, what: 'the one mail' });
   const before = subjects(relay).indexOf('one0');
   assert.ok(before <= 2 * BURST + 20, `${before} mails went before it`);
   t.diagnostic(`mails before the one that came behind ${FLOOD}: ${before}`);
@@ -60,7 +60,7 @@ test('a sender\'s flood delays nobody, and comes through with kill -9, refusals 
   assert.match(metrics, /^fumibako_queue_bulk_depth\{stage="render"\} [1-9]/m);
 
   // Both stages die with jobs of the flood in hand; what they held is claimed by the next ones, in its lane.
-  await waitFor(() => relay.mails.length >= 60, { timeout: 60000, what: 'the flood to be under way' });
+  await waitFor(() => relay.mails.length >= 60, { timeout: 180000, what: 'the flood to be under way' });
   await stack.by.render.kill();
   await stack.by.rewrite.stop(); // a drain: hands back what it did not begin
   assert.equal((await stack.by.rewrite.exited).code, 0);
@@ -78,7 +78,7 @@ test('a sender\'s flood delays nobody, and comes through with kill -9, refusals 
       }
     }
     return new Set(subjects(relay)).size === FLOOD + 1 + 75;
-  }, { timeout: 120000, interval: 500, what: 'everything to be delivered' });
+  }, { timeout: 400000, interval: 500, what: 'everything to be delivered' });
   assert.ok(refused.size >= FLOOD / 10);
   await stack.settled();
   const all = subjects(relay);

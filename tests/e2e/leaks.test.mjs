@@ -63,7 +63,7 @@ test('no form of a mail brings content past a rule', needsPostfix, async (t) => 
   for (const [name, content] of Object.entries(MAILS)) {
     await stack.submit(content, { from: name === 'report' ? '' : 'taro@example.jp', to: [`${name}@partner.example.com`] });
   }
-  await stack.settled({ timeout: 120000 });
+  await stack.settled();
   for (const name of Object.keys(MAILS)) {
     const got = stack.postfix.delivered(`${name}@partner.example.com`);
     assert.equal(got.length, 1, `${name}: one mail\n${stack.logs('render')}`);
@@ -81,7 +81,7 @@ test('an address that leads out by way of the own domain is no address within', 
   for (const route of routes) {
     await stack.submit(mail('a route', ['', SECRET]), { to: [route] });
   }
-  await stack.settled({ timeout: 60000 });
+  await stack.settled();
   for (const name of ['a', 'b', 'c']) {
     for (const { raw } of stack.postfix.delivered(`${name}@partner.example.com`)) {
       assert.ok(!everythingIn(raw).includes(SECRET), `${name}: the content went out`);

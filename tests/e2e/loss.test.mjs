@@ -138,7 +138,7 @@ test('Redis stopped for a minute, restarted, and wiped once: ingest goes on acce
     const before = Date.now();
     await sendAll(stack, 50, 100);
     // Taken by ingest although Redis is away: Postfix has nothing left.
-    await waitFor(() => stack.postfix.queued() === 0, { timeout: 60000, what: 'ingest to accept without Redis' });
+    await waitFor(() => stack.postfix.queued() === 0, { timeout: 180000, what: 'ingest to accept without Redis' });
     await sleep(Math.max(0, outage - (Date.now() - before)));
     await stack.world.redis.start(['--appendonly', 'yes', '--appendfsync', 'everysec']);
     await waitFor(() => stack.postfix.reached() >= 150, { timeout: 5 * 60000, what: 'the mail after the restart' });

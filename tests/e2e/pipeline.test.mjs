@@ -38,7 +38,7 @@ test('a mail goes through Postfix, Box and back: same header, link for content, 
     const everybody = ['hanako@partner.example.com', 'jiro@other.example', 'secretly@third.example'];
     await stack.submit(mail.content, { to: everybody });
     await waitFor(() => everybody.every((r) => stack.postfix.delivered(r).length > 0),
-      { timeout: 60000, what: 'the notices' }).catch((e) => { throw new Error(`${e.message}\n${stack.logs()}\n${stack.postfix.log()}`); });
+      { timeout: 180000, what: 'the notices' }).catch((e) => { throw new Error(`${e.message}\n${stack.logs()}\n${stack.postfix.log()}`); });
     await stack.settled();
 
     const original = splitMail(mail.content);
@@ -120,7 +120,7 @@ test('one mail under three rules: untouched within, attachments only for one, ev
     const mail = japaneseMail({ to: 'jiro@example.jp, hanako@partner.example.com', cc: 'ken@other.example' });
     const everybody = ['jiro@example.jp', 'hanako@partner.example.com', 'ken@other.example'];
     await stack.submit(mail.content, { to: everybody });
-    await waitFor(() => everybody.every((r) => stack.postfix.delivered(r).length > 0), { timeout: 60000, what: 'the mails' });
+    await waitFor(() => everybody.every((r) => stack.postfix.delivered(r).length > 0), { timeout: 180000, what: 'the mails' });
     await stack.settled();
 
     const sent = mail.content.toString('latin1').replace(/\r\n/g, '\n');
@@ -157,7 +157,7 @@ test('a tag in the subject selects a rule and is stripped; a refused recipient i
     await stack.submit(plainMail({ token: 'tagged', to: 'a@x.example', subject: '[SECURE] Figures for May' }),
       { to: ['a@x.example', 'b@forbidden.example'] });
     await waitFor(() => stack.postfix.delivered('a@x.example').length && stack.postfix.delivered('taro@example.jp').length,
-      { timeout: 60000, what: 'notice and report' });
+      { timeout: 180000, what: 'notice and report' });
     const notice = splitMail(stack.postfix.delivered('a@x.example')[0].raw);
     assert.equal(notice.get('subject'), 'Figures for May');
     const report = stack.postfix.delivered('taro@example.jp')[0];
@@ -176,7 +176,7 @@ test('nobody outruns a rule with a forged trace header, and what was through onc
     const forged = Buffer.from(plainMail({ token: 'forged', to: 'a@x.example' }).toString()
       .replace('Subject:', 'X-Fumibako-Id: 01ARZ3NDEKTSV4RRFFQ69G5FAV; b=0; h=AAAA\r\nSubject:'));
     await stack.submit(forged, { to: ['a@x.example'] });
-    await waitFor(() => stack.postfix.delivered('a@x.example').length, { timeout: 60000, what: 'the notice' });
+    await waitFor(() => stack.postfix.delivered('a@x.example').length, { timeout: 180000, what: 'the notice' });
     const notice = stack.postfix.delivered('a@x.example')[0];
     assert.ok(!everythingIn(notice.raw).includes('body-forged-end'), 'secured all the same');
     assert.equal(splitMail(notice.raw).all('x-fumibako-id').length, 1, 'the forged header is gone');
@@ -184,14 +184,14 @@ test('nobody outruns a rule with a forged trace header, and what was through onc
     // The notice itself, coming through again (a loop of the MTA), is sent on as it is.
     const again = notice.raw.toString('latin1').replace(/^(Return-Path|X-Original-To|Delivered-To):.*\n/gm, '');
     await stack.submit(Buffer.from(again.replace(/\n/g, '\r\n'), 'latin1'), { to: ['a@x.example'] });
-    await waitFor(() => stack.postfix.delivered('a@x.example').length === 2, { timeout: 60000, what: 'the second' });
+    await waitFor(() => stack.postfix.delivered('a@x.example').length === 2, { timeout: 180000, what: 'the second' });
     const second = stack.postfix.delivered('a@x.example')[1];
     assert.equal(splitMail(second.raw).body, splitMail(notice.raw).body);
     // The same header on other content, or to somebody else, counts for nothing.
     const stolen = Buffer.from(plainMail({ token: 'stolen', to: 'a@x.example' }).toString()
       .replace('Subject:', `X-Fumibako-Id: ${splitMail(notice.raw).get('x-fumibako-id')}\r\nSubject:`));
     await stack.submit(stolen, { to: ['a@x.example'] });
-    await waitFor(() => stack.postfix.delivered('a@x.example').length === 3, { timeout: 60000, what: 'the third' });
+    await waitFor(() => stack.postfix.delivered('a@x.example').length === 3, { timeout: 180000, what: 'the third' });
     assert.ok(!everythingIn(stack.postfix.delivered('a@x.example')[2].raw).includes('body-stolen-end'));
   });
 
@@ -199,20 +199,27 @@ test('the same through LMTP', needsPostfix, async (t) => {
   const stack = await Stack.start(t, { transport: 'fumibako-lmtp' });
   await stack.submit(plainMail({ token: 'lmtp', to: 'a@x.example' }), { to: ['a@x.example', 'b@y.example'] });
   await waitFor(() => ['a@x.example', 'b@y.example'].every((r) => stack.postfix.delivered(r).length === 1),
-    { timeout: 60000, what: 'the notices' });
+    { timeout: 180000, what: 'the notices' });
   assert.ok(!everythingIn(stack.postfix.delivered('b@y.example')[0].raw).includes('body-lmtp-end'));
 });
 
 test('what has expired is closed by the schedule, and the ledger says so', needsPostfix, async (t) => {
   const stack = await Stack.start(t, { policy: { security_definitions: [
-    { name: 'recipients only', access: 'recipients', expires_after: '15s' }] } });
+    { name: 'recipients only', access: 'recipients', expires_after: '1h' }] } });
   await stack.submit(plainMail({ token: 'brief', to: 'a@x.example' }), { to: ['a@x.example', 'b@y.example'] });
-  await waitFor(() => stack.postfix.delivered('a@x.example').length, { timeout: 60000, what: 'the notice' });
+  await waitFor(() => stack.postfix.delivered('a@x.example').length, { timeout: 180000, what: 'the notice' });
   const [folder] = parcelFolders(await stack.box.state());
   assert.deepEqual(loginsOn(await stack.box.state(), folder), ['a@x.example', 'b@y.example']);
   const [{ id }] = await stack.messages();
   assert.equal((await stack.ctl('message', 'recall', id, '--recipient', 'b@y.example')).status, 0);
-  await waitFor(async () => loginsOn(await stack.box.state(), folder).length === 0, { timeout: 60000, what: 'the expiry' });
+  await waitFor(async () => loginsOn(await stack.box.state(), folder).length === 1, { what: 'the recall' });
+  const { redis } = stack.world;
+  const parcel = folder.name.slice(2);
+  const ends = Number(await redis.command('ZSCORE', 'fb:{s0}:due', parcel));
+  assert.ok(Math.abs(ends - Date.now() - 3600000) < 600000, 'it is due an hour after it was made');
+  await redis.command('HSET', `fb:{s0}:g:${parcel}`, 'expires', String(Date.now())); // which is now
+  await redis.command('ZADD', 'fb:{s0}:due', 'XX', String(Date.now()), parcel);
+  await waitFor(async () => loginsOn(await stack.box.state(), folder).length === 0, { what: 'the expiry' });
   const grants = await waitFor(async () => {
     const { recipients } = (await stack.ctl('message', 'show', id, '--json')).json();
     return recipients.some((r) => r.grant === 'expired') && Object.fromEntries(recipients.map((r) => [r.address, r.grant]));
@@ -231,15 +238,15 @@ test('mail that stays held longer than retention.dead goes back to its sender as
     const [held] = await waitFor(async () => {
       const list = (await stack.ctl('dead', 'list', '--json')).json();
       return list.length > 0 && list;
-    }, { timeout: 60000, what: 'the mail to be held' });
+    }, { timeout: 180000, what: 'the mail to be held' });
     assert.match(JSON.stringify(held), /nested more than 64 deep/, 'and says why');
     const told = () => stack.postfix.delivered('taro@example.jp').map((m) => everythingIn(m.raw));
-    await waitFor(() => told().length === 1, { timeout: 60000, what: 'the letter to the sender' });
+    await waitFor(() => told().length === 1, { timeout: 180000, what: 'the letter to the sender' });
     assert.match(told()[0], /Message-ID: <held-/);
     assert.equal(stack.postfix.all().length, 1);
     await sleep(1500); // past the shortest retention
     stack.overrides = { ...stack.overrides, retention: { dead: '1s' } };
     await stack.startService('revoke');
-    await waitFor(() => told().some((m) => /Final-Recipient: rfc822; ?a@x\.example/i.test(m)), { timeout: 60000, what: 'the report' });
-    assert.deepEqual((await stack.ctl('dead', 'list', '--json')).json(), []);
+    await waitFor(() => told().some((m) => /Final-Recipient: rfc822; ?a@x\.example/i.test(m)), { timeout: 180000, what: 'the report' });
+    await waitFor(async () => (await stack.ctl('dead', 'list', '--json')).json().length === 0, { what: 'the mail not to be held any more' });
   });

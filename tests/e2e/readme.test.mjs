@@ -16,7 +16,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { Client, formOf } from '../integration/portal/kit.mjs';
-import { ROOT, binDir, freeOffset, request, waitFor } from '../support/harness.mjs';
+import { ROOT, binDir, freeOffset, remove, request, waitFor } from '../support/harness.mjs';
 
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const READMES = { 'README.md': read('README.md'), 'README.ja.md': read('README.ja.md') };
@@ -41,11 +41,11 @@ function blocks(markdown) {
 const marked = (kind, mark) => blocks(READMES['README.md']).filter((b) => b.kind === kind && b.mark.split(',')[0] === mark);
 const temporary = (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'fumibako-readme-'));
-  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  t.after(() => remove(dir));
   return dir;
 };
 
-function shell(script, { env = {}, timeout = 120000 } = {}) {
+function shell(script, { env = {}, timeout = 400000 } = {}) {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([k]) => !k.startsWith('FUMIBAKO_')));
   const r = spawnSync('bash', ['-euo', 'pipefail', '-c', script], { cwd: ROOT, encoding: 'utf8', timeout,
     env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 << 20 });
@@ -238,7 +238,7 @@ test('quickstart ends with a notice, twice, and the stack answers the commands o
   const asked = formOf((await recipient.get(door)).text);
   assert.equal((await recipient.post(asked.action, asked.hidden)).status, 303);
   const showMail = /^it asks for a code; see +(.*)$/m.exec(shown)[1];
-  const code = await waitFor(() => /確認コード: (\d{6})/.exec(shell(showMail).stdout)?.[1], { what: 'the mail with the code', timeout: 20000 });
+  const code = await waitFor(() => /確認コード: (\d{6})/.exec(shell(showMail).stdout)?.[1], { what: 'the mail with the code' });
   const entry = formOf((await recipient.get(door)).text);
   assert.equal((await recipient.post(entry.action, [...entry.hidden, ['code', code]])).status, 303);
   const reading = await recipient.get(door);
@@ -250,7 +250,7 @@ test('quickstart ends with a notice, twice, and the stack answers the commands o
   const recall = /^Take it back +(.*)$/m.exec(shown)[1];
   assert.match(run(recall).stdout, /^hanako@partner\.example\.com +the notice was out; access is being taken away$/m);
   assert.match(run(/^What became of it +(.*)$/m.exec(shown)[1]).stdout, /hanako@partner\.example\.com/);
-  await waitFor(async () => (await recipient.get(`${door}/body.pdf`)).status === 410, { what: 'the recalled mail to be closed', timeout: 20000 });
+  await waitFor(async () => (await recipient.get(`${door}/body.pdf`)).status === 410, { what: 'the recalled mail to be closed' });
 
   const r = run(['stack', 'policy'].flatMap((kind) => marked('run', kind)).map((b) => local(b.text)).join(''));
   assert.equal(r.stdout.match(/^[0-9A-HJKMNP-TV-Z]{26}$/gm)?.length, 1, r.all); // submit's id

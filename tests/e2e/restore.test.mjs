@@ -33,7 +33,7 @@ test('backup, a fresh machine, restore: policy, ledger and the recall of old mai
   }
   smtp.close();
   const sent = () => relay.mails.filter((m) => /^Subject: (one|two)/m.test(m.content.toString('latin1'))).length;
-  await waitFor(() => sent() >= 2, { timeout: 60000, what: 'the notices' });
+  await waitFor(() => sent() >= 2, { timeout: 180000, what: 'the notices' });
   await stack.settled();
   const open = async () => (await stack.box.state('collaborations')).collaborations.length;
   assert.equal(await open(), 2);
@@ -67,7 +67,7 @@ test('backup, a fresh machine, restore: policy, ledger and the recall of old mai
   assert.equal((await stack.messages()).length, 2);
   let recall = await stack.ctl('message', 'recall', ids[0]);
   assert.equal(recall.status, 0, recall.stdout + recall.stderr);
-  await waitFor(async () => await open() === 1, { timeout: 30000, what: 'the first recall' });
+  await waitFor(async () => await open() === 1, { timeout: 90000, what: 'the first recall' });
   await stack.settled();
 
   await freshMachine(false);
@@ -77,6 +77,6 @@ test('backup, a fresh machine, restore: policy, ledger and the recall of old mai
   assert.equal(rebuilt.status, 0, rebuilt.stdout + rebuilt.stderr);
   recall = await stack.ctl('message', 'recall', ids[1]);
   assert.equal(recall.status, 0, recall.stdout + recall.stderr);
-  await waitFor(async () => await open() === 0, { timeout: 30000, what: 'the second recall' });
+  await waitFor(async () => await open() === 0, { timeout: 90000, what: 'the second recall' });
   assert.equal(sent(), 2, 'no mail went out twice');
 });

@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { ROOT, World, Smtp, binDir, request, waitFor, sleep } from '../support/harness.mjs';
+import { ROOT, World, Smtp, binDir, request, waitFor } from '../support/harness.mjs';
 import { Postfix } from '../support/postfix.mjs';
 
 export const SHARED = process.env.FUMIBAKO_SHARED ?? path.join(ROOT, '../shared');
@@ -43,7 +43,7 @@ class Box {
     let output = '';
     box.process.stdout.on('data', (c) => { output += c; });
     box.process.stderr.on('data', (c) => { output += c; });
-    const port = await waitFor(() => /listening on (\d+)/.exec(output)?.[1], { timeout: 30000, what: 'boxsim' });
+    const port = await waitFor(() => /listening on (\d+)/.exec(output)?.[1], { what: 'boxsim' });
     box.url = `http://127.0.0.1:${port}`;
     return box;
   }
@@ -59,6 +59,7 @@ class Box {
 
   act(what) { return this.#post('/__act', what); }
   faults(list) { return this.#post('/__faults', list); }
+  async shownFaults() { return (await request(`${this.url}/__faults`)).json(); }
   settings(values) { return this.#post('/__config', values); }
 
   async #post(where, body) {
@@ -123,7 +124,10 @@ export class Stack {
     fs.writeFileSync(file, JSON.stringify(document, null, 2));
     const r = await this.ctl('policy', 'apply', file);
     if (r.status !== 0) throw new Error(`policy apply: ${r.stdout}${r.stderr}`);
-    await sleep(1500); // services look once a second
+    const { version } = (await this.ctl('policy', 'show', '--json')).json();
+    const inForce = (s) => [...s.output.matchAll(/policy ([0-9a-f]{12}) of Redis is in force/g)].at(-1)?.[1];
+    await waitFor(() => (this.running ?? []).every((s) => !s.isRunning || ['ingest', 'fetch'].includes(s.name) || inForce(s) === version.slice(0, 12)),
+      { what: 'the services to follow the policy' });
   }
 
   /** A vault in the world's folder, as it stands in a policy. */
@@ -175,12 +179,13 @@ export class Stack {
   }
 
   /** Waits until nothing is under way: no mail in the MTA, no job in a queue (held mail may be there). */
-  async settled({ timeout = 60000, still = 2 } = {}) {
+  async settled({ timeout = 180000, still = 2 } = {}) {
     let quiet = 0;
+    const owed = Date.now() + 10000;
     await waitFor(async () => {
       const r = await this.ctl('queue', '--json');
       const busy = r.status !== 0 || /"(waiting|inflight|delayed)":\s*[1-9]/.test(r.stdout) ||
-        (this.postfix?.queued() ?? 0) > 0 || await this.#isUnended();
+        (this.postfix?.queued() ?? 0) > 0 || await this.#isUnended() || (Date.now() < owed && await this.#isOwed());
       quiet = busy ? 0 : quiet + 1;
       return quiet >= still;
     }, { timeout, interval: 250, what: 'the pipeline to come to rest' });
@@ -194,6 +199,14 @@ export class Stack {
     return (await this.messages()).some((m) => m.state !== 'done' && m.state !== 'held');
   }
 
+  /** Accepted, and not in the queue yet: ingest answers before it tells Redis. */
+  async #isOwed() {
+    const ingest = this.by?.ingest;
+    if (!ingest?.isRunning) return false;
+    const [accepted, enqueued] = await Promise.all(['accepted', 'enqueued'].map((w) => ingest.metric(`fumibako_messages_${w}_total`)));
+    return (accepted ?? 0) > (enqueued ?? 0);
+  }
+
   logs(service) {
     return (this.running ?? []).filter((s) => !service || s.name === service).map((s) => s.output).join('\n');
   }
@@ -204,8 +217,11 @@ export class Stack {
       for (const s of this.running ?? []) fs.appendFileSync(path.join(process.env.FB_KEEP_LOGS, `${s.name}.log`), s.output);
       if (this.postfix) fs.writeFileSync(path.join(process.env.FB_KEEP_LOGS, 'postfix.log'), this.postfix.log());
     }
-    await this.world.end();
-    await this.postfix?.stop();
+    try {
+      await this.world.end();
+    } finally {
+      await this.postfix?.stop();
+    }
   }
 }
 

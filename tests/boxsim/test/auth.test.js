@@ -155,14 +155,14 @@ test('a missing, unknown, revoked or expired token is 401 with an empty body', a
   });
   assert.deepStrictEqual([revoked.status, revoked.text], [200, '']);
   bad(await sim.api('GET', 'users/me', undefined, { token }));
-  await sim.config({ token_lifetime_s: 1 });
+  await sim.config({ token_lifetime_s: 4 });
   const short = (await sim.ccg()).json;
   await sim.config({ token_lifetime_s: 4123 });
-  assert.strictEqual(short.expires_in, 1);
+  assert.strictEqual(short.expires_in, 4);
   assert.strictEqual(
     (await sim.api('GET', 'users/me', undefined, { token: short.access_token })).status,
     200
   );
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await new Promise((resolve) => setTimeout(resolve, 4100));
   bad(await sim.api('GET', 'users/me', undefined, { token: short.access_token }));
 });

@@ -136,6 +136,21 @@ test('delay_ms delays and then answers as usual', async () => {
   assert.ok(Date.now() - from >= 290);
 });
 
+test('hold waits until the faults are replaced, for those that came before', async () => {
+  await on('/users/me$', { hold: true }, { times: 1 });
+  let status = 0;
+  const held = me().then((x) => {
+    status = x.status;
+  });
+  const fired = async () => (await sim.request('GET', '/__faults')).json[0].fired;
+  while ((await fired()) === 0);
+  assert.strictEqual((await me()).status, 200, 'the next one is not held');
+  assert.strictEqual(status, 0);
+  await sim.faults([]);
+  await held;
+  assert.strictEqual(status, 200);
+});
+
 test('truncate breaks off inside the reply body', async () => {
   await on('/users/me$', { truncate: 10 });
   assert.match(await broken(me()), /ECONNRESET/);

@@ -163,9 +163,9 @@ export class Portal {
     return id;
   }
 
-  /** Everything in Redis, for "nothing was changed"; seen by no other client. */
+  /** Everything in Redis but what the portal itself writes now and then, for "nothing was changed". */
   async snapshot() {
-    const keys = (await this.redis.command('KEYS', '*')).sort();
+    const keys = (await this.redis.command('KEYS', '*')).filter((k) => k !== 'fb:{s0}:alarm').sort();
     const all = {};
     for (const key of keys) all[key] = await this.redis.command('DUMP', key);
     return JSON.stringify(all);

@@ -25,17 +25,18 @@ test('a recall that no replica has confirmed is said to be unsure; one that is g
   await portal.redis.command('CONFIG', 'SET', 'repl-diskless-sync-delay', 0);
   const replica = portal.world.spawn('redis-server', ['--port', String(portal.world.ports.lmtp), '--bind', '127.0.0.1', '--save', '',
     '--dir', portal.world.dir, '--dbfilename', 'replica.rdb', '--replicaof', '127.0.0.1', String(portal.world.ports.redis)]);
-  await waitFor(async () => /state=online/.test(await portal.redis.command('INFO', 'replication')), { timeout: 30000, what: 'a replica' });
+  await waitFor(async () => /state=online/.test(await portal.redis.command('INFO', 'replication')), { what: 'a replica' });
   const { client, link, form } = await confirmed(portal, [['scope', 'all']]);
   replica.kill('SIGSTOP');
   const done = await client.post(form.action, form.hidden);
   const recallId = form.hidden.find(([name]) => name === 'id')[1];
   assert.equal(done.headers.location, `/s/${link}?done=${recallId}&unsure=1`);
   assert.match(visible((await client.get(done.headers.location)).text), /no copy of its record is confirmed yet\. Please load this page again/);
-  assert.match(portal.service.output, /no replica of Redis has confirmed recall/);
+  await waitFor(() => /no replica of Redis has confirmed recall/.test(portal.service.output), { what: 'a word in the log' });
   replica.kill('SIGCONT');
-  const again = await client.post(form.action, form.hidden); // the browser's "send again"
-  assert.equal(again.headers.location, `/s/${link}?done=${recallId}`);
+  // The browser's "send again", until the replica has caught up.
+  await waitFor(async () => (await client.post(form.action, form.hidden)).headers.location === `/s/${link}?done=${recallId}`,
+    { interval: 500, what: 'the replica to confirm it' });
   const gone = visible((await client.get(`/s/${link}?done=01J00000000000000000000000&unsure=1`)).text);
   assert.match(gone, /The recall is not on record\. Please ask for it once more/);
 });

@@ -40,7 +40,7 @@ const pack = (value) => Buffer.from(encode(build(value), { useBigInt64: true }))
 const unpack = (bytes) => describe(decode(bytes, { useBigInt64: true }));
 
 function cat(how, kind, input) {
-  const run = spawnSync(CAT, [how, kind], { input, timeout: 20000, maxBuffer: 64 << 20 });
+  const run = spawnSync(CAT, [how, kind], { input, timeout: 120000, maxBuffer: 64 << 20 });
   if (run.error) throw run.error;
   return { ok: run.status === 0, out: run.stdout, error: run.stderr.toString().trim() };
 }

@@ -33,6 +33,17 @@ async function walk(world, url, during) {
 }
 
 const longest = (saw) => Math.max(...saw.shards.map((s) => s.pause));
+
+/** How long the group itself takes until it has another primary: sentinels and nodes elect in rounds, of seconds each. */
+async function replaced(failedOver) {
+  const begun = Date.now();
+  await failedOver();
+  return Date.now() - begun;
+}
+
+// Beyond that a client needs a second or two to notice; more on a busy machine.
+const NOTICE_MS = 8000;
+
 const tell = (t, what, saw) => t.diagnostic(`${what}: longest pause ${longest(saw)} ms, by shard ` +
   `${saw.shards.map((s) => s.pause).join(' ')}; ${saw.again} refused, ${saw.network} lost, ${saw.connections} connections`);
 
@@ -73,31 +84,33 @@ describe('the client', { concurrency: 2 }, () => {
     const at = surroundings(Sentinels);
 
     test('a killed primary is replaced, and the client finds the new one', async (t) => {
+      let took;
       const saw = await walk(at.world, at.group.url, async () => {
         const old = await at.group.primary();
         old.signal('SIGKILL');
-        await at.group.failedOver(old);
+        took = await replaced(() => at.group.failedOver(old));
       });
       tell(t, 'Sentinel, primary killed', saw);
       t.diagnostic(`acknowledged steps lost by the fail-over: ${await check(at.group, saw, { lossless: false })}`);
-      assert.ok(longest(saw) < 12000);
+      assert.ok(longest(saw) < took + NOTICE_MS, `${longest(saw)} ms, the fail-over ${took} ms`);
     });
 
     test('a primary that hangs and comes back is not written to any more', async (t) => {
       await at.group.protect(true);
       await at.group.look({ isQuick: true });
       let old;
+      let took;
       const saw = await walk(at.world, at.group.url, async () => {
         old = await at.group.primary();
         old.signal('SIGSTOP');
-        await at.group.failedOver(old);
+        took = await replaced(() => at.group.failedOver(old));
         await sleep(3000);
         old.signal('SIGCONT');
-        await waitFor(async () => await old.role() === 'slave', { timeout: 20000, what: 'the old primary to follow' });
+        await waitFor(async () => await old.role() === 'slave', { what: 'the old primary to follow' });
       });
       tell(t, 'Sentinel, primary stopped', saw);
       await check(at.group, saw, { lossless: false });
-      assert.ok(longest(saw) < 12000);
+      assert.ok(longest(saw) < took + NOTICE_MS, `${longest(saw)} ms, the fail-over ${took} ms`);
       await at.group.protect(false);
     });
 
@@ -106,13 +119,13 @@ describe('the client', { concurrency: 2 }, () => {
         const old = await at.group.primary();
         await at.group.sentinels[0].command('SENTINEL', 'FAILOVER', at.group.name);
         await at.group.failedOver(old);
-        await waitFor(async () => await old.role() === 'slave', { timeout: 20000, what: 'the old primary to follow' });
+        await waitFor(async () => await old.role() === 'slave', { what: 'the old primary to follow' });
       });
       tell(t, 'Sentinel, told to fail over', saw);
       // The old primary takes writes until it is demoted, up to ten seconds later; without a look at the sentinels each
       // second all of them would be lost.  The sweeper finds such mail again.
       const missing = await check(at.group, saw, { lossless: false });
-      const rate = saw.shards.reduce((sum, s) => sum + s.done, 0) / saw.seconds;
+      const rate = saw.shards.reduce((sum, s) => sum + s.done, 0) / (saw.seconds - longest(saw) / 1000); // while it went
       t.diagnostic(`acknowledged steps lost: ${missing}, that is ${(missing / rate).toFixed(1)} seconds of them`);
       assert.ok(missing < rate * 2.5);
     });
@@ -131,17 +144,19 @@ describe('the client', { concurrency: 2 }, () => {
     const at = surroundings(Cluster);
 
     test('every shard goes to its primary; a killed one stops its own shards only', async (t) => {
+      await at.group.patience(4000); // a pause of its own that no other one comes near
       const old = await at.group.primary('fb:{s0}');
       const owners = await Promise.all([...Array(SHARDS).keys()].map((i) => at.group.primary(`fb:{s${i}}`)));
       assert.ok(new Set(owners).size > 1, 'the shards are on several nodes');
+      let took;
       const saw = await walk(at.world, at.group.url, async () => {
         old.signal('SIGKILL');
-        await at.group.failedOver('fb:{s0}', old);
+        took = await replaced(() => at.group.failedOver('fb:{s0}', old));
       });
       tell(t, 'Cluster, primary killed', saw);
       t.diagnostic(`acknowledged steps lost by the fail-over: ${await check(at.group, saw, { lossless: false })}`);
       const own = saw.shards.filter((_, i) => owners[i] === old).map((s) => s.pause);
-      assert.ok(own.every((pause) => pause > 500 && pause < 12000), `its own shards wait: ${own}`);
+      assert.ok(own.every((pause) => pause > 500 && pause < took + NOTICE_MS), `its own shards wait: ${own}, the fail-over ${took} ms`);
       const least = Math.min(...own);
       for (let i = 0; i < SHARDS; i++) {
         if (owners[i] !== old) assert.ok(saw.shards[i].pause < least / 2, `shard ${i} waited ${saw.shards[i].pause} ms for a node that is not its own`);
@@ -149,6 +164,7 @@ describe('the client', { concurrency: 2 }, () => {
     });
 
     test('an orderly fail-over loses nothing', async (t) => {
+      await at.group.patience(15000); // and there is no other one beside it
       const saw = await walk(at.world, at.group.url, async () => {
         const old = await at.group.primary('fb:{s1}');
         const id = await old.command('CLUSTER', 'MYID');
@@ -162,6 +178,7 @@ describe('the client', { concurrency: 2 }, () => {
 
     test('slots that move under load are followed (ASK, TRYAGAIN, MOVED) and nothing is lost or twice', async (t) => {
       let keys = 0;
+      await at.group.patience(15000);
       const saw = await walk(at.world, at.group.url, async () => {
         for (let i = 0; i < 3; i++) {
           const from = await at.group.primary(`fb:{s${i}}`);

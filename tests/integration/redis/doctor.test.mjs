@@ -38,7 +38,7 @@ test('Sentinel: a primary that may write alone is told, then one without a repli
   assert.equal(check.result, 'ok', JSON.stringify(check));
   group.nodes[1].signal('SIGKILL');
   group.nodes[2].signal('SIGKILL');
-  [check] = await waitFor(() => { const c = look(); return c[0]?.result === 'warn' && c; }, { timeout: 20000, what: 'the warning' });
+  [check] = await waitFor(() => { const c = look(); return c[0]?.result === 'warn' && c; }, { what: 'the warning' });
   assert.match(check.next, /start a replica/);
 });
 

@@ -18,7 +18,8 @@ test('a message whose end, and one whose all, a fail-over forgot is in the ledge
   { timeout: 300000 }, async (t) => {
     const relay = await Relay.start();
     t.after(() => relay.stop());
-    const stack = await Stack.start(t, { postfix: false, box: { users: 4 }, policy: { rules: RULES }, redis: (dir) => Sentinels.start(dir),
+    // A replica that was cut off for more than ten times downAfter is none that sentinels choose.
+    const stack = await Stack.start(t, { postfix: false, box: { users: 4 }, policy: { rules: RULES }, redis: (dir) => Sentinels.start(dir, { downAfter: 6000 }),
       overrides: { ingest: { sweep_after: '5s' }, rewrite: { relay: `smtp://127.0.0.1:${relay.port}` } } });
     const { redis } = stack.world;
     const smtp = await Smtp.connect(stack.world.ports.smtp, { timeout: 60000 });
@@ -35,7 +36,7 @@ test('a message whose end, and one whose all, a fail-over forgot is in the ledge
     relay.options.slow = { END: 1500 };
     await send(0);
     await waitFor(async () => /sending/.test(String(await primary.command('HGETALL', `fb:{s0}:m:${(await stack.messages())[0]?.id}`))),
-      { timeout: 30000, what: 'the first message to be under way' });
+      { what: 'the first message to be under way' });
     // A process that is stopped would still find what lies in its socket: the replicas must lose their primary for good.
     for (const n of replicas) await n.command('CONFIG', 'SET', 'masterauth', 'wrong');
     await primary.command('CLIENT', 'KILL', 'TYPE', 'replica');
@@ -43,7 +44,7 @@ test('a message whose end, and one whose all, a fail-over forgot is in the ledge
     relay.options.slow = {};
     await send(1); // of this one they hear nothing
     await arrived(4);
-    await waitFor(async () => (await primary.command('ZCARD', 'fb:{s0}:open')) === 0, { timeout: 30000, what: 'both to end' });
+    await waitFor(async () => (await primary.command('ZCARD', 'fb:{s0}:open')) === 0, { what: 'both to end' });
     await primary.stop('SIGKILL');
     for (const n of replicas) await n.command('CONFIG', 'SET', 'masterauth', '');
     await redis.failedOver(primary);
@@ -68,7 +69,7 @@ test('a message whose end, and one whose all, a fail-over forgot is in the ledge
     for (const n of redis.nodes.filter((x) => x !== now && x.isRunning)) await n.stop('SIGKILL');
     await waitFor(async () => (await now.command('ROLE'))[2].length === 0, { what: 'the primary to be alone' });
     assert.equal((await recall(messages[1])).unsure, true);
-    await waitFor(async () => (await stack.box.state('collaborations')).collaborations.length === 0, { timeout: 30000, what: 'the recalls' });
+    await waitFor(async () => (await stack.box.state('collaborations')).collaborations.length === 0, { what: 'the recalls' });
     await waitFor(async () => (await stack.ctl('spool', 'list', '--json')).json().count === 0,
       { timeout: 60000, interval: 1000, what: 'the spool to be empty in the end' });
   });
@@ -84,10 +85,10 @@ test('all data deleted right behind a recall: whoever has the notice is not said
   const done = () => waitFor(async () => { const [m] = await stack.messages(); return m?.state === 'done' && m; }, { timeout: 60000, interval: 250, what: 'the end' });
   const { id } = await done();
   assert.equal((await stack.ctl('message', 'recall', id)).status, 0);
-  await waitFor(async () => (await done()).recipients[0].grant === 'recalled', { timeout: 30000, what: 'the recall' });
+  await waitFor(async () => (await done()).recipients[0].grant === 'recalled', { what: 'the recall' });
   await stack.world.redis.command('FLUSHALL');
   const again = await done();
   assert.deepEqual([again.id, again.recipients[0].state], [id, 'sent']);
   assert.equal(relay.mails.filter((m) => m.from !== '').length, 1, 'it went out once');
-  await waitFor(async () => (await stack.box.state('collaborations')).collaborations.length === 0, { timeout: 30000, what: 'nobody to be able to open it' });
+  await waitFor(async () => (await stack.box.state('collaborations')).collaborations.length === 0, { what: 'nobody to be able to open it' });
 });

@@ -20,13 +20,21 @@ export class Node extends Redis {
     fs.mkdirSync(this.dir, { recursive: true });
   }
 
-  async start() { await super.start([...DURABLE, ...this.args]); }
-  signal(signal) { this.process.kill(signal); }
+  async start() {
+    this.isStopped = false;
+    await super.start([...DURABLE, ...this.args]);
+  }
+  signal(signal) {
+    if (signal === 'SIGSTOP' || signal === 'SIGCONT') this.isStopped = signal === 'SIGSTOP';
+    this.process.kill(signal);
+  }
+
   get isRunning() { return this.process?.exitCode === null && this.process?.signalCode === null; }
 
-  /** A command that must be answered soon: a stopped process would hold the test up. */
-  ask(...args) {
-    return Promise.race([this.command(...args), sleep(1000).then(() => { throw new Error('no answer'); })]);
+  /** A command to a node that may be stopped: that one would hold the test up. */
+  async ask(...args) {
+    if (this.isStopped) throw new Error('no answer');
+    return Promise.race([this.command(...args), sleep(10000).then(() => { throw new Error('no answer'); })]);
   }
 
   async role() { return (await this.ask('ROLE'))[0]; }
@@ -85,7 +93,7 @@ export class Sentinels extends Group {
         const about = await s.command('SENTINEL', 'MASTER', name);
         const of = (key) => Number(about[about.indexOf(key) + 1]);
         return of('num-slaves') === replicas && of('num-other-sentinels') === 2;
-      }, { timeout: 30000, what: 'the sentinels to know each other' });
+      }, { what: 'the sentinels to know each other' });
     }
     return group;
   }
@@ -125,7 +133,7 @@ export class Sentinels extends Group {
   }
 
   /** All nodes run again: one is primary, the others follow it, and the sentinels see it so. */
-  async recover(timeout = 30000) {
+  async recover(timeout = 60000) {
     for (const node of this.nodes) if (!node.isRunning) await node.start();
     await this.look({ isQuick: true });
     await waitFor(async () => {
@@ -147,7 +155,7 @@ export class Sentinels extends Group {
   }
 
   /** Another node than `old` is primary and says so itself. */
-  async failedOver(old, timeout = 30000) {
+  async failedOver(old, timeout = 60000) {
     return waitFor(async () => {
       const now = await this.primary();
       return now !== old && await now.role() === 'master' && now;
@@ -168,14 +176,14 @@ export class Cluster extends Group {
       await group.nodes[i].start();
     }
     const r = spawnSync('redis-cli', ['--cluster', 'create', ...ports.slice(0, count).map((p) => `127.0.0.1:${p}`),
-      '--cluster-replicas', String(replicas), '--cluster-yes'], { encoding: 'utf8', timeout: 60000 });
+      '--cluster-replicas', String(replicas), '--cluster-yes'], { encoding: 'utf8', timeout: 120000 });
     if (r.status !== 0) throw new Error(`redis-cli --cluster create: ${r.stdout}${r.stderr}`);
     await group.healthy();
     return group;
   }
 
   /** All nodes agree that all is well, and each primary has a replica that follows it. */
-  async healthy(timeout = 30000) {
+  async healthy(timeout = 60000) {
     await waitFor(async () => {
       let primaries = 0;
       for (const node of this.nodes.filter((n) => n.isRunning)) {
@@ -187,6 +195,11 @@ export class Cluster extends Group {
       }
       return primaries === this.masters;
     }, { timeout, what: 'the cluster to be healthy' });
+  }
+
+  /** How long a node may say nothing until the others replace it: on a busy machine, a healthy one is silent, too. */
+  async patience(ms) {
+    for (const node of this.nodes) await node.ask('CONFIG', 'SET', 'cluster-node-timeout', String(ms));
   }
 
   /** All nodes run again, and agree. */
@@ -221,7 +234,7 @@ export class Cluster extends Group {
     return (await this.primary(String(key))).ask(...args);
   }
 
-  async failedOver(key, old, timeout = 30000) {
+  async failedOver(key, old, timeout = 60000) {
     return waitFor(async () => {
       const now = await this.primary(key);
       return now !== old && await now.role() === 'master' && now;

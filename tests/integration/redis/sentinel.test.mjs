@@ -36,7 +36,7 @@ test('Sentinel: whatever happens to a primary, every mail arrives, once, and no 
     const old = await group.primary();
     await group.sentinels[0].command('SENTINEL', 'FAILOVER', group.name);
     await group.failedOver(old);
-    await waitFor(async () => await old.role() === 'slave', { timeout: 30000, what: 'the old primary to follow' });
+    await waitFor(async () => await old.role() === 'slave', { what: 'the old primary to follow' });
   });
   await flow.arrived();
   await flow.group.recover();

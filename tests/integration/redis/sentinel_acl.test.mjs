@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
-import { World, binDir, sleep } from '../../support/harness.mjs';
+import { World, binDir, sleep, waitFor } from '../../support/harness.mjs';
 import { Sentinels } from './kit.mjs';
 
 test('sentinels that ask for a user and a password get theirs, through a fail-over; without, the client says what is missing', async (t) => {
@@ -22,21 +22,28 @@ test('sentinels that ask for a user and a password get theirs, through a fail-ov
     await s.command('ACL', 'SETUSER', 'default', 'off');
   }
   const url = group.url.replace('://', '://walker:for-redis@');
-  const walk = async (seconds, ...more) => {
-    const child = world.spawn(path.join(binDir(), 'redis_walk'), [url, '2', String(seconds), ...more]);
+  const walk = async (during, ...more) => {
+    const child = world.spawn(path.join(binDir(), 'redis_walk'), [url, '2', '300', ...more]);
     let out = '';
     child.stdout.on('data', (c) => { out += c; });
-    await once(child, 'close');
+    const ended = once(child, 'close');
+    await during();
+    child.kill('SIGTERM');
+    await ended;
     return JSON.parse(out);
   };
-  const [none, wrong, right] = await Promise.all([walk(2), walk(2, '', 'finder', 'mistyped'), (async () => {
-    const saw = walk(9, '', 'finder', 'for-finders');
-    await sleep(1500);
+  const steps = async () => Number(await group.command('GET', 'fb:{s0}:walk'));
+  const further = async (count) => {
+    const from = await steps();
+    await waitFor(async () => (await steps()) >= from + count, { what: `${count} steps`, interval: 200 });
+  };
+  const [none, wrong, right] = await Promise.all([walk(() => sleep(4000)), walk(() => sleep(4000), '', 'finder', 'mistyped'), walk(async () => {
+    await further(60);
     const old = await group.primary();
     old.signal('SIGKILL');
     await group.failedOver(old);
-    return saw;
-  })()]);
+    await further(60);
+  }, '', 'finder', 'for-finders')]);
   assert.ok(none.shards.every((s) => s.done === 0));
   assert.match(none.text, /WRONGPASS|NOAUTH/);
   assert.match(none.text, /sentinel 127/);

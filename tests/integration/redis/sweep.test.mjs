@@ -43,7 +43,7 @@ describe('the sweeper', { concurrency: 5 }, () => {
       't', '1', 'i', '1-1')`);
     // In hand: delivered to a worker that does not answer.
     await redis.command('XREADGROUP', 'GROUP', 'w', 'somebody', 'COUNT', '1', 'STREAMS', FIELD.stream, '>');
-    await waitFor(async () => (await requeued(ingest)) === 1, { timeout: 30000, what: 'the sweeper' });
+    await waitFor(async () => (await requeued(ingest)) === 1, { what: 'the sweeper' });
     const again = await entryOf(redis, lost);
     assert.equal(again.length, 1);
     await sleep(8000); // three more looks
@@ -62,14 +62,14 @@ describe('the sweeper', { concurrency: 5 }, () => {
     await hash(ids[1], 'state', 'done');
     await redis.command('XTRIM', FIELD.stream, 'MAXLEN', 0);
     await redis.command('DEL', `fb:{s0}:m:${ids[2]}`); // its hash is lost: the replay's business
-    await waitFor(async () => (await requeued(ingest)) === 1, { timeout: 30000, what: 'the sweeper' });
+    await waitFor(async () => (await requeued(ingest)) === 1, { what: 'the sweeper' });
     assert.equal((await entryOf(redis, ids[0], 'fb:{s0}:upload')).length, 1);
     assert.equal((await entryOf(redis, ids[0], 'fb:{s0}:rewrite')).length, 1);
     assert.equal((await entryOf(redis, ids[0])).length, 0, 'it is rendered');
     await sleep(6000);
     assert.equal((await entries(redis, 'fb:{s0}:upload')).length, 1);
     assert.equal((await entries(redis, 'fb:{s0}:rewrite')).length, 1);
-    assert.equal(await redis.command('ZSCORE', FIELD.open, ids[1]), null, 'what has ended is not open');
+    await waitFor(async () => (await redis.command('ZSCORE', FIELD.open, ids[1])) === null, { what: 'what has ended not to be open' });
   });
 
   test('a held branch whose dead letter is lost gets it again, with its reason, and can be decided', async (t) => {
@@ -87,7 +87,7 @@ describe('the sweeper', { concurrency: 5 }, () => {
     await hash(known, 'h:0', 'crashed|x');
     await hash(expired, 'h:0', 'expired|nobody released it in time');
     await redis.command('XTRIM', FIELD.stream, 'MAXLEN', 0);
-    await waitFor(async () => (await requeued(ingest)) === 2, { timeout: 40000, what: 'the sweeper' });
+    await waitFor(async () => (await requeued(ingest)) === 2, { what: 'the sweeper' });
     const file = path.join(world.dir, 'ctl.yaml');
     fs.writeFileSync(file, JSON.stringify(world.config('ctl')), { mode: 0o600 });
     const ctl = (...args) => run(['--config', file, ...args]);
@@ -109,7 +109,7 @@ describe('the sweeper', { concurrency: 5 }, () => {
     const second = await world.start('ingest', { ingest: { sweep_after: '1s', smtp: '', http: '', name: 'second',
       lmtp: `127.0.0.1:${world.ports.portal}` }, metrics: { listen: `127.0.0.1:${world.ports.metrics_render}` } }, { ready: false });
     await redis.command('XTRIM', FIELD.stream, 'MAXLEN', 0);
-    await waitFor(async () => (await entries(redis)).length >= 30, { timeout: 40000, what: 'all jobs' });
+    await waitFor(async () => (await entries(redis)).length >= 30, { what: 'all jobs' });
     await sleep(8000);
     const all = await entries(redis);
     assert.equal(all.length, 30);
@@ -123,7 +123,7 @@ describe('the sweeper', { concurrency: 5 }, () => {
     await redis.command('HSET', `fb:{s0}:m:${id}`, 'state', 'queued', 'queued', 1);
     await redis.command('ZADD', FIELD.open, Date.now() - 60000, id);
     await redis.command('XTRIM', FIELD.stream, 'MAXLEN', 0);
-    await waitFor(async () => (await ingest.metric('fumibako_sweep_orphans')) === 1, { timeout: 30000, what: 'the gauge' });
+    await waitFor(async () => (await ingest.metric('fumibako_sweep_orphans')) === 1, { what: 'the gauge' });
     assert.match(ingest.output, new RegExp(`not in the spool.*${id}`));
     assert.ok(world.dir);
   });

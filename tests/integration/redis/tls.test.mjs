@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { Redis, World, binDir, freePorts, waitFor } from '../../support/harness.mjs';
 
 const walker = path.join(binDir(), 'redis_walk');
-const walk = (url, ca) => spawnSync(walker, [url, '3', '1'], { encoding: 'utf8', env: { ...process.env, SSL_CERT_FILE: ca } });
+const walk = (url, ca) => spawnSync(walker, [url, '3', '4'], { encoding: 'utf8', env: { ...process.env, SSL_CERT_FILE: ca } });
 const probe = walk('rediss://127.0.0.1:1/0', '/dev/null');
 const skip = /needs hiredis 1\.0/.test(probe.stderr) ? 'this hiredis has no TLS (Debian 13 has it)' : false;
 
@@ -68,12 +68,12 @@ test('a cluster with TLS: nodes are found and redirections followed over TLS', {
     await node.start([...tlsArgs(cert, ports[3 + i]), '--cluster-enabled', 'yes', '--cluster-port', String(ports[6 + i]), '--tls-cluster', 'yes']);
   }
   const made = spawnSync('redis-cli', ['--tls', '--cacert', cert.ca, '--cluster', 'create',
-    ...ports.slice(3, 6).map((p) => `127.0.0.1:${p}`), '--cluster-yes'], { encoding: 'utf8', timeout: 60000 });
+    ...ports.slice(3, 6).map((p) => `127.0.0.1:${p}`), '--cluster-yes'], { encoding: 'utf8', timeout: 120000 });
   assert.equal(made.status, 0, made.stdout + made.stderr);
   await waitFor(async () => {
     for (const node of nodes) if (!/cluster_state:ok/.test(await node.command('CLUSTER', 'INFO'))) return false;
     return true;
-  }, { timeout: 20000, what: 'the cluster' });
+  }, { what: 'the cluster' });
   const r = walk(`rediss+cluster://127.0.0.1:${ports[3]},127.0.0.1:${ports[4]}`, cert.ca);
   const saw = JSON.parse(r.stdout);
   assert.equal(saw.wrong, 0, saw.text);

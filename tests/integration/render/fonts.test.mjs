@@ -27,7 +27,7 @@ test('missing characters: metric and log line with number and blocks, never the 
   assert.ok(fonts(plain.pdf).some((f) => /IPAmjMincho/.test(f.name) && f.isEmbedded && f.isSubset));
 
   await w.letter(mail('plain', 'secret-word \ue801\ue802 \u{18b00}', { subject: '\uf8ff' }));
-  await waitFor(async () => (await metric(w)) === 4, { timeout: 10000, what: 'the metric to count four' });
+  await waitFor(async () => (await metric(w)) === 4, { what: 'the metric to count four' });
   await w.letter(mail('plain', 'docomo \ue63e au \ue488 \uea80'));
   assert.equal(await metric(w), 4, 'emoji of phone companies are none');
   const line = w.render.log.find((l) => l.count === '4');
@@ -42,7 +42,7 @@ test('missing characters: metric and log line with number and blocks, never the 
   if (hasChromium) {
     const html = await w.letter(mail('html', '<p>Company sign \ue801</p>', { to: people }), { to: ['p1@example.com'] });
     assert.deepEqual([html.plan.painter, html.plan.painter_reason], ['chromium', 'glyph']);
-    await waitFor(async () => (await metric(w)) === 5, { timeout: 10000, what: 'the metric to count what Chromium painted' });
+    await waitFor(async () => (await metric(w)) === 5, { what: 'the metric to count what Chromium painted' });
     pages.push(html);
   }
   for (const { pdf } of pages) {

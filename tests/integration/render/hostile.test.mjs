@@ -151,13 +151,13 @@ async function throwIn(t, c) {
   const stop = watchMemory();
   const start = Date.now();
   const id = await w.send(mail);
-  const { plan, dead } = await w.outcome(id, 200000);
+  const { plan, dead } = await w.outcome(id, 400000);
   const ms = Date.now() - start;
   const peak = stop();
   t.diagnostic(`${c.name}: ${(mail.length / 1e6).toFixed(1)} MB, ${dead ? `held: ${dead.reason}` : `painted by ${plan.painter}`}, ${ms} ms, `
     + `child ${peak.child} MB, Chromium ${peak.chromium} MB`);
   // Two tries of two limits (the child's and Chromium's), the wait between them, and the mail's own way.
-  assert.ok(ms < 2 * (2 * TIMEOUT_S * 1000 + mail.length / 20000) + 15000, `${c.name}: ${ms} ms`);
+  assert.ok(ms < 2 * (2 * TIMEOUT_S * 1000 + mail.length / 20000) + 60000, `${c.name}: ${ms} ms`);
   assert.ok(peak.child < 2 * MEMORY / (1 << 20), `${c.name}: ${peak.child} MB`); // looked at each 100 ms; sanitizers need more
   if (c.held) assert.match(dead?.reason ?? 'painted', c.held);
   if (dead) assert.ok(dead.reason.length > 10, `${c.name}: the reason says something`);
@@ -178,7 +178,7 @@ async function goOn() {
     const rich = await w.letter(html('<p>A good <b>HTML letter</b> behind it.</p>'));
     assert.match(rich.text, /A good HTML letter behind it/);
   }
-  assert.ok(Date.now() - begun < 60000); // seconds, on a machine that does nothing else
+  assert.ok(Date.now() - begun < 180000); // seconds, on a machine that does nothing else
   assert.ok(w.render.isRunning);
 }
 

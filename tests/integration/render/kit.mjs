@@ -65,7 +65,8 @@ export class RenderWorld {
     w.redis = await w.world.startRedis();
     const file = path.join(w.world.dir, 'policy.yaml');
     fs.writeFileSync(file, policy(w.world));
-    w.overrides = { render: { concurrency: 1, ...render }, policy: { source: `file:${file}` } };
+    // What is to be painted is, on a busy machine too; a test of the limit sets its own.
+    w.overrides = { render: { concurrency: 1, timeout: '120s', ...render }, policy: { source: `file:${file}` } };
     w.ingest = await w.world.start('ingest', { ingest, queue });
     w.env = env;
     w.wrap = wrap;
@@ -95,7 +96,7 @@ export class RenderWorld {
 
   /** How render ended with the message: {dead: {status, reason}} or {plan}.  (The letter about what is held, which a
    *  dead letter brings with it, is no next job.) */
-  async outcome(id, timeout = 60000) {
+  async outcome(id, timeout = 180000) {
     const found = await waitFor(async () => {
       const dead = await this.#entries('dead', id);
       if (dead.length > 0) return { dead: { status: dead[0].s, reason: dead[0].r } };

@@ -8,7 +8,7 @@ import http from 'node:http';
 import os from 'node:os';
 import { gzipSync } from 'node:zlib';
 import test, { after, before } from 'node:test';
-import { World, freePort, request, sleep } from '../../support/harness.mjs';
+import { World, freePort, request, waitFor } from '../../support/harness.mjs';
 import { NEEDS_CHROMIUM, RenderWorld, base64, bytes, colours, hasChromium } from './kit.mjs';
 import { png } from './mails.mjs';
 
@@ -91,7 +91,7 @@ after(async () => {
 
 const touched = () => canaries.reduce((n, c) => n + c.seen.length, 0);
 const ask = (target, { token = world.fetchToken, body = JSON.stringify({ url: target }), method = 'POST', path = '/v1/image' } = {}) =>
-  request(`http://127.0.0.1:${world.ports.fetch}${path}`, { method, body, timeout: 20000,
+  request(`http://127.0.0.1:${world.ports.fetch}${path}`, { method, body, timeout: 60000,
     headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body), ...(token ? { Authorization: `Bearer ${token}` } : {}) } });
 
 test('PNG, JPEG, GIF and WebP come as they are, by their bytes and not by what the server says', async () => {
@@ -117,7 +117,7 @@ test('without the token nothing is fetched, and there is nothing but the one cal
     assert.ok([400, 413].includes((await ask('', { body })).status), body.slice(0, 20));
   }
   assert.equal(web.seen.length, before);
-  assert.equal(await fetcher.metric('fumibako_fetches_total', 'outcome="denied"'), 4);
+  await waitFor(async () => (await fetcher.metric('fumibako_fetches_total', 'outcome="denied"')) === 4, { what: 'the count' });
 });
 
 test('nothing of ours is in the request: no cookie, no referrer, no name, no proxy', async () => {
@@ -182,12 +182,12 @@ test('what is no image, too large, too slow or endless ends early, and the answe
     const ms = Date.now() - begun;
     assert.deepEqual([res.status, res.json().error.code], [status, code], path);
     assert.ok(res.json().error.message.length > 10);
-    assert.ok(ms < 9000, `${path}: ${ms} ms`);
+    assert.ok(ms < 20000, `${path}: ${ms} ms, 5 seconds of them for the image`);
   }));
   assert.ok(fetcher.isRunning);
   const again = Date.now();
   assert.equal((await ask(`${url}/slow.png`)).status, 504); // remembered: a dead server costs its time once
-  assert.ok(Date.now() - again < 1000);
+  assert.ok(Date.now() - again < 4500); // it took 5 s the first time
 });
 
 test('a logo is fetched once for all who ask within the time, at once or one after the other', async () => {
@@ -196,8 +196,8 @@ test('a logo is fetched once for all who ask within the time, at once or one aft
   assert.deepEqual([...new Set(all.map((r) => r.status))], [200]);
   assert.equal((await ask(`${url}/green.png?once`)).status, 200);
   assert.equal(web.seen.length, count + 1);
-  assert.ok(await fetcher.metric('fumibako_fetches_total', 'outcome="kept"') >= 40);
-  assert.ok(await fetcher.metric('fumibako_fetch_kept_bytes') > 0 || await sleep(1100) || await fetcher.metric('fumibako_fetch_kept_bytes') > 0);
+  await waitFor(async () => (await fetcher.metric('fumibako_fetches_total', 'outcome="kept"')) >= 40, { what: 'the count' });
+  await waitFor(async () => (await fetcher.metric('fumibako_fetch_kept_bytes')) > 0, { what: 'the size' });
 });
 
 test('the log says which host, never which URL', () => {
@@ -242,7 +242,7 @@ test('render shows remote images where the rule says so: in native and in Chromi
     + `<img src="${url}/count.png?${n}" width="1" height="1"><img src="${url}/hidden.png?${n}" style="display:none"><img src="${url}/404.png?mail${n}" alt="lost" width="300" height="60">`
     + `<p style="background:url(${url}/back.png)">end</p>${extra}`;
   const native = await w.letter(html(body('', 1)));
-  assert.deepEqual(paths().filter((p) => /mail1|\?1/.test(p)), ['/red.png?mail1', '/green.png?mail1', '/404.png?mail1']);
+  assert.deepEqual(paths().filter((p) => /mail1|\?1/.test(p)).sort(), ['/404.png?mail1', '/green.png?mail1', '/red.png?mail1']); // asked for side by side
   assert.match(native.text, /Kind regards/);
   assert.match(native.text, /lost \(remote image, not\s+shown\)/);
   assert.doesNotMatch(native.text, /the logo/);
@@ -251,7 +251,7 @@ test('render shows remote images where the rule says so: in native and in Chromi
   if (hasChromium) {
     const rich = await w.letter(html(body('<div style="display:flex"><p>a</p><p>b</p></div>', 2)));
     assert.equal(rich.plan.painter, 'chromium');
-    assert.deepEqual(paths().filter((p) => /mail2|\?2/.test(p)).sort(), ['/404.png?mail2', '/green.png?mail2', '/red.png?mail2']); // asked for side by side
+    assert.deepEqual(paths().filter((p) => /mail2|\?2/.test(p)).sort(), ['/404.png?mail2', '/green.png?mail2', '/red.png?mail2']);
     seen = colours(rich.pdf);
     assert.ok(seen.red > 100 && seen.green > 50, JSON.stringify(seen));
   }
@@ -266,7 +266,7 @@ test('render shows remote images where the rule says so: in native and in Chromi
   assert.match(many.text, /picture 79/);
   const begun = Date.now();
   const slow = await w.letter(html(`${Array.from({ length: 30 }, (_, i) => `<img src="${url}/silent.png?${i}" alt="slow ${i}" width="90" height="20">`).join('')}<p>still here</p>`));
-  assert.ok(Date.now() - begun < 25000, `${Date.now() - begun} ms`);
+  assert.ok(Date.now() - begun < 60000, `${Date.now() - begun} ms, 10 seconds of them for the images`);
   assert.match(slow.text, /slow 29[\s\S]*still here/);
   assert.ok(await w.render.metric('fumibako_remote_images_total', 'outcome="shown"') > 50);
   assert.ok(await w.render.metric('fumibako_remote_images_total', 'outcome="missing"') > 30);

@@ -44,19 +44,18 @@ export async function uploaded(t, { sim, spec = {}, start = ['upload', 'revoke']
     'd:rewrite:0', 'x', ...TO.flatMap((_, i) => [`s:${i}`, 'sending']));
   stage.states = async () => (await stage.show()).recipients.map((r) => r.grant);
   stage.untilStates = (...want) => waitFor(async () => JSON.stringify(await stage.states()) === JSON.stringify(want),
-    { what: `states ${want}`, timeout: 30000 }).catch(async (e) => {
+    { what: `states ${want}` }).catch(async (e) => {
     throw new Error(`${e.message}, they are ${await stage.states()}: ${stage.revoke?.output.slice(-3000)}`);
   });
   /** Whatever is due some day is due now. */
   stage.dueNow = () => stage.redis.command('EVAL', 'for _, m in ipairs(redis.call("ZRANGE", KEYS[1], 0, -1)) do redis.call("ZADD", KEYS[1], 1, m) end',
     1, 'fb:{s0}:due');
-  stage.dead = (n) => waitFor(async () => (await stage.count('dead')) === n, { what: `${n} dead letters`, timeout: 30000 });
+  stage.dead = (n) => waitFor(async () => (await stage.count('dead')) === n, { what: `${n} dead letters` });
   /** No job is left that could still do something. */
-  stage.idle = (timeout = 30000) => waitFor(async () => (await stage.count('revoke')) === 0
-    && (await stage.count('delayed:revoke')) === 0, { what: 'no revoke job', timeout })
+  stage.idle = (timeout = 60000) => waitFor(async () => (await stage.left('revoke')) === 0, { what: 'no revoke job', timeout })
     .catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-3000)}`); });
   stage.box = () => look(stage.sim, `${message.id}-0`);
-  stage.until = (what, fn, timeout = 30000) => waitFor(async () => fn(await stage.box()), { what, timeout })
+  stage.until = (what, fn, timeout = 60000) => waitFor(async () => fn(await stage.box()), { what, timeout })
     .catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });
   return stage;
 }

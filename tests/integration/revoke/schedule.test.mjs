@@ -12,8 +12,9 @@ import { run } from '../upload/stage.mjs';
 import { due, seedDue, startDue, writeDue } from './due.mjs';
 
 const open = async (scene) => (await scene.sim.state('collaborations')).collaborations.length;
-const over = (scene, timeout = 60000) => waitFor(async () => (await due(scene)) === 0
-  && (await scene.world.redis.command('XLEN', 'fb:{s0}:revoke')) === 0, { what: 'nothing to be due', timeout });
+const over = (scene, timeout = 120000) => waitFor(async () => (await due(scene)) === 0
+  && (await scene.world.redis.command('EVAL', 'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2,
+    'fb:{s0}:revoke', 'fb:{s0}:delayed:revoke')) === 0, { what: 'nothing to be due', timeout });
 const grants = async (scene, parcel) => {
   const flat = await scene.world.redis.command('HGETALL', `fb:{s0}:g:${parcel}`);
   return flat.filter((_, i) => i % 2 === 1 && /^\d+$/.test(flat[i - 1])).map((v) => v.split('|')[0]);
@@ -37,18 +38,20 @@ test('a thousand due grants are closed once each, by two processes, with a call 
   assert.equal(count('GET'), 0, 'no list is read where the answer says that nobody is in');
   for (const parcel of scene.parcels) assert.ok((await grants(scene, parcel)).every((s) => s === 'expired'), parcel);
   assert.equal(await scene.world.redis.command('ZCARD', 'fb:{s0}:due'), 0);
-  assert.equal(await first.metric('fumibako_due_backlog'), 0);
+  await waitFor(async () => (await first.metric('fumibako_due_backlog')) === 0, { what: 'no backlog in the metrics' });
   for (const revoke of [first, second]) assert.deepEqual(await revoke.stop(), { code: 0, signal: null });
 });
 
 test('killed in the middle of many, another ends it; nothing is left open', async (t) => {
   const scene = await startDue(t, { users: 40 });
   await seedDue(scene, { singles: 400, hundreds: 4, users: 40 });
+  await scene.sim.faults([{ match: { method: 'DELETE' }, after: 200, do: { delay_ms: 60000 } }]); // here it is killed, not later
   const first = await scene.world.start('revoke', scene.settings());
-  await waitFor(async () => (await open(scene)) < 600, { what: 'some to be closed' });
+  await waitFor(async () => (await open(scene)) < 700, { what: 'some to be closed' });
   await first.kill();
   await scene.world.redis.abandon('revoke');
   assert.ok((await open(scene)) > 0);
+  await scene.sim.faults([]);
   await scene.world.start('revoke', scene.settings());
   await over(scene, 120000);
   assert.equal(await open(scene), 0);
@@ -58,7 +61,9 @@ test('killed in the middle of many, another ends it; nothing is left open', asyn
 test('with the rate limit on, the limit is the pace, and the backlog is told', async (t) => {
   const scene = await startDue(t, { settings: {} });
   await seedDue(scene, { singles: 2000, hundreds: 0 });
+  const begun = Date.now();
   const revoke = await scene.world.start('revoke', scene.settings());
+  await waitFor(async () => (await revoke.metric('fumibako_due_lag_seconds')) > 0, { what: 'the backlog to be measured' });
   await sleep(8000);
   const backlog = await revoke.metric('fumibako_due_backlog');
   assert.ok(backlog > 1000, `${backlog}`);
@@ -69,7 +74,8 @@ test('with the rate limit on, the limit is the pace, and the backlog is told', a
   assert.ok(told.due > 1000 && told.revoke.waiting < 300, 'a recall does not wait behind thousands of expiries');
   const { json } = await scene.sim.request('GET', '/__requests');
   assert.equal(json.entries.filter((e) => e.status === 429).length, 0);
-  assert.ok(json.total < 300, `${json.total} calls: 100 at once and 850 a minute`);
+  const most = 100 + (850 / 60) * ((Date.now() - begun) / 1000) + 50;
+  assert.ok(json.total < most, `${json.total} calls: 100 at once and 850 a minute are ${most}`);
 });
 
 test('the content goes at its date, also of a parcel that was recalled as a whole; the manifest goes with it', async (t) => {
@@ -79,7 +85,8 @@ test('the content goes at its date, also of a parcel that was recalled as a whol
   const [a, b] = await writeDue(scene, parcels, { expires_ms: Date.now() - 1000, purge_ms: at });
   await scene.world.start('revoke', scene.settings());
   await waitFor(async () => (await open(scene)) === 0, { what: 'expiry' });
-  assert.equal((await scene.sim.state('folders')).folders.length, 2, 'the content stays until its date');
+  const kept = (await scene.sim.state('folders')).folders.length;
+  if (Date.now() < at) assert.equal(kept, 2, 'the content stays until its date'); // a busy machine may come too late to see it
   await waitFor(async () => (await scene.sim.state('folders')).folders.length === 0, { what: 'purge' });
   assert.ok(Date.now() >= at);
   await over(scene);

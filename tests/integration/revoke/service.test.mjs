@@ -62,11 +62,12 @@ test('content that Box keeps under retention: access is ended, it is told in wor
     do: { status: 403, body: { type: 'error', status: 403, code: 'forbidden_by_policy', message: 'retention' } } }];
   await stage.sim.faults(refusal);
   await stage.recall('--content');
-  await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'recalled'), { what: 'the ledger', timeout: 30000 });
+  await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'recalled'), { what: 'the ledger' });
   const box = await stage.box();
   assert.ok(isClosed(box) && box.files.length === 1);
-  const told = (await stage.show()).branches[0].history.map((h) => h.event).join('\n');
-  assert.match(told, /content is kept: access is ended.*retention/);
+  await waitFor(async () => /content is kept: access is ended.*retention/.test((await stage.show()).branches[0].history.map((h) => h.event).join('\n')),
+    { what: 'the reason in the history' });
+  await stage.idle();
   assert.equal(await stage.count('dead'), 0, 'no job that fails for ever');
   assert.equal(await stage.revoke.metric('fumibako_purges_total', 'outcome="refused"'), 1);
   const at = await stage.redis.command('ZSCORE', 'fb:{s0}:due', `purge:${stage.id}-0`);
@@ -79,8 +80,10 @@ test('content that Box keeps under retention: access is ended, it is told in wor
 });
 
 test('a parcel past its time is closed by itself', async (t) => {
-  const stage = await uploaded(t, { spec: { expires_ms: Date.now() + 9000 } });
-  assert.equal((await stage.box()).collaborations.length, 3);
+  const expires = Date.now() + 9000;
+  const stage = await uploaded(t, { spec: { expires_ms: expires } });
+  const before = (await stage.box()).collaborations.length;
+  if (Date.now() < expires) assert.equal(before, 3); // a busy machine may come too late to see it
   await stage.until('nobody', (b) => b.collaborations.length === 0 && b.links.length === 0);
   await waitFor(async () => (await stage.show()).recipients.every((r) => r.grant === 'expired'), { what: 'the ledger' });
 });
@@ -90,7 +93,7 @@ test('what cannot be closed waits as one job: a day passes before the schedule a
   stage.policy({ name: 'another' }, { rules: [] }); // the parcel's storage is not in the policy any more
   await stage.start('revoke');
   const waiting = () => stage.redis.command('ZCARD', 'fb:{s0}:delayed:revoke');
-  await waitFor(async () => (await waiting()) === 1, { what: 'a job that waits for the setting', timeout: 30000 });
+  await waitFor(async () => (await waiting()) === 1, { what: 'a job that waits for the setting' });
   const [parcel, due] = await stage.redis.command('ZRANGE', 'fb:{s0}:due', '0', '-1', 'WITHSCORES');
   assert.match(parcel, /-0$/);
   assert.ok(Number(due) > Date.now() + 12 * 3600e3, 'or jobs pile up as long as the setting is wrong');

@@ -29,20 +29,21 @@ test('against a slow relay: nothing is lost while the waits allow it', async (t)
 });
 
 test('every stage that hangs ends by its wait, and only the last is an unknown outcome', async (t) => {
-  for (const stage of ['greeting', 'ehlo', 'mail', 'rcpt', 'data', 'end']) {
+  // The waits of the RFC are minutes; those here leave a busy relay the time for the stages that do not hang.
+  await Promise.all(['greeting', 'ehlo', 'mail', 'rcpt', 'data', 'end'].map(async (stage) => {
     const r = await relay(t, { [stage]: 'HANG' });
     const started = Date.now();
-    const [result] = await smtpSend(r.port, { options: ['-t', '400'], to: ['b@y'], mail: MAIL });
+    const [result] = await smtpSend(r.port, { options: ['-t', '3000'], to: ['b@y'], mail: MAIL });
     assert.equal(result.status, 'network', stage);
     assert.equal(result.unknown, stage === 'end', stage);
     assert.match(result.error, /not answer in time/, stage);
-    assert.ok(Date.now() - started < 5000, `${stage}: ${Date.now() - started} ms`);
-  }
+    assert.ok(Date.now() - started < 30000, `${stage}: ${Date.now() - started} ms`);
+  }));
 });
 
 test('a relay that stops reading ends by the wait for a block', async (t) => {
   const r = await relay(t, { stall: true });
-  const [result] = await smtpSend(r.port, { options: ['-t', '500'], to: ['b@y'],
+  const [result] = await smtpSend(r.port, { options: ['-t', '3000'], to: ['b@y'],
     mail: Buffer.concat([Buffer.from('Subject: x\r\n\r\n'), Buffer.from(`${'x'.repeat(70)}\r\n`.repeat(400000))]) });
   assert.equal(result.status, 'network');
   assert.equal(result.unknown, false);
@@ -116,7 +117,7 @@ test('Postfix takes and delivers the same bytes, and refuses one by one', { skip
     assert.deepEqual(result.recipients.map((x) => x.code), [250, 550, 450, 250], JSON.stringify(result));
     assert.equal(result.dsn, true);
     await waitFor(() => postfix.delivered('b@example.com').length > 0 && postfix.delivered('c@example.com').length > 0 &&
-      postfix.delivered('a@example.jp').length > 0, { what: 'two copies, and the success report that c asked for', timeout: 20000 });
+      postfix.delivered('a@example.jp').length > 0, { what: 'two copies, and the success report that c asked for' });
     for (const { raw } of [...postfix.delivered('b@example.com'), ...postfix.delivered('c@example.com')]) {
       const text = raw.toString();
       assert.equal(text.slice(text.indexOf('Subject: x')), MAIL.replaceAll('\r\n', '\n'));

@@ -17,11 +17,11 @@ test('a mail that is put off too long: its sender is told once, about those who 
     { address: 'd@example.com', notify: 'DELAY,FAILURE', orcpt: 'rfc822;d@old.example' }, { address: 'e@example.com', notify: 'NEVER' }] };
   const plan = { branches: [{ kind: 0, to: [0, 1, 2, 3] }] };
   const young = await stage.seed(untouched({ envelope, plan }));
-  await waitFor(async () => (await stage.ledger(young))['e:rewrite:0'], { what: 'the young one to be put off', timeout: 20000 });
+  await waitFor(async () => (await stage.ledger(young))['e:rewrite:0'], { what: 'the young one to be put off' });
   assert.equal(stage.relay.mails.length, 0, 'nobody is told of a short delay');
 
   const late = await stage.seed(untouched({ envelope, plan, top: { age_ms: 2 * 3600 * 1000 } }));
-  const report = await waitFor(() => reports(stage)[0], { what: 'the report', timeout: 20000 });
+  const report = await waitFor(() => reports(stage)[0], { what: 'the report' });
   assert.deepEqual([report.from, report.rcpts?.map((r) => r.address ?? r)], ['', ['a@example.jp']]);
   assert.match(text(report), /^Subject: Delayed mail\r$/m);
   assert.match(text(report), /^Auto-Submitted: auto-replied\r$/m);
@@ -35,12 +35,12 @@ test('a mail that is put off too long: its sender is told once, about those who 
     ['rfc822; b@example.com', 'delayed', '4.4.1'], ['rfc822; d@example.com', 'delayed', '4.4.1']]);
   assert.equal(each[1]['original-recipient'], 'rfc822; d@old.example');
   assert.ok(Date.parse(each[0]['will-retry-until']) > Date.now());
-  await waitFor(async () => (await stage.ledger(late))['dl:0'] === '2', { what: 'the ledger to know it', timeout: 20000 });
+  await waitFor(async () => (await stage.ledger(late))['dl:0'] === '2', { what: 'the ledger to know it' });
 
   await stage.hurry();
-  await waitFor(async () => (await stage.ledger(late))['e:rewrite:0']?.startsWith('2|'), { what: 'a second delay', timeout: 20000 });
+  await waitFor(async () => /^[2-9]\|/.test((await stage.ledger(late))['e:rewrite:0']), { what: 'a second delay' });
   isAway = false;
-  await waitFor(async () => { await stage.hurry(); return (await stage.ledger(late))['d:rewrite:0']; }, { what: 'the mail to go', timeout: 40000, interval: 300 });
+  await waitFor(async () => { await stage.hurry(); return (await stage.ledger(late))['d:rewrite:0']; }, { what: 'the mail to go', interval: 300 });
   assert.equal(reports(stage).length, 1, 'once');
   assert.equal(await stage.service.metric('fumibako_letters_total', 'letter="delayed",outcome="sent"'), 1);
 });
@@ -52,14 +52,13 @@ test('a late mail of the null sender, and one that went out meanwhile: nobody is
   const bounce = await stage.seed(untouched({ envelope: { from: '' }, top: { age_ms: 2 * 3600 * 1000 } }));
   const gone = await stage.seed(secured({ top: { age_ms: 2 * 3600 * 1000 } }));
   for (const id of [bounce, gone]) {
-    await waitFor(async () => (await stage.ledger(id))['dl:0'], { what: 'the delay', timeout: 20000 });
+    await waitFor(async () => (await stage.ledger(id))['dl:0'], { what: 'the delay' });
   }
   isAway = false;
   for (const id of [bounce, gone]) {
-    await waitFor(async () => { await stage.hurry(); return (await stage.ledger(id))['d:rewrite:0']; }, { what: 'the end', timeout: 40000, interval: 300 });
+    await waitFor(async () => { await stage.hurry(); return (await stage.ledger(id))['d:rewrite:0']; }, { what: 'the end', interval: 300 });
   }
-  const backlog = async () => (await stage.world.redis.command('XLEN', 'fb:{s0}:rewrite')) + (await stage.delayed());
-  await waitFor(async () => { await stage.hurry(); return (await backlog()) === 0; }, { what: 'the letters to end', timeout: 20000, interval: 300 });
+  await waitFor(async () => { await stage.hurry(); return (await stage.left()) === 0; }, { what: 'the letters to end', interval: 300 });
   assert.ok(reports(stage).length <= 1, 'at most one that was on its way while the second was late');
   assert.equal(await stage.service.metric('fumibako_letters_total', 'letter="held",outcome="failed"'), 0);
 });
@@ -74,9 +73,9 @@ test('alarms: metric, log line, and one mail an hour to the postmaster, in Japan
   };
   await hold();
   await stage.start();
-  await waitFor(async () => (await on('held')) === 1, { what: 'the metric', timeout: 20000 });
-  assert.ok(stage.service.log.some((l) => l.level === 'error' && l.alarm === 'held' && l.cause === 'rewrite'), 'and a line in the log');
-  const mail = await waitFor(() => alarms()[0], { what: 'the mail', timeout: 20000 });
+  await waitFor(async () => (await on('held')) === 1, { what: 'the metric' });
+  await waitFor(() => stage.service.log.some((l) => l.level === 'error' && l.alarm === 'held' && l.cause === 'rewrite'), { what: 'a line in the log' });
+  const mail = await waitFor(() => alarms()[0], { what: 'the mail' });
   assert.equal(mail.from, '');
   assert.match(text(mail), /^To: <postmaster@example\.jp>\r$/m);
   assert.match(text(mail), /^Auto-Submitted: auto-generated\r$/m);
@@ -88,11 +87,11 @@ test('alarms: metric, log line, and one mail an hour to the postmaster, in Japan
   const port = stage.relay.port;
   await stage.relay.stop();
   await stage.seed(untouched());
-  await waitFor(async () => { await stage.hurry(); return (await on('relay')) === 1; }, { what: 'the relay alarm', timeout: 40000, interval: 300 });
+  await waitFor(async () => { await stage.hurry(); return (await on('relay')) === 1; }, { what: 'the relay alarm', interval: 300 });
   const entries = await stage.world.redis.command('HKEYS', 'fb:{s0}:alarm');
   assert.ok(entries.some((e) => e.startsWith('held|rewrite|fumibako-rewrite@')), entries.join());
   stage.relay = await Relay.start({}, port);
-  await waitFor(async () => { await stage.hurry(); return (await on('relay')) === 0; }, { what: 'its end', timeout: 40000, interval: 300 });
+  await waitFor(async () => { await stage.hurry(); return (await on('relay')) === 0; }, { what: 'its end', interval: 300 });
   assert.equal(alarms().filter((m) => /alarm-held/.test(text(m))).length, 0, 'once an hour');
   assert.equal(await stage.world.redis.command('EXISTS', 'fb:{s0}:alarm:told:held'), 1);
 });

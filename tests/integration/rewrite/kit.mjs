@@ -29,7 +29,7 @@ export async function run(program, args, input) {
   child.stderr.on('data', (c) => err.push(c));
   child.stdin.on('error', () => {});
   child.stdin.end(input);
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 120000);
   const [code] = await once(child, 'close');
   clearTimeout(timer);
   return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
@@ -78,11 +78,17 @@ export class Stage {
   ledger(id) { return this.world.redis.command('HGETALL', `fb:{s0}:m:${id}`).then((flat) => pairs(flat)); }
 
   /** Resolves when the branch is finished: the state that rewrite gave it. */
-  async finished(id, branch = 0, timeout = 40000) {
+  async finished(id, branch = 0, timeout = 60000) {
     return waitFor(async () => {
       const ledger = await this.ledger(id);
       return ledger[`d:rewrite:${branch}`] === undefined ? null : ledger[`bs:${branch}`];
     }, { timeout, what: `branch ${branch} of ${id} to end` });
+  }
+
+  /** Jobs of rewrite, those that wait for their next try with them: at one moment, as they go back and forth. */
+  async left() {
+    return this.world.redis.command('EVAL', 'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2,
+      'fb:{s0}:rewrite', 'fb:{s0}:delayed:rewrite');
   }
 
   async delayed() { return this.world.redis.command('ZCARD', 'fb:{s0}:delayed:rewrite'); }

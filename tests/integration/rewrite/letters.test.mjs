@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Stage, parseMail, run, secured, sleep, waitFor } from './kit.mjs';
+import { Stage, parseMail, run, secured, waitFor } from './kit.mjs';
 
 const KEY = 'k'.repeat(40);
 const NOW = Date.now();
@@ -35,14 +35,13 @@ function part(mail, type) {
 }
 
 const letters = (stage) => stage.relay.mails.filter((m) => m.from === '');
-const aLetter = (stage, n = 1) => waitFor(() => letters(stage)[n - 1], { timeout: 40000, what: `letter ${n}` });
+const aLetter = (stage, n = 1) => waitFor(() => letters(stage)[n - 1], { what: `letter ${n}` });
 const seedLetter = (stage, ...args) => run('letter_seed', [stage.world.redis.url, ...args.map(String)]).then((r) => {
   assert.equal(r.code, 0, r.stderr);
   return r.stdout.trim();
 });
 /** All jobs of the stage have ended. */
-const idle = (stage) => waitFor(async () => await stage.world.redis.command('XLEN', 'fb:{s0}:rewrite') === 0 &&
-  await stage.delayed() === 0, { timeout: 40000, what: 'no job left' });
+const idle = (stage) => waitFor(async () => await stage.left() === 0, { what: 'no job left' });
 const seen = (stage, ms) => stage.world.redis.command('HSET', 'fb:{s0}:watch:seen', 'box user ', ms);
 
 /** What the ledger says that the sender was told of the message's recall. */
@@ -109,7 +108,7 @@ test('the receipt leaves out whom the relay refused, and says whom to ask where 
   const relay = { rcpt: (a) => (a === 'b@example.com' ? '550 5.1.1 no' : null) };
   const stage = await Stage.create(t, { relay, config: noPortal });
   const id = await stage.seed(receipted());
-  const letter = await waitFor(() => letters(stage).find((m) => m.content.includes(`receipt-${id}-0`)), { timeout: 30000 });
+  const letter = await waitFor(() => letters(stage).find((m) => m.content.includes(`receipt-${id}-0`)), { what: 'the receipt' });
   const text = part(letter, 'plain');
   assert.ok(!text.includes('- b@example.com'));
   assert.match(text, /- c@example\.com/);
@@ -282,7 +281,7 @@ test('a letter that is put off comes later, one that is refused is given up, and
   const stage = await Stage.create(t, { relay: { rcpt: (a) => (a === 'a@example.jp' ? answer : null) } });
   const id = await stage.seed(receipted());
   assert.equal(await stage.finished(id), 'sent');
-  await waitFor(async () => await stage.delayed() === 1, { timeout: 30000, what: 'a letter that waits' });
+  await waitFor(async () => await stage.delayed() === 1, { what: 'a letter that waits' });
   assert.equal(letters(stage).length, 0);
   answer = null;
   await stage.hurry();
@@ -307,7 +306,7 @@ test('a letter for a relay that is away waits for it', async (t) => {
   stage.relay.options.greeting = () => greets;
   for (const socket of stage.relay.sockets) socket.destroy();
   await seedLetter(stage, 'letter', 'receipt', id, 0);
-  await waitFor(async () => await stage.delayed() === 1, { timeout: 30000, what: 'a letter that waits' });
+  await waitFor(async () => await stage.delayed() === 1, { what: 'a letter that waits' });
   greets = null;
   await stage.hurry();
   checkLetter(stage, await aLetter(stage), `receipt-${id}-0`);
@@ -324,7 +323,8 @@ test('a crash between the relay\'s reply and the end of the job sends a copy of 
   };
   await seedLetter(stage, 'letter', 'receipt', id, 0);
   await aLetter(stage);
-  await sleep(500);
+  await stage.service.exited;
+  await stage.world.redis.abandon('rewrite');
   await stage.start();
   const copy = await waitFor(() => letters(stage)[1], { timeout: 90000, what: 'the copy' });
   checkLetter(stage, copy, `receipt-${id}-0`);
@@ -341,7 +341,7 @@ test('the reply that was lost on the way makes a copy, too', async (t) => {
   stage.relay.options.end = (mail) => (mail.from === '' && drops-- > 0 ? 'DROP' : null);
   await seedLetter(stage, 'letter', 'receipt', id, 0);
   await aLetter(stage);
-  await waitFor(async () => await stage.delayed() === 1 || letters(stage).length > 1, { timeout: 30000 });
+  await waitFor(async () => await stage.delayed() === 1 || letters(stage).length > 1, { what: 'a second try' });
   await stage.hurry();
   checkLetter(stage, await aLetter(stage, 2), `receipt-${id}-0`);
   await idle(stage);

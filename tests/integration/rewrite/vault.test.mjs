@@ -70,15 +70,18 @@ function text(mail) {
   return bytes.toString().replaceAll('\r\n', '\n');
 }
 
+const LINK = /https:\/\/read\.example\.jp\/r\/[\w-]*/g;
 const to = (mail) => mail.rcpts.map((r) => r.address).join();
-const linksIn = (mail) => [...new Set(text(mail).match(/https:\/\/read\.example\.jp\/r\/[\w-]*/g) ?? [])];
+const linksIn = (mail) => [...new Set(text(mail).match(LINK) ?? [])];
+/** Its words: letters of a link are random, and may be those of any word. */
+const words = (mail) => text(mail).replace(LINK, '');
 const notices = (stage) => stage.relay.mails.filter((m) => m.from !== '');
 
 test('each recipient gets a notice of their own with their own link; a put-off one is tried alone; a Bcc recipient stays hidden', async (t) => {
   let tries = 0;
   const stage = await create(t, { relay: { rcpt: (a) => (a === 'c@example.com' && tries++ === 0 ? '451 4.7.1 later' : null) } });
   const id = await stage.seed(vaulted());
-  await waitFor(() => notices(stage).length === 2, { what: 'two notices', timeout: 30000 });
+  await waitFor(() => notices(stage).length === 2, { what: 'two notices' });
   await waitFor(async () => (await stage.delayed()) === 1, { what: 'the third to wait' });
   await hurry(stage);
   assert.equal(await stage.finished(id), 'sent');
@@ -105,7 +108,7 @@ test('each recipient gets a notice of their own with their own link; a put-off o
 test('killed between two notices: whoever the relay confirmed gets no second one', async (t) => {
   const stage = await create(t, { relay: { rcpt: (a) => (a === 'c@example.com' ? 'HANG' : null) } });
   const id = await stage.seed(vaulted());
-  await waitFor(() => stage.relay.commands.some((c) => /RCPT TO:<c@/.test(String(c.line ?? c))), { what: 'the second to be asked', timeout: 30000 });
+  await waitFor(() => stage.relay.commands.some((c) => /RCPT TO:<c@/.test(String(c.line ?? c))), { what: 'the second to be asked' });
   await stage.service.kill();
   stage.relay.options.rcpt = null;
   await stage.world.redis.abandon('rewrite');
@@ -126,14 +129,14 @@ test('with a fallback those with an account share the storage\'s link, the other
   assert.deepEqual(linksIn(by['b@example.com']), []);
   assert.deepEqual(linksIn(by['c@example.com']), [`${PORTAL}/r/${linkText(id, 0, 1, secrets[1])}`]);
   assert.ok(!by['c@example.com'].content.includes('box.example'));
-  assert.match(text(by['b@example.com']), /Box/);
-  assert.doesNotMatch(text(by['c@example.com']), /Box/);
+  assert.match(words(by['b@example.com']), /Box/);
+  assert.doesNotMatch(words(by['c@example.com']), /Box/);
 });
 
 test('without the portal\'s address nothing is sent that could not be opened; it goes on when that is set', async (t) => {
   const stage = await Stage.create(t, { policy: POLICY, config: { portal: { public_url: undefined } } });
   const id = await stage.seed(vaulted());
-  await waitFor(() => /portal\.public_url is not set/.test(stage.service.output), { what: 'the reason in the log', timeout: 30000 });
+  await waitFor(() => /portal\.public_url is not set/.test(stage.service.output), { what: 'the reason in the log' });
   await waitFor(async () => (await stage.delayed()) === 1, { what: 'the job to wait' });
   assert.equal(stage.relay.mails.length, 0);
   await stage.service.stop();
@@ -148,7 +151,7 @@ test('the password goes to each in a second mail, or to the sender in the receip
   const stage = await create(t);
   const password = 'Kq7-mZ2-rT9';
   await stage.seed(vaulted({ parcel: { password }, receipt: true }));
-  await waitFor(() => stage.relay.mails.length === 7, { what: 'notices, passwords, receipt', timeout: 30000 });
+  await waitFor(() => stage.relay.mails.length === 7, { what: 'notices, passwords, receipt' });
   const second = notices(stage).filter((m) => text(m).includes(password));
   assert.deepEqual(second.map(to).sort(), ['b@example.com', 'c@example.com', 'd@example.com']);
   for (const mail of second) assert.deepEqual(linksIn(mail), [], 'never beside the link');
@@ -160,7 +163,7 @@ test('the password goes to each in a second mail, or to the sender in the receip
 
   stage.relay.mails.length = 0;
   await stage.seed(vaulted({ parcel: { password, pass: 'sender' }, receipt: true }));
-  await waitFor(() => stage.relay.mails.some((m) => m.from === ''), { what: 'the receipt', timeout: 30000 });
+  await waitFor(() => stage.relay.mails.some((m) => m.from === ''), { what: 'the receipt' });
   assert.equal(notices(stage).length, 3);
   for (const mail of notices(stage)) {
     assert.ok(!text(mail).includes(password));
@@ -190,7 +193,8 @@ test('a code is mailed to who asked, with whose mail it opens; one that was repl
   const id = await stage.seed(vaulted());
   await stage.finished(id);
   stage.relay.mails.length = 0;
-  await askCode(stage, id, { code: '042917' });
+  const asked = Date.now();
+  await askCode(stage, id, { code: '042917', made: asked });
   const mail = await waitFor(() => stage.relay.mails[0], { what: 'the code' });
   assert.equal(mail.from, '');
   assert.deepEqual(mail.rcpts.map((r) => [r.address, r.params]), [['b@example.com', ['NOTIFY=NEVER']]]);
@@ -203,8 +207,7 @@ test('a code is mailed to who asked, with whose mail it opens; one that was repl
   assert.match(text(mail), /within 10 minutes/);
   assert.ok(!mail.content.includes('Report'), 'not its subject');
 
-  const before = Date.now() - 1000;
-  await askCode(stage, id, { keep: true, made: before }); // replaced since
+  await askCode(stage, id, { keep: true, made: asked - 1000 }); // replaced since
   await waitFor(async () => (await metric(stage, 'not needed')) === 1, { what: 'a job without a mail' });
   await askCode(stage, id, { code: '111111', made: Date.now() - 600001 }); // over
   await waitFor(async () => (await metric(stage, 'not needed')) === 2, { what: 'a job without a mail' });

@@ -13,7 +13,7 @@ import { REGION, hasS3, startS3 } from '../../support/s3.mjs';
 
 const skip = !hasS3() && 's3rver is missing (npm ci in tests/)';
 // ms; those of the agent end without its having said so: the store's refusal is what tells
-const LIFE = { imds: 1500, sts: 1500, agent: 5500 };
+const LIFE = { imds: 4000, sts: 4000, agent: 5500 };
 
 /** Hands out credentials in the three ways; those that it gave are the only ones that the store takes, while they last. */
 async function startIssuer(s3) {

@@ -44,7 +44,7 @@ test('SIGKILL right behind the 250: another ingest, elsewhere, enqueues the mail
   assert.ok(!fs.existsSync(path.join(world.dir, 'spool')), 'nothing lies on this machine');
   await redis.start();
   await start({ ingest: { smtp: `127.0.0.1:${world.ports.smtp}`, name: 'another' } });
-  await waitFor(async () => (await jobs(redis)) === 12, { what: '12 jobs', timeout: 30000 });
+  await waitFor(async () => (await jobs(redis)) === 12, { what: '12 jobs' });
   for (const id of ids) assert.ok(await known(redis, id));
   assert.deepEqual(s3.counts().bad, []);
 });
@@ -54,7 +54,7 @@ test('a store with one fault in ten: every mail is taken, and enqueued once', { 
   await start();
   await fetch(`${s3.endpoint}/-/faults?rate=0.1&seed=5`, { method: 'POST' });
   const ids = await sendMany(world.ports.smtp, 40);
-  await waitFor(async () => (await jobs(redis)) === 40, { what: '40 jobs', timeout: 30000 });
+  await waitFor(async () => (await jobs(redis)) === 40, { what: '40 jobs' });
   for (const id of ids) assert.ok(await known(redis, id));
   await fetch(`${s3.endpoint}/-/faults`, { method: 'POST' });
   assert.deepEqual(s3.counts().bad, []);
@@ -74,6 +74,6 @@ test('a store that is away: 4xx and nothing promised; 250 again when it is back'
     const reply = await again.send({}).catch(() => ({ code: 0 }));
     again.close();
     return reply.code === 250;
-  }, { what: 'a 250', timeout: 60000, interval: 500 });
-  await waitFor(async () => (await jobs(redis)) >= 1, { what: 'a job', timeout: 30000 });
+  }, { what: 'a 250', interval: 500 });
+  await waitFor(async () => (await jobs(redis)) >= 1, { what: 'a job' });
 });

@@ -46,7 +46,7 @@ async function twoIngests(t, isRemote) {
     ingest: { ...stack.overrides.ingest, name: 'second', smtp: `127.0.0.1:${smtp}`, lmtp: `127.0.0.1:${lmtp}`, http: `127.0.0.1:${http}` } };
   const start = () => stack.world.start('ingest', second, { ready: false });
   const other = { smtp, service: await start(), start };
-  await waitFor(() => Smtp.connect(smtp).then((c) => c.close() ?? true), { what: 'the second ingest', timeout: 20000 });
+  await waitFor(() => Smtp.connect(smtp).then((c) => c.close() ?? true), { what: 'the second ingest' });
   return { s3, stack, other };
 }
 
@@ -55,13 +55,13 @@ const FLIPPED = 'flipped@partner.example.com';
 /** A bit of a mail's content flips in the bucket before anybody read it. */
 async function flipABit(t, s3, stack) {
   await stack.submit(plainMail({ token: 'flipped', to: FLIPPED }), { to: [FLIPPED] });
-  await waitFor(async () => (await stack.world.redis.command('XLEN', 'fb:{s0}:render')) === 1, { what: 'the job', timeout: 20000 });
+  await waitFor(async () => (await stack.world.redis.command('XLEN', 'fb:{s0}:render')) === 1, { what: 'the job' });
   const [[, file]] = objects(s3, 'mail/segments');
   const bytes = fs.readFileSync(file);
   bytes[256 + 200] ^= 0x10;
   fs.writeFileSync(file, bytes);
   await stack.startService('render');
-  await waitFor(async () => (await stack.messages()).some((m) => m.state === 'held'), { timeout: 60000, interval: 200, what: 'the mail to be held' });
+  await waitFor(async () => (await stack.messages()).some((m) => m.state === 'held'), { timeout: 120000, interval: 200, what: 'the mail to be held' });
   const [dead] = (await stack.ctl('dead', 'list', '--json')).json();
   assert.match((await stack.ctl('dead', 'show', dead.id)).stdout, /stored bytes .* were changed/);
   t.diagnostic(`held: ${dead.status}, ${dead.reason}`);
@@ -113,7 +113,7 @@ async function scenario(t, isRemote) {
   const early = ['early@partner.example.com', 'early@brief.example.com'];
   const sentAt = Date.now();
   for (const to of early) await stack.submit(plainMail({ token: 't999x', to }), { to: [to] });
-  await waitFor(() => early.every((to) => stack.postfix.delivered(to).length > 0), { timeout: 60000, what: 'the early mail' });
+  await waitFor(() => early.every((to) => stack.postfix.delivered(to).length > 0), { timeout: 120000, what: 'the early mail' });
 
   // Mail flows into both; one request in twelve fails, loses its answer or is cut; one mail is larger than a part.
   const large = 'large@partner.example.com';
@@ -128,9 +128,9 @@ async function scenario(t, isRemote) {
   await stack.world.redis.command('FLUSHALL'); // queue, ledger and all
   await sending;
   const everybody = [...Array(COUNT).keys()].map(recipient).concat(large);
-  await waitFor(() => everybody.every((to) => stack.postfix.delivered(to).length > 0), { timeout: 120000, interval: 250, what: 'all mail' });
+  await waitFor(() => everybody.every((to) => stack.postfix.delivered(to).length > 0), { timeout: 240000, interval: 250, what: 'all mail' });
   await store('rate=0');
-  await stack.settled({ timeout: 60000 });
+  await stack.settled({ timeout: 120000 });
   const copies = judge(stack, everybody, unsure);
   assert.equal(stack.postfix.delivered(FLIPPED).length, 0, 'damaged mail is never sent');
   t.diagnostic(`${everybody.length} mails: 0 lost, ${copies} handed in twice by the MTA, ${s3 ? `${s3.counts().faults} faults in ${s3.counts().requests} requests` : 'files'}`);
@@ -143,12 +143,12 @@ async function scenario(t, isRemote) {
   const recall = await stack.ctl('message', 'recall', idOf(stack.postfix.delivered(early[0])[0]), '--json');
   assert.equal(recall.status, 0, recall.stdout + recall.stderr);
   await waitFor(async () => !(await logins()).some((l) => early.includes(l)),
-    { timeout: 90000, interval: 250, what: 'the recall and the expiry of early mail' });
+    { timeout: 120000, interval: 250, what: 'the recall and the expiry of early mail' });
   assert.ok(Date.now() - sentAt > 24000, 'not before its time');
   if (s3) assert.deepEqual(s3.counts().bad, [], 'every signature was right');
 }
 
-const options = { skip: !hasPostfix() && 'needs root and Postfix', timeout: 5 * 60000 };
+const options = { skip: !hasPostfix() && 'needs root and Postfix', timeout: 7 * 60000 };
 
 test('s3://: a flipped bit is held; a failing store, kill -9 of an ingest and a wiped Redis lose nothing and double nothing',
   { ...options, skip: options.skip || (!hasS3() && 's3rver is missing (npm ci in tests/)') }, (t) => scenario(t, true));

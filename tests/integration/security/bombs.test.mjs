@@ -78,7 +78,7 @@ const CASES = [
 const disk = () => tree(w.world.spoolDir).filter((f) => !f.isDirectory).reduce((n, f) => n + (fs.statSync(f.path, { throwIfNoEntry: false })?.size ?? 0), 0);
 
 for (const c of CASES) {
-  test(`${c.name}: bounded in memory, time and disk`, { timeout: 120000 }, async (t) => {
+  test(`${c.name}: bounded in memory, time and disk`, { timeout: 400000 }, async (t) => {
     const mail = Buffer.from(c.mail());
     const used = disk();
     let peak = 0;

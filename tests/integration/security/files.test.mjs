@@ -18,7 +18,7 @@ process.env.FB_REDIS_ACL = '0'; // one password of Redis for all, which is looke
 const isRoot = process.getuid() === 0;
 const isSanitized = spawnSync('nm', ['-D', path.join(binDir(), 'fumibako-ingest')]).stdout.toString().includes('__asan_init');
 
-test('with a umask of 0, all that services make is for their user alone; no secret is anywhere to be read', { timeout: 180000 }, async (t) => {
+test('with a umask of 0, all that services make is for their user alone; no secret is anywhere to be read', { timeout: 600000 }, async (t) => {
   const before = process.umask(0); // what children start with
   t.after(() => process.umask(before));
   const secrets = { redis: randomBytes(20).toString('hex'), rewrite: randomBytes(24).toString('hex') };
@@ -49,7 +49,7 @@ test('with a umask of 0, all that services make is for their user alone; no secr
   }
   const mail = japaneseMail({ size: 300000 });
   assert.equal((await handIn(stack, mail.content)).code, 250);
-  await waitFor(() => stack.relay.mails.length > 0, { timeout: 90000, what: 'the notice' });
+  await waitFor(() => stack.relay.mails.length > 0, { timeout: 180000, what: 'the notice' });
   assert.equal((await handIn(stack, mail.content, { to: ['nobody@elsewhere.example'] })).code, 250);
 
   await waitFor(() => fs.existsSync(overrides.console.users_file), { what: 'the copy of the accounts' });
@@ -132,7 +132,7 @@ const HOLDS = {
 // As a user without rights, who owns the spool: root would be let through everywhere.
 const USER = { uid: 65534, gid: 65534 };
 function checkAs(user, args) {
-  return spawnSync('setpriv', [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...args], { encoding: 'utf8', timeout: 10000, killSignal: 'SIGKILL' });
+  return spawnSync('setpriv', [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...args], { encoding: 'utf8', timeout: 90000, killSignal: 'SIGKILL' });
 }
 
 test('links, other owners and open modes in spool, keys and secrets are refused in words', { skip: !isRoot && 'needs root, to be two users' }, async (t) => {
@@ -152,12 +152,12 @@ test('links, other owners and open modes in spool, keys and secrets are refused 
   const bin = path.join(world.dir, 'bin');
   fs.mkdirSync(bin, { mode: 0o755 });
   for (const p of ['fumibako-ingest', 'fumibako-rewrite']) fs.copyFileSync(path.join(binDir(), p), path.join(bin, p));
-  const start = (overrides, program = 'ingest') => {
+  const start = (overrides, program = 'ingest', seconds = 60) => {
     const config = world.config(program, overrides);
     if (overrides.rewrite?.key_file) delete config.rewrite.key;
     if (overrides.ingest?.token_file) delete config.ingest.token;
     const file = make('config.yaml', 0o600, JSON.stringify(config));
-    const r = checkAs(USER, ['env', 'ASAN_OPTIONS=detect_leaks=0', 'timeout', '3', path.join(bin, `fumibako-${program}`), '--config', file]);
+    const r = checkAs(USER, ['env', 'ASAN_OPTIONS=detect_leaks=0', 'timeout', String(seconds), path.join(bin, `fumibako-${program}`), '--config', file]);
     return { status: r.status, text: r.stdout + r.stderr };
   };
   const folder = (name, mode = 0o700) => {
@@ -206,6 +206,6 @@ test('links, other owners and open modes in spool, keys and secrets are refused 
   const mounted = make('mounted.key', 0o440, key);
   fs.chownSync(mounted, 0, USER.gid);
   fs.symlinkSync(mounted, path.join(world.dir, 'mount-link'));
-  const ok = start({ spool: { url: `file://${good}`, key_file: path.join(world.dir, 'mount-link') } });
+  const ok = start({ spool: { url: `file://${good}`, key_file: path.join(world.dir, 'mount-link') } }, 'ingest', 3);
   assert.equal(ok.status, 124, `it runs until it is ended: ${ok.text}`);
 });

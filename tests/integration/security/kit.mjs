@@ -32,7 +32,7 @@ export async function startStack(t, { policy = {}, overrides = {}, services = SE
 
 /** Hands bytes to ingest as DATA; the reply to the final dot. */
 export async function handIn(stack, content, { from = 'taro@example.jp', to = ['hanako@partner.example.com'] } = {}) {
-  const smtp = await Smtp.connect(stack.world.ports.smtp, { timeout: 30000 });
+  const smtp = await Smtp.connect(stack.world.ports.smtp, { timeout: 120000 });
   const reply = await smtp.send({ from, to, content });
   smtp.close();
   return reply;

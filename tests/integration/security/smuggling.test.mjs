@@ -24,7 +24,7 @@ const VARIANTS = ENDS.flatMap((a) => ENDS.map((b) => `${a}.${b}`)).concat(
 const isBad = (text) => /\0|\r(?!\n)|(?<!\r)\n/.test(text);
 
 async function inDialogue(port, options) {
-  const smtp = await Smtp.connect(port, { timeout: 15000, ...options });
+  const smtp = await Smtp.connect(port, options);
   await smtp.cmd('EHLO x');
   return smtp;
 }
@@ -135,7 +135,7 @@ test('inwards: what comes before or with STARTTLS in plain text is not taken for
     smtp.socket.removeAllListeners('data');
     const secure = tls.connect({ socket: smtp.socket, rejectUnauthorized: false });
     await once(secure, 'secureConnect');
-    const inside = new Smtp(secure, 5000);
+    const inside = new Smtp(secure, 60000);
     const first = await inside.cmd('NOOP'); // its own answer, and none to what was injected
     assert.equal(first.code, 250);
     assert.equal((await inside.cmd('RCPT TO:<b@example.com>')).code, 503);
@@ -200,7 +200,7 @@ function assertOneEnd(relay) {
   assert.equal(relay.commands.filter((c) => /^MAIL FROM:<evil/i.test(c)).length, 0);
 }
 
-test('outwards: whatever dots and line ends a mail has, decoded or not, one mail leaves with one end', { timeout: 180000 }, async (t) => {
+test('outwards: whatever dots and line ends a mail has, decoded or not, one mail leaves with one end', { timeout: 600000 }, async (t) => {
   const stack = await startStack(t, { policy: RULES, services: ['ingest', 'render', 'upload', 'rewrite'] });
   const to = ['a@pass.example', 'b@kept.example', 'c@secured.example'];
   for (const content of MAILS) assert.equal((await handIn(stack, Buffer.from(content, 'latin1'), { to })).code, 250);
@@ -209,7 +209,7 @@ test('outwards: whatever dots and line ends a mail has, decoded or not, one mail
   const headers = { authorization: `Bearer ${stack.world.token}`, 'content-type': 'message/rfc822', 'x-mail-from': 'taro@example.jp', 'x-rcpt-to': to };
   const lenient = await request(url, { method: 'POST', headers, body: `Subject: lf\nFrom: taro@example.jp\n\nx\n.\n${SMUGGLED.replace(/\r/g, '')}` });
   assert.equal(lenient.status, 202);
-  await stack.settled({ timeout: 120000 });
+  await stack.settled();
   assert.deepEqual((await stack.messages()).map((m) => m.state), Array(MAILS.length + 1).fill('done'));
   const to1 = (address) => stack.relay.mails.filter((m) => m.rcpts.some((r) => r.address === address)).length;
   for (const address of to) assert.equal(to1(address), MAILS.length + 1, address);
@@ -220,13 +220,13 @@ test('outwards: whatever dots and line ends a mail has, decoded or not, one mail
 });
 
 test('outwards: a Postfix that takes any line end delivers as many mails as were handed in', {
-  skip: !hasPostfix() && 'needs Postfix and root', timeout: 180000 }, async (t) => {
+  skip: !hasPostfix() && 'needs Postfix and root', timeout: 600000 }, async (t) => {
   const stack = await Stack.start(t, { policy: RULES, services: ['ingest', 'render', 'upload', 'rewrite'],
     main: { smtpd_forbid_bare_newline: 'no', smtpd_forbid_unauth_pipelining: 'no' } });
   for (const content of MAILS) {
     assert.equal((await handIn(stack, Buffer.from(content, 'latin1'), { to: ['a@pass.example', 'b@kept.example'] })).code, 250);
   }
-  await stack.settled({ timeout: 120000 });
+  await stack.settled();
   assert.equal(stack.postfix.delivered('a@pass.example').length, MAILS.length);
   assert.equal(stack.postfix.delivered('b@kept.example').length, MAILS.length);
   assert.equal(stack.postfix.delivered('victim@example.com').length, 0);

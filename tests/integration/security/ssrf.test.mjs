@@ -30,7 +30,7 @@ i{background:u\\72l(${u}/escaped)} b{--x:url(${u}/var);background:var(--x)}</sty
 <img src="file:///etc/passwd"><iframe src="file:///etc/passwd"></iframe><img src="http://169.254.169.254/latest/meta-data/"><!--[if mso]><img src="${u}/mso"><![endif]--><v:fill src="${u}/vml"/></body></html>`;
 
 test('nothing in a mail is fetched: HTML, CSS, SVG, fonts, external bodies; nor do proxies of the environment see anything', {
-  skip: !hasChromium && 'chromium-headless-shell is not installed', timeout: 180000 }, async (t) => {
+  skip: !hasChromium && 'chromium-headless-shell is not installed', timeout: 400000 }, async (t) => {
   const canary = await Canary.start(t);
   const stack = await startStack(t, { services: [] });
   // Proxies of the environment are for calls to a storage and to a bucket alone.
@@ -43,13 +43,13 @@ test('nothing in a mail is fetched: HTML, CSS, SVG, fonts, external bodies; nor 
     part('image/svg+xml', svg(canary.url), 'Content-ID: <s@x>\r\n'), part('text/xml', `<!DOCTYPE x [<!ENTITY e SYSTEM "${canary.url}/xxe">]><x>&e;</x>`), external, '--b--\r\n');
   assert.equal((await handIn(stack, mail)).code, 250);
   assert.equal((await handIn(stack, bytes(HEAD, 'Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64(svg(canary.url))))).code, 250);
-  await waitFor(() => stack.relay.mails.filter((m) => m.rcpts[0].address === 'hanako@partner.example.com').length === 2, { timeout: 120000, what: 'both notices' });
+  await waitFor(() => stack.relay.mails.filter((m) => m.rcpts[0].address === 'hanako@partner.example.com').length === 2, { timeout: 180000, what: 'both notices' });
   assert.deepEqual(canary.calls, []);
   const pdfs = (await stack.box.state()).files.filter((f) => f.name.endsWith('.pdf'));
   assert.equal(pdfs.length, 2, 'both bodies were painted, without what lies elsewhere');
 });
 
-test('a storage that sends us elsewhere is not followed: redirects, links in answers, and the token goes nowhere else', { timeout: 120000 }, async (t) => {
+test('a storage that sends us elsewhere is not followed: redirects, links in answers, and the token goes nowhere else', { timeout: 400000 }, async (t) => {
   const canary = await Canary.start(t);
   const seen = [];
   // Another origin on this very machine, as a storage that was taken over would name it.
@@ -63,9 +63,10 @@ test('a storage that sends us elsewhere is not followed: redirects, links in ans
     await stack.box.faults([{ match: { method, path: where }, times: 1,
       do: { status, headers: { location: `${status % 2 ? canary.url : elsewhere}/redirected` } } }]);
     const before = stack.relay.mails.length;
+    const said = stack.logs('upload').length;
     assert.equal((await handIn(stack, bytes(HEAD.replace('<l@', `<${method}@`), 'Content-Type: text/plain\r\n\r\nbody\r\n'))).code, 250);
-    await waitFor(async () => stack.relay.mails.length > before || /redirect|answers 30|HTTP 30|status 30|30[1278]/.test(stack.logs('upload')),
-      { timeout: 30000, what: `upload to say something of ${method} ${where}` });
+    await waitFor(async () => stack.relay.mails.length > before || /redirect|answers 30|HTTP 30|status 30|30[1278]/.test(stack.logs('upload').slice(said)),
+      { what: `upload to say something of ${method} ${where}` });
     await stack.box.faults([]);
   }
   assert.deepEqual(canary.calls, []);

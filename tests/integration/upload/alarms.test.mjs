@@ -16,11 +16,10 @@ test('a login that is refused, and jobs that wait too long, are alarms until the
   const stage = await Stage.create(t, { start: [] });
   await stage.sim.faults([{ match: { path: '^/oauth2/' }, do: { status: 400, body: { error: 'invalid_client', error_description: 'The client credentials are not valid' } } }]);
   await stage.seed();
-  stage.upload = await stage.world.start('upload', { policy: { source: `file:${stage.policyFile}`, cache: path.join(stage.world.dir, 'cache') },
-    ingest: { queue_age_max: '1s' } });
+  stage.upload = await stage.world.start('upload', { policy: { source: `file:${stage.policyFile}`, cache: path.join(stage.world.dir, 'cache') } });
   const on = (kind) => stage.upload.metric('fumibako_alarm', `kind="${kind}"`);
-  await waitFor(async () => (await on('storage')) === 1, { what: 'the alarm of the storage', timeout: 30000 });
-  await waitFor(async () => (await stage.redis.command('HLEN', 'fb:{s0}:alarm')) > 0, { what: 'it to be in Redis', timeout: 30000 });
+  await waitFor(async () => (await on('storage')) === 1, { what: 'the alarm of the storage' });
+  await waitFor(async () => (await stage.redis.command('HLEN', 'fb:{s0}:alarm')) > 0, { what: 'it to be in Redis' });
   const config = path.join(stage.world.dir, 'ctl.yaml');
   fs.writeFileSync(config, JSON.stringify(stage.world.config('ctl', { policy: { source: `file:${stage.policyFile}` } })), { mode: 0o600 });
   const doctor = (await run('fumibako', ['--config', config, 'doctor'], '')).stdout;
@@ -29,8 +28,8 @@ test('a login that is refused, and jobs that wait too long, are alarms until the
   assert.deepEqual(queue.alarms.map((a) => [a.kind, a.cause]), [['storage', 'box, login']]);
 
   await stage.sim.faults([]);
-  await waitFor(async () => { await stage.hurry(); return (await stage.count('rewrite')) === 1; }, { what: 'the mail to go on', timeout: 30000, interval: 300 });
-  await waitFor(async () => (await on('storage')) === 0, { what: 'the alarm to end', timeout: 20000 });
+  await waitFor(async () => { await stage.hurry(); return (await stage.count('rewrite')) === 1; }, { what: 'the mail to go on', interval: 300 });
+  await waitFor(async () => (await on('storage')) === 0, { what: 'the alarm to end' });
   await stage.upload.stop();
 
   await stage.seed();
@@ -39,10 +38,10 @@ test('a login that is refused, and jobs that wait too long, are alarms until the
   await stage.seed();
   stage.upload = await stage.world.start('upload', { policy: { source: `file:${stage.policyFile}`, cache: path.join(stage.world.dir, 'cache') },
     ingest: { queue_age_max: '1s' }, upload: { concurrency: 1 } });
-  await waitFor(async () => (await on('queue_age')) === 1, { what: 'the alarm of the queue', timeout: 30000 });
+  await waitFor(async () => (await on('queue_age')) === 1, { what: 'the alarm of the queue' });
   await stage.sim.faults([]);
   await stage.passed(3, 60000);
-  await waitFor(async () => (await on('queue_age')) === 0, { what: 'the alarm to end', timeout: 20000 });
+  await waitFor(async () => (await on('queue_age')) === 0, { what: 'the alarm to end' });
 });
 
 test('without any policy mail waits, and an alarm says so until there is one', async (t) => {
@@ -53,6 +52,6 @@ test('without any policy mail waits, and an alarm says so until there is one', a
   const on = () => stage.upload.metric('fumibako_alarm', 'kind="policy"');
   await waitFor(async () => (await on()) === 1, { what: 'the alarm', timeout: (POLICY_ALARM_S + 20) * 1000 });
   fs.renameSync(stage.policyFile, missing);
-  await waitFor(async () => (await on()) === 0, { what: 'the alarm to end', timeout: 30000 });
-  await waitFor(async () => { await stage.hurry(); return (await stage.count('rewrite')) === 1; }, { what: 'the mail to go on', timeout: 30000, interval: 300 });
+  await waitFor(async () => (await on()) === 0, { what: 'the alarm to end' });
+  await waitFor(async () => { await stage.hurry(); return (await stage.count('rewrite')) === 1; }, { what: 'the mail to go on', interval: 300 });
 });

@@ -110,7 +110,7 @@ test('a pause that Box wants longer than a worker may wait goes back to the queu
   await sim.faults([{ match: { path: '/2.0/folders' }, times: 1, do: { status: 429, headers: { 'retry-after': '900' } } }]);
   const answer = await drive.ask('create', { parcel_id: parcelId(), path: '' });
   assert.equal(answer.status, 'again');
-  assert.ok(answer.ms < 5000);
+  assert.ok(answer.ms < 30000, `${answer.ms} ms, not 900 seconds`);
   const second = await drive.ask('create', { parcel_id: parcelId(), path: '' });
   assert.equal(second.status, 'again');
   assert.match(second.error, /limit of calls/);

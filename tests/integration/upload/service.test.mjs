@@ -56,7 +56,7 @@ test('the parcel says what letters to the sender and a new ledger need to know',
   assert.equal(parcel.subject, `x${'あ'.repeat(333)}`);
   assert.deepEqual([parcel.language, parcel.rule, parcel.receipt], ['en', 'r', true]);
   assert.deepEqual([parcel.expires, parcel.purge, parcel.remind].map(Number), [now + 3e9, now + 5e9, now + 1e9]);
-  assert.ok(Math.abs(Number(parcel.at) - now) < 60000);
+  assert.ok(Number(parcel.at) >= now - 1000 && Number(parcel.at) <= Date.now());
 });
 
 test('many messages at once: each has one folder', async (t) => {
@@ -65,7 +65,7 @@ test('many messages at once: each has one folder', async (t) => {
   const messages = [];
   for (let i = 0; i < 12; i++) messages.push(await stage.seed());
   await stage.start('upload');
-  await stage.passed(12, 90000);
+  await stage.passed(12, 120000);
   for (const m of messages) await whole(stage, m);
 });
 
@@ -75,12 +75,11 @@ test('killed in the middle of an upload, another worker ends it: one folder, one
   const message = await stage.seed();
   await stage.sim.faults([{ match: { method: 'POST', path: '/files/content$' }, after: 2, times: 1, do: { slow_bps: 2000 } }]);
   await stage.start('upload');
-  await waitFor(async () => (await stage.sim.state('files')).files.length === 2, { what: 'two files', timeout: 20000 });
+  await waitFor(async () => (await stage.sim.state('files')).files.length === 2, { what: 'two files' });
   await stage.upload.kill();
   await stage.sim.faults([]);
   await stage.start('upload');
-  await stage.passed(1, 90000);
-  await sleep(500);
+  await stage.passed(1, 180000);
   await whole(stage, message);
 });
 
@@ -102,7 +101,7 @@ test('a wrong secret holds the mail without using up its tries, and a mended fil
     await stage.hurry();
     await sleep(500);
   }
-  await stage.passed(1, 30000);
+  await stage.passed();
   await whole(stage, message);
 });
 
@@ -110,7 +109,7 @@ test('what Box refuses for good is held, and nothing stays open', async (t) => {
   const sim = await startSim(t, { settings: { rate: 'off', collab_domains: ['example.com'] } });
   const stage = await Stage.create(t, { sim });
   const message = await stage.seed({ to: ['a@example.com', 'x@forbidden.example'] });
-  await waitFor(async () => (await stage.count('dead')) === 1, { what: 'a dead letter', timeout: 30000 });
+  await waitFor(async () => (await stage.count('dead')) === 1, { what: 'a dead letter' });
   const next = await stage.redis.command('XRANGE', 'fb:{s0}:rewrite', '-', '+'); // the letter to the sender, no notice
   assert.equal(next.length, 1);
   assert.match(JSON.stringify(next), /letter.*held/);

@@ -45,7 +45,7 @@ async function create(t, { start = ['upload'], url, env = {}, storage = {}, secu
   stage.read = () => readParcel(stage.dir, stage.keyFile, stage.id);
   stage.grants = async () => (await grantsOf(stage.redis, stage.id)).map(([, ...grant]) => grant);
   stage.untilStates = (...want) => waitFor(async () => JSON.stringify((await stage.grants()).map(([s]) => s)) === JSON.stringify(want),
-    { what: `states ${want}`, timeout: 30000 }).catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });
+    { what: `states ${want}` }).catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });
   stage.sent = () => stage.redis.command('HSET', `fb:{s0}:m:${stage.message.id}`, 'bs:0', 'sent', 'bt:0', String(Date.now()), 'state', 'done',
     'd:rewrite:0', 'x', ...TO.flatMap((_, i) => [`s:${i}`, 'sending']));
   stage.names = () => fs.readdirSync(place(stage.dir, stage.id)).sort();
@@ -98,7 +98,7 @@ test('a parcel lies in the vault as the text says, and recall, restore and purge
   fs.renameSync(stage.dir, `${stage.dir}-away`);
   assert.equal((await stage.ctl('message', 'recall', stage.message.id)).code, 0);
   await stage.again('revoke');
-  await waitFor(() => /the parcel lies in the vault .* mount the right folder/.test(stage.revoke.output), { what: 'the reason in the log', timeout: 20000 });
+  await waitFor(() => /the parcel lies in the vault .* mount the right folder/.test(stage.revoke.output), { what: 'the reason in the log' });
   assert.deepEqual((await stage.grants()).map(([s]) => s), ['active', 'active']);
   fs.rmSync(stage.dir, { recursive: true });
   fs.renameSync(`${stage.dir}-away`, stage.dir);
@@ -130,9 +130,9 @@ test('killed twice at any time and started again: each parcel once, whole, and n
     messages.push(stage.message);
   }
   const made = () => messages.filter((m) => fs.existsSync(place(stage.dir, `${m.id}-0`))).length;
-  for (const share of [3, 9]) {
+  for (const share of [2, 5]) { // far from all of them, however late it is seen
     const upload = await stage.again('upload');
-    await waitFor(() => made() >= share, { what: 'some parcels', timeout: 20000, interval: 1 });
+    await waitFor(() => made() >= share, { what: 'some parcels', interval: 1 });
     await upload.kill();
     await stage.redis.abandon('upload');
     await stage.hurry();
@@ -156,7 +156,7 @@ test('killed twice at any time and started again: each parcel once, whole, and n
 test('recalled while it is half made: nobody is let in, and it is closed for good', async (t) => {
   const stage = await create(t, { start: [], storage: { quota: 250000 } });
   const upload = await stage.again('upload');
-  await waitFor(() => /the vault is full/.test(upload.output), { what: 'a try that ends in the middle', timeout: 20000 });
+  await waitFor(() => /the vault is full/.test(upload.output), { what: 'a try that ends in the middle' });
   await upload.kill();
   assert.equal(stage.names().length, 4, 'key, state, two files');
   assert.equal((await stage.ctl('message', 'recall', stage.message.id)).code, 0);
@@ -172,7 +172,7 @@ test('recalled while it is half made: nobody is let in, and it is closed for goo
 test('a full vault: the mail waits with the reason, and goes on when there is room', async (t) => {
   const stage = await create(t, { start: [], storage: { quota: 250000 } });
   await stage.again('upload');
-  await waitFor(() => /the vault is full: .* raise the quota in the policy/.test(stage.upload.output), { what: 'the reason', timeout: 20000 });
+  await waitFor(() => /the vault is full: .* raise the quota in the policy/.test(stage.upload.output), { what: 'the reason' });
   assert.equal(await stage.count('dead'), 0);
   await stage.upload.stop();
   stage.write({ quota: 0 });
@@ -184,7 +184,7 @@ test('a full vault: the mail waits with the reason, and goes on when there is ro
 
 test('a vault outside of vault.roots is never opened', async (t) => {
   const stage = await create(t, { url: 'file:///var/tmp/fumibako-elsewhere' });
-  await waitFor(() => /lies in none of the folders of vault\.roots/.test(stage.upload.output), { what: 'the reason', timeout: 20000 });
+  await waitFor(() => /lies in none of the folders of vault\.roots/.test(stage.upload.output), { what: 'the reason' });
   assert.equal(await stage.count('dead'), 0);
   assert.ok(!fs.existsSync('/var/tmp/fumibako-elsewhere'));
 });
@@ -199,7 +199,7 @@ test('a large attachment is streamed with flat memory', async (t) => {
   const memory = (what) => Number(new RegExp(`${what}:\\s*(\\d+)`).exec(fs.readFileSync(`/proc/${stage.upload.pid}/status`, 'utf8'))[1]) * 1024;
   const before = memory('VmHWM');
   await stage.put({ parts: [{ name: 'large.bin', size, type: 'application/octet-stream' }] });
-  await stage.passed(2, 60000 + size / 5e3);
+  await stage.passed(2, 120000 + size / 1e3);
   const grown = memory('VmHWM') - before;
   t.diagnostic(`${size} bytes: memory grew by ${grown}`);
   assert.ok(grown < 24e6, `memory grew by ${grown} bytes`);
@@ -224,7 +224,7 @@ test('in a bucket: the same, through faults, with every version gone at the end'
   }
   await stage.again('upload');
   await stage.again('revoke');
-  await stage.passed(1, 60000);
+  await stage.passed(1, 120000);
   s3.front.rate = 0;
   const look = () => run('vault_look', [`s3://${s3.bucket}/a/versioned/vault`, stage.keyFile, stage.id], '').then((r) => JSON.parse(r.stdout));
   const parcel = await look();

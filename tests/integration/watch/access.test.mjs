@@ -89,7 +89,7 @@ test('a link that a recipient makes is ended again and reported; the notice\'s o
   await scene.until('two lines', async () => (await scene.history(p.id)).filter((l) => l.event === 'link removed').length === 2);
   const lines = (await scene.history(p.id)).filter((l) => l.event === 'link removed');
   assert.deepEqual(lines.map((l) => l.actor).sort(), [TO[0], TO[1]]);
-  assert.equal(await scene.watch.metric('fumibako_foreign_links_total', 'storage="box",outcome="removed"'), 2);
+  await scene.until('the count', async () => (await scene.watch.metric('fumibako_foreign_links_total', 'storage="box",outcome="removed"')) === 2);
   assert.equal(scene.watch.log.filter((l) => l.level === 'warn' && l.parcel_id === `${p.id}-0`).length, 2);
 });
 
@@ -103,7 +103,8 @@ test('a link that is not open any more when watch looks is not called removed', 
   await scene.until('a line for each', async () => (await events()).length > 1);
   assert.deepEqual(await events(), ['link removed', 'link not open']);
   for (const outcome of ['removed', 'gone']) {
-    assert.equal(await scene.watch.metric('fumibako_foreign_links_total', `storage="box",outcome="${outcome}"`), 1, outcome);
+    await scene.until(`the count of ${outcome}`, async () =>
+      (await scene.watch.metric('fumibako_foreign_links_total', `storage="box",outcome="${outcome}"`)) === 1);
   }
 });
 

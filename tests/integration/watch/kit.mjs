@@ -71,7 +71,7 @@ export class Scene {
     return lines.map((l) => JSON.parse(l)).filter((l) => l.event);
   }
 
-  async until(what, fn, timeout = 30000) {
+  async until(what, fn, timeout = 60000) {
     try {
       return await waitFor(fn, { what, timeout, interval: 150 });
     } catch (e) {
