@@ -63,3 +63,13 @@ bool fb_language_is_ja(const char *chosen, const char *accept, bool fallback_is_
     }
     return ja == 0 && en == 0 ? fallback_is_ja : ja > en || (ja == en && ja_is_first);
 }
+
+const char *fb_language_ja(const struct fb_language_row *rows, size_t count, const char *en)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].en, en) == 0) {
+            return rows[i].ja;
+        }
+    }
+    return en;
+}

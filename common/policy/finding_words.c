@@ -4,13 +4,10 @@
  * the same conversions in the same order in both languages; what stands before the first ": " is the place in the
  * document and the same, too.  tests/integration/ctl/policy_words.test.mjs finds what has no row.  The words of
  * YAML's own errors are in yaml_words.c. */
+#include "common/language.h"
 #include "common/policy/read.h"
 
-#include <string.h>
-
-static const struct row {
-    const char *en, *ja;
-} rows[] = {
+static const struct fb_language_row rows[] = {
     /* findings.c */
     {"more than %d findings: the rest is not listed",
      "指摘が %d 件を超えたため、残りは表示していません"},
@@ -258,10 +255,5 @@ static const struct row {
 
 const char *fb_pol_words(const struct fb_pol_reader *r, const char *en)
 {
-    for (size_t i = 0; r->is_ja && i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(rows[i].en, en) == 0) {
-            return rows[i].ja;
-        }
-    }
-    return en;
+    return r->is_ja ? fb_language_ja(rows, sizeof rows / sizeof rows[0], en) : en;
 }

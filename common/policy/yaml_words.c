@@ -3,13 +3,10 @@
  * What common/yaml.c and libyaml say of a document that is no YAML, in Japanese: for the findings of a policy.  A
  * row has the same conversions in the same order in both languages.  "line %d: " stays: parse.c makes it the line
  * of the finding.  A complaint of libyaml and what it was at ("... while parsing a node") are looked up one by one. */
+#include "common/language.h"
 #include "common/policy/read.h"
 
-#include <string.h>
-
-static const struct row {
-    const char *en, *ja;
-} rows[] = {
+static const struct fb_language_row rows[] = {
     /* common/yaml.c */
     {"a text that begins with \"!\" must be in quotes",
      "\"!\" で始まる文字列は引用符で囲んでください"},
@@ -116,10 +113,5 @@ static const struct row {
 
 const char *fb_pol_yaml_words_ja(const char *en)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(rows[i].en, en) == 0) {
-            return rows[i].ja;
-        }
-    }
-    return en;
+    return fb_language_ja(rows, sizeof rows / sizeof rows[0], en);
 }

@@ -44,6 +44,11 @@ const char *ctl_language(const struct ctl *c)
     return "en";
 }
 
+bool ctl_is_ja(const struct ctl *c)
+{
+    return strcmp(ctl_language(c), "ja") == 0;
+}
+
 int ctl_usage_error(const struct ctl *c, const char *text)
 {
     struct fb_error err = {0};

@@ -96,6 +96,7 @@ FB_MUST_USE enum fb_status ctl_policy_read(struct ctl *c, struct fb_buf *documen
 bool ctl_policy_in_force(struct ctl *c, struct fb_buf *document, int *exit_r);
 /* "ja" or "en": --language, else LC_ALL, LC_MESSAGES or LANG. */
 const char *ctl_language(const struct ctl *c);
+bool ctl_is_ja(const struct ctl *c);
 /* Text that a mail brought: control characters do not reach the terminal. */
 void ctl_print_clean(const char *text);
 /* Prints and frees. */

@@ -180,7 +180,7 @@ int ctl_dead_show(struct ctl *c)
     if (!ctl_language_ok(c, &code) || !get_dead(c, &d, &code)) {
         return code;
     }
-    bool is_ja = strcmp(ctl_language(c), "ja") == 0;
+    bool is_ja = ctl_is_ja(c);
     struct fb_dead_words w;
     char *from = fb_ledger_sender_of(c->redis, &d);
     fb_dead_words_make(&d, from, c->config->retention.dead_ms, is_ja, &w);

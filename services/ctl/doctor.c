@@ -56,7 +56,7 @@ int ctl_doctor(struct ctl *c)
     if (!ctl_language_ok(c, &code)) {
         return code;
     }
-    struct doctor d = {.c = c, .checks = json_array(), .is_ja = strcmp(ctl_language(c), "ja") == 0};
+    struct doctor d = {.c = c, .checks = json_array(), .is_ja = ctl_is_ja(c)};
     if (fb_config_load(c->config_path, &c->config, &err) != FB_OK) {
         doctor_say(&d, DOCTOR_FAIL, "configuration",
                    "correct that line; nothing else can be looked at before", "%s", err.text);

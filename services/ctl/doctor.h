@@ -24,8 +24,6 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *check, co
 
 /* The same in the reader's language; what has no row is itself. */
 const char *doctor_words(const struct doctor *d, const char *en) __attribute__((format_arg(2)));
-/* Row i of them, for the tests; false behind the last. */
-bool doctor_words_row(size_t i, const char **en_r, const char **ja_r);
 
 /* doctor_local.c: what lies on this machine. */
 void doctor_spool_key(struct doctor *d);

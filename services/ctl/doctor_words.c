@@ -2,13 +2,10 @@
  *
  * What doctor says, in Japanese: by its English words, which stand where they are said.  A row has the same
  * conversions in the same order in both languages; tests/integration/ctl/doctor.test.mjs finds what has no row. */
-#include <string.h>
-
+#include "common/language.h"
 #include "services/ctl/doctor.h"
 
-static const struct {
-    const char *en, *ja;
-} rows[] = {
+static const struct fb_language_row rows[] = {
     /* doctor.c */
     {"correct that line; nothing else can be looked at before",
      "その行を修正してください。修正するまで、ほかの項目は調べられません"},
@@ -156,20 +153,5 @@ static const struct {
 
 const char *doctor_words(const struct doctor *d, const char *en)
 {
-    for (size_t i = 0; d->is_ja && i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(rows[i].en, en) == 0) {
-            return rows[i].ja;
-        }
-    }
-    return en;
-}
-
-bool doctor_words_row(size_t i, const char **en_r, const char **ja_r)
-{
-    if (i >= sizeof rows / sizeof rows[0]) {
-        return false;
-    }
-    *en_r = rows[i].en;
-    *ja_r = rows[i].ja;
-    return true;
+    return d->is_ja ? fb_language_ja(rows, sizeof rows / sizeof rows[0], en) : en;
 }

@@ -11,11 +11,6 @@
 #include "common/yaml.h"
 #include "services/ctl/ctl.h"
 
-static bool is_ja(const struct ctl *c)
-{
-    return strcmp(ctl_language(c), "ja") == 0;
-}
-
 /* "error" and "warning" stay: editors read the lines. */
 static void print_findings(const struct ctl *c, const char *path,
                            const struct fb_policy_findings *f)
@@ -25,7 +20,7 @@ static void print_findings(const struct ctl *c, const char *path,
                       f->items[i].line, f->items[i].is_error ? "error" : "warning",
                       f->items[i].text);
     }
-    if (f->error_count > 0 && is_ja(c)) {
+    if (f->error_count > 0 && ctl_is_ja(c)) {
         (void)fprintf(stderr, "%s: 誤りが %zu 件あるため、有効にできません\n", path,
                       f->error_count);
     } else if (f->error_count > 0) {
@@ -45,7 +40,8 @@ static int load(struct ctl *c, const char *path, struct fb_buf *document,
     if (fb_read_file(path, FB_POLICY_MAX, document, &err) != FB_OK) {
         return ctl_fail(c, &err);
     }
-    enum fb_status s = fb_policy_parse_in(fb_slice_buf(document), is_ja(c), policy_r, &findings);
+    enum fb_status s =
+        fb_policy_parse_in(fb_slice_buf(document), ctl_is_ja(c), policy_r, &findings);
     if (c->is_json) {
         *findings_r = fb_json_findings(&findings);
     } else {
@@ -68,8 +64,8 @@ int ctl_policy_check(struct ctl *c)
     if (findings != NULL) {
         ctl_print_json(json_pack("{s:b,s:o}", "valid", code == 0, "findings", findings));
     } else if (code == 0) {
-        (void)printf(is_ja(c) ? "%s: 誤りはありません: ルール %zu 件、保管先 %zu 件、版 %.12s\n"
-                              : "%s: good: %zu rules, %zu storages, version %.12s\n",
+        (void)printf(ctl_is_ja(c) ? "%s: 誤りはありません: ルール %zu 件、保管先 %zu 件、版 %.12s\n"
+                                  : "%s: good: %zu rules, %zu storages, version %.12s\n",
                      c->words[0], policy->rule_count, policy->storage_count, policy->version);
     }
     fb_policy_unref(&policy);
@@ -169,10 +165,11 @@ static int tell_applied(const struct ctl *c, const struct fb_policy_version *v, 
         ctl_print_json(json_pack("{s:s,s:I,s:o}", "version", v->version, "number",
                                  (json_int_t)v->number, "findings", findings));
     } else {
-        (void)printf(is_ja(c) ? "有効になりました: 版 %.12s、ルール %zu 件、番号 %lld。サービスには"
-                                "数秒で反映されます\n"
-                              : "in force: version %.12s, %zu rules, number %lld; services follow "
-                                "within seconds\n",
+        (void)printf(ctl_is_ja(c)
+                         ? "有効になりました: 版 %.12s、ルール %zu 件、番号 %lld。サービスには"
+                           "数秒で反映されます\n"
+                         : "in force: version %.12s, %zu rules, number %lld; services follow "
+                           "within seconds\n",
                      v->version, v->rule_count, (long long)v->number);
     }
     return 0;
@@ -215,7 +212,7 @@ static int apply(struct ctl *c, const char *path, const char *action, struct fb_
                                             .author = ctl_author(),
                                             .comment = c->comment,
                                             .expected = c->expected,
-                                            .is_ja = is_ja(c)};
+                                            .is_ja = ctl_is_ja(c)};
     enum fb_status s = fb_policy_apply(c->config, c->redis, &change, &v, &f, &err);
     json_t *findings = tell_findings(c, path, &f);
     int code = FB_EXIT_FAILED;

@@ -173,7 +173,7 @@ int ctl_policy_dry_run(struct ctl *c)
     } else if (c->is_json) {
         ctl_print_json(result);
     } else {
-        print_result(result, strcmp(ctl_language(c), "ja") == 0);
+        print_result(result, ctl_is_ja(c));
         json_decref(result);
     }
     fb_policy_unref(&old);

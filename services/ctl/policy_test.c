@@ -225,5 +225,5 @@ int ctl_policy_test(struct ctl *c)
             c, "policy test needs --from A (\"\" for the null sender) and at least one --to B");
     }
     return ctl_ask(c, "fumibako-render", c->word_count > 1 ? c->words[1] : NULL, ask,
-                   strcmp(ctl_language(c), "ja") == 0 ? print_ja : print_en);
+                   ctl_is_ja(c) ? print_ja : print_en);
 }

@@ -203,7 +203,7 @@ static enum fb_status preview_recall(struct ctl *c, const struct fb_ledger_messa
                                      int *code_r, struct fb_error *err)
 {
     struct fb_evidence *evidence = NULL;
-    bool is_ja = strcmp(ctl_language(c), "ja") == 0;
+    bool is_ja = ctl_is_ja(c);
     enum fb_status s = fb_ledger_evidence(c->redis, m, c->config->revoke.settle_ms, &evidence, err);
     if (s != FB_OK) {
         return s;
@@ -307,7 +307,7 @@ static void print_restored(const struct restore *x, const json_t *list, bool is_
 static void report_restore(const struct restore *x, size_t count)
 {
     bool is_preview = x->c->is_preview;
-    bool is_ja = (is_preview || x->c->language != NULL) && strcmp(ctl_language(x->c), "ja") == 0;
+    bool is_ja = (is_preview || x->c->language != NULL) && ctl_is_ja(x->c);
     json_t *o = fb_restore_answer(x->m, x->evidence, x->asked, x->wanted, is_preview, count, is_ja);
     if (x->c->is_json) {
         ctl_print_json(o);
