@@ -31,7 +31,8 @@
 #define BYTES_PER_MS   (20U << 10)
 
 struct explain {
-    const char *policy_path, *mail_path, *config_path, *from, *language;
+    const char *policy_path, *mail_path, *config_path, *from;
+    bool is_ja; /* the language of findings and reasons */
     char *to[RENDER_EXPLAIN_MAX_RECIPIENTS];
     size_t to_count;
     struct fb_config *config; /* NULL: defaults, and no signature is ours */
@@ -84,9 +85,7 @@ static enum fb_status read_policy(struct explain *x, struct fb_error *err)
     if (s != FB_OK) {
         return s;
     }
-    s = fb_policy_parse_in(fb_slice_buf(&x->document),
-                           x->language != NULL && strcmp(x->language, "ja") == 0, &x->policy,
-                           &findings);
+    s = fb_policy_parse_in(fb_slice_buf(&x->document), x->is_ja, &x->policy, &findings);
     if (s != FB_OK) {
         x->answer =
             json_pack("{s:{s:s,s:s},s:o}", "error", "code", fb_status_name(FB_INVALID), "message",
@@ -182,8 +181,7 @@ static enum fb_status on_done(struct explain *x, struct fb_slice in, struct fb_e
                                                      .to = x->to,
                                                      .to_count = x->to_count,
                                                      .size = x->mail.len,
-                                                     .is_ja = x->language != NULL &&
-                                                              strcmp(x->language, "ja") == 0};
+                                                     .is_ja = x->is_ja};
     x->answer = render_explain_answer(&question, in);
     return x->answer != NULL ? FB_OK
                              : fb_error_set(err, FB_CRASHED, "the child's answer is refused");
@@ -350,7 +348,7 @@ static bool take_options(struct explain *x, int argc, char **argv)
         } else if (o == OPT_CONFIG) {
             x->config_path = optarg;
         } else if (o == OPT_LANGUAGE && (strcmp(optarg, "ja") == 0 || strcmp(optarg, "en") == 0)) {
-            x->language = optarg;
+            x->is_ja = optarg[0] == 'j';
         } else if (o == OPT_TO && x->to_count < RENDER_EXPLAIN_MAX_RECIPIENTS) {
             x->to[x->to_count++] = optarg;
         } else {

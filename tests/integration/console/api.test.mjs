@@ -320,15 +320,12 @@ test('the rule tester explains a mail, with the policy in force and with another
   await waitFor(() => /shadow rule .+watched.+ would have taken 1 of the recipients/.test(render.output), { what: 'render to say so' });
   const { id } = await r.json();
   assert.deepEqual((await c.ok('operator', 'GET', `/api/v1/messages/${id}`)).branches.map((b) => [b.kind, b.rule]), [['pass', 'passes']]);
-  // Another policy is taken up within two seconds (and what a busy machine needs: it may have been busy once), without a restart.
-  let took = Infinity;
-  for (let i = 0; i < 5 && took > 6000; i += 1) {
-    const { headers: { etag } } = await c.call('admin', 'GET', '/api/v1/policy');
-    const next = await c.ok('admin', 'PUT', '/api/v1/policy', { body: { document: `${RULES.replace(', shadow: true', '')}# ${i}\n` }, headers: { 'If-Match': etag } });
-    const began = Date.now();
-    await waitFor(() => render.output.includes(`policy ${next.version.slice(0, 12)}`), { what: 'render follows' });
-    took = Math.min(took, Date.now() - began);
-  }
+  // Another policy is taken up within two seconds (and what a busy machine needs), without a restart.
+  const { headers: { etag } } = await c.call('admin', 'GET', '/api/v1/policy');
+  const next = await c.ok('admin', 'PUT', '/api/v1/policy', { body: { document: RULES.replace(', shadow: true', '') }, headers: { 'If-Match': etag } });
+  const began = Date.now();
+  await waitFor(() => render.output.includes(`policy ${next.version.slice(0, 12)}`), { what: 'render follows' });
+  const took = Date.now() - began;
   console.log(`render follows a new policy after ${took} ms`);
   assert.ok(took <= 6000, `${took} ms`);
 });

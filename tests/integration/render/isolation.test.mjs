@@ -155,11 +155,13 @@ test('a page that takes too long is ended with its browser, and held after one r
   const w = await RenderWorld.create(t, { render: { engine: 'chromium', timeout: '8s' } });
   // Minutes of painting for Chromium, and little for the child, which has the same limit.
   const id = await w.send(html('<p style="text-shadow:0 0 40px red,0 0 60px blue;box-shadow:0 0 90px red;border-radius:20px">a long letter</p>'.repeat(8000)));
+  const begun = Date.now();
   const seen = new Set();
   const timer = setInterval(() => browser(w).forEach((p) => seen.add(p.pid)), 100);
   const { dead } = await w.outcome(id);
   clearInterval(timer);
   assert.match(dead.reason, /Chromium took longer than its time limit/);
+  assert.ok(Date.now() - begun < 2 * 2 * 8000 + 60000); // two tries of two limits, as in hostile.test.mjs
   await waitFor(() => ![...seen].some(isAlive), { what: 'the browsers to be gone' });
   assert.match((await w.letter(html('<p>afterwards</p>'))).text, /afterwards/);
 });
