@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/json_words.h"
 #include "common/policy/service_source.h"
@@ -15,6 +16,11 @@
 #define HISTORY_KEPT "1000"
 #define HISTORY_PAGE 50                     /* entries hold whole documents */
 #define NUMBER_MAX   INT64_C(1000000000000) /* of a version: beyond all that were ever made */
+/* A version that is in the history and not in force is about to be, or was given up, or its console died: so long it is
+ * waited for. */
+#define UNDER_WAY_MS 5000
+#define WAIT_MS      20000 /* for those of all others together */
+#define LOOK_MS      20
 
 void fb_policy_version_deinit(struct fb_policy_version *v)
 {
@@ -298,19 +304,54 @@ static char *entry_of(const struct fb_policy_change *change, const struct fb_pol
     return text;
 }
 
+/* Only behind all that are there: two changes never have one number.  (The key may have been written by hand: what is no
+ * entry is in nobody's way.)  ARGV: 1 the entry 2 its number 3 NUMBER_MAX. */
+static const struct fb_script remember_script = {
+    .name = "policy remember",
+    .source = "local head = redis.call('LRANGE', KEYS[1], 0, 0)[1]\n"
+              "if head then\n"
+              "  local ok, e = pcall(cjson.decode, head)\n"
+              "  local n = ok and type(e) == 'table' and tonumber(e.number) or 0\n"
+              "  if tonumber(ARGV[2]) <= n and n <= tonumber(ARGV[3]) then return 0 end\n"
+              "end\n"
+              "redis.call('LPUSH', KEYS[1], ARGV[1])\n"
+              "return 1\n"};
+
+/* FB_AGAIN: another change has taken that number. */
+static enum fb_status remember(struct fb_redis *r, const char *entry, int64_t n,
+                               struct fb_error *err)
+{
+    char number[24], most[24];
+    redisReply *reply = NULL;
+    struct fb_script script = remember_script;
+    fb_redis_script_prepare(&script);
+    (void)snprintf(number, sizeof number, "%" PRId64, n);
+    (void)snprintf(most, sizeof most, "%" PRId64, NUMBER_MAX);
+    const struct fb_slice keys[] = {fb_slice_str(FB_POLICY_HISTORY_KEY)};
+    const struct fb_slice args[] = {fb_slice_str(entry), fb_slice_str(number), fb_slice_str(most)};
+    enum fb_status s =
+        fb_redis_script(r, &script, 1, keys, sizeof args / sizeof args[0], args, &reply, err);
+    if (s != FB_OK) {
+        return s;
+    }
+    bool is_done = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return is_done ? FB_OK
+                   : fb_error_set(err, FB_AGAIN, "another change of the policy is under way");
+}
+
 /* History first: what is in force is always in it.  What did not come into force is taken out again. */
 static enum fb_status remember_and_put(struct fb_redis *r, const struct fb_policy_change *change,
                                        const struct fb_policy_version *v, const char *before,
                                        struct fb_error *err)
 {
-    redisReply *reply = NULL;
     char *entry = entry_of(change, v);
     if (entry == NULL) {
         return fb_error_set(err, FB_INVALID, "the policy is not UTF-8 text");
     }
-    enum fb_status s = fb_redis_call(r, &reply, err, "LPUSH", FB_POLICY_HISTORY_KEY, entry, NULL);
+    enum fb_status s = remember(r, entry, v->number, err);
     if (s == FB_OK) {
-        freeReplyObject(reply);
+        redisReply *reply = NULL;
         s = put(r, change, v, before, err);
         struct fb_error ignored = {0};
         enum fb_status t =
@@ -327,9 +368,9 @@ static enum fb_status remember_and_put(struct fb_redis *r, const struct fb_polic
     return s;
 }
 
-static bool first_number(void *ctx, const struct fb_policy_version *v)
+static bool take_first(void *ctx, const struct fb_policy_version *v)
 {
-    *(int64_t *)ctx = v->number;
+    *(struct fb_policy_version *)ctx = *v;
     return false;
 }
 
@@ -349,12 +390,13 @@ static enum fb_status check_texts(const struct fb_policy_change *change, struct 
     return is_text ? FB_OK : fb_error_set(err, FB_INVALID, "comment: not UTF-8 text");
 }
 
-/* What is in force; number 0 where there is nothing. */
+/* What is in force, number 0 where there is nothing, and the newest of the history; both without their documents. */
 static enum fb_status look(const struct fb_config *config, struct fb_redis *r,
-                           struct fb_policy_version *now_r, struct fb_error *err)
+                           struct fb_policy_version *now_r, struct fb_policy_version *newest_r,
+                           struct fb_error *err)
 {
     struct fb_error why = {0};
-    int64_t newest = 0;
+    *newest_r = (struct fb_policy_version){0};
     enum fb_status s = fb_policy_current(config, r, now_r, &why);
     if (s == FB_NOT_FOUND) {
         *now_r = (struct fb_policy_version){0};
@@ -365,17 +407,24 @@ static enum fb_status look(const struct fb_config *config, struct fb_redis *r,
         return s;
     }
     fb_buf_deinit(&now_r->document);
-    s = fb_policy_versions(r, 0, 1, first_number, &newest, err);
-    now_r->number = newest > now_r->number ? newest : now_r->number;
-    return s;
+    return fb_policy_versions(r, 0, 1, take_first, newest_r, err);
 }
 
-static enum fb_status replace(const struct fb_config *config, struct fb_redis *r,
-                              const struct fb_policy_change *change, const char *version,
-                              struct fb_policy_version *v_r, struct fb_error *err)
+/* Whether somebody is just about to put it in force: then neither its number nor whether it will be the one in force is
+ * known yet. */
+static bool is_under_way(const struct fb_policy_version *newest,
+                         const struct fb_policy_version *now)
 {
-    struct fb_policy_version now = {0};
-    enum fb_status s = look(config, r, &now, err);
+    int64_t age = fb_now_ms() - newest->at_ms;
+    return newest->number > now->number && age > -UNDER_WAY_MS && age < UNDER_WAY_MS;
+}
+
+static enum fb_status replace_once(const struct fb_config *config, struct fb_redis *r,
+                                   const struct fb_policy_change *change, const char *version,
+                                   struct fb_policy_version *v_r, struct fb_error *err)
+{
+    struct fb_policy_version now = {0}, newest = {0};
+    enum fb_status s = look(config, r, &now, &newest, err);
     if (s != FB_OK) {
         return s;
     }
@@ -384,7 +433,12 @@ static enum fb_status replace(const struct fb_config *config, struct fb_redis *r
         return fb_error_set(err, FB_LOST, "another policy is in force: version %.12s by %s",
                             now.version[0] != '\0' ? now.version : "(none)", now.author);
     }
-    struct fb_policy_version v = {.number = now.number + 1, .at_ms = fb_now_ms()};
+    if (is_under_way(&newest, &now)) {
+        return fb_error_set(err, FB_AGAIN, "another change of the policy is under way");
+    }
+    struct fb_policy_version v = {.number =
+                                      (newest.number > now.number ? newest.number : now.number) + 1,
+                                  .at_ms = fb_now_ms()};
     copy(v.version, sizeof v.version, version, strlen(version));
     copy(v.author, sizeof v.author, change->author, strlen(change->author));
     if (change->comment != NULL) {
@@ -395,9 +449,23 @@ static enum fb_status replace(const struct fb_config *config, struct fb_redis *r
         *v_r = v;
     } else if (s == FB_LOST) {
         struct fb_error why = {0};
-        if (look(config, r, v_r, &why) != FB_OK) {
+        if (look(config, r, v_r, &newest, &why) != FB_OK) {
             *v_r = now;
         }
+    }
+    return s;
+}
+
+/* Changes go one behind the other, so that their numbers have no gap. */
+static enum fb_status replace(const struct fb_config *config, struct fb_redis *r,
+                              const struct fb_policy_change *change, const char *version,
+                              struct fb_policy_version *v_r, struct fb_error *err)
+{
+    int64_t until = fb_mono_ms() + WAIT_MS;
+    enum fb_status s = replace_once(config, r, change, version, v_r, err);
+    while (s == FB_AGAIN && fb_mono_ms() < until) {
+        (void)nanosleep(&(struct timespec){0, LOOK_MS * 1000000L}, NULL);
+        s = replace_once(config, r, change, version, v_r, err);
     }
     return s;
 }

@@ -5,7 +5,8 @@
  *
  * 1. Only what parses without an error becomes active.
  * 2. Who edits says which version was edited; when another one is in force meanwhile, nothing is changed.
- * 3. A version is in the history before, or in the same step as, it is in force.  It is never changed after that.
+ * 3. A version is in the history before it is in force.  It is never changed after that.
+ * 4. Changes go one behind the other; their numbers have no gap but where one was given up half-way.
  */
 #ifndef FB_COMMON_POLICY_STORE_H
 #define FB_COMMON_POLICY_STORE_H
@@ -56,6 +57,7 @@ struct fb_policy_change {
  *   FB_OK       it is in force; v_r says under which number, without the document
  *   FB_INVALID  the document has errors (findings_r), or comment or author are no UTF-8 or too long
  *   FB_LOST     another version is in force: v_r says which
+ *   FB_AGAIN    others' changes were under way for as long as it waits (20 s)
  *   FB_DENIED   policy.source is a file */
 FB_MUST_USE enum fb_status fb_policy_apply(const struct fb_config *config, struct fb_redis *r,
                                            const struct fb_policy_change *change,

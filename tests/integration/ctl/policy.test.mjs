@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT } from '../../support/harness.mjs';
+import { ROOT, sleep } from '../../support/harness.mjs';
 import { Desk, JAPANESE, PLAIN, POLICIES, run, tooDeep } from './kit.mjs';
 
 const fixture = (name) => path.join(POLICIES, name);
@@ -145,6 +145,34 @@ test('apply, show and history: what is in force, who put it there, and when', as
   const back = await desk.json('policy', 'rollback', '1', '--comment', 'back', '--if-version', second.version);
   assert.deepEqual([back.number, back.version], [3, history[1].version]);
   assert.equal((await desk.ctl('policy', 'rollback', '9')).status, 1);
+});
+
+test('versions are numbered without a gap: a change waits for one that is half-way, and not for one that was left behind', async (t) => {
+  const desk = await Desk.create(t);
+  await desk.ok('policy', 'apply', fixture('minimal.yaml'));
+  const half = (number, ago) => JSON.stringify({ version: 'f'.repeat(64), document: 'rules: []\n', at: String(Date.now() - ago), author: 'somebody', comment: 'half-way', number: String(number) });
+  const numbers = async () => (await desk.json('policy', 'history')).map((h) => h.number);
+
+  // Another console has written number 2 into the history and has not put it in force yet; then it gives it up.
+  const entry = half(2, 0);
+  await desk.redis.command('LPUSH', 'fb:policy:history', entry);
+  const waiting = desk.json('policy', 'apply', fixture('vault-only.yaml'));
+  await sleep(300);
+  assert.deepEqual(await numbers(), [2, 1]);
+  await desk.redis.command('LREM', 'fb:policy:history', '1', entry);
+  assert.equal((await waiting).number, 2);
+  assert.deepEqual(await numbers(), [2, 1]);
+
+  // That one never came back: it stays in the history, and its number is not used again.
+  await desk.redis.command('LPUSH', 'fb:policy:history', half(3, 60000));
+  assert.equal((await desk.json('policy', 'apply', fixture('minimal.yaml'))).number, 4);
+  assert.deepEqual(await numbers(), [4, 3, 2, 1]);
+
+  // What somebody wrote there by hand is no version, and in nobody's way.
+  for (const wrong of ['no JSON', '[]', '{"number":{}}', '{"number":"999999999999999999"}', `{"number":${'['.repeat(2000)}`]) {
+    await desk.redis.command('LPUSH', 'fb:policy:history', wrong);
+    assert.ok((await desk.json('policy', 'apply', fixture('vault-only.yaml'))).number > 4, wrong);
+  }
 });
 
 test('a policy kept in a file is shown from there and not changed from here', async (t) => {

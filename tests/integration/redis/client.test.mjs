@@ -20,11 +20,15 @@ async function walk(world, url, during) {
   child.stdout.on('data', (c) => { out += c; });
   child.stderr.on('data', (c) => { errors += c; });
   const ended = once(child, 'close');
-  await sleep(500);
-  await during();
-  await sleep(2000);
-  child.kill('SIGTERM');
-  const [code] = await ended;
+  let code;
+  try {
+    await sleep(500);
+    await during();
+    await sleep(2000);
+  } finally {
+    child.kill('SIGTERM'); // nothing of it counts on in the next test
+    [code] = await ended;
+  }
   assert.equal(code, 0, errors);
   const saw = JSON.parse(out);
   assert.equal(saw.wrong, 0, `an error that is no retry: ${saw.text}`);
@@ -184,7 +188,7 @@ describe('the client', { concurrency: 2 }, () => {
           const from = await at.group.primary(`fb:{s${i}}`);
           const to = (await at.group.primaries()).find((n) => n !== from);
           keys += await at.group.moveSlot(slotOf(`fb:{s${i}}`), from, to, 700);
-          assert.equal(await at.group.primary(`fb:{s${i}}`), to);
+          await waitFor(async () => await at.group.primary(`fb:{s${i}}`) === to, { what: 'the nodes to tell each other' });
         }
       });
       tell(t, `Cluster, ${keys} keys of 3 shards moved`, saw);

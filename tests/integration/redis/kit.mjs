@@ -182,18 +182,24 @@ export class Cluster extends Group {
     return group;
   }
 
-  /** All nodes agree that all is well, and each primary has a replica that follows it. */
+  /** All nodes agree that all is well and who has which slots; each primary has a replica that follows it, and knows so. */
   async healthy(timeout = 60000) {
     await waitFor(async () => {
       let primaries = 0;
+      const views = new Set();
       for (const node of this.nodes.filter((n) => n.isRunning)) {
         const info = await node.ask('CLUSTER', 'INFO');
         if (!/cluster_state:ok/.test(info) || !/cluster_slots_ok:16384/.test(info)) return false;
+        const slots = await node.ask('CLUSTER', 'SLOTS');
+        views.add(slots.map(([first, last, [, port]]) => `${first}-${last} ${port}`).sort().join());
         const role = await node.ask('ROLE');
         if (role[0] === 'slave' && role[3] !== 'connected') return false;
-        primaries += role[0] === 'master' ? 1 : 0;
+        if (role[0] !== 'master') continue;
+        const replicas = await node.ask('CLUSTER', 'REPLICAS', await node.ask('CLUSTER', 'MYID'));
+        if (!replicas.some((r) => !/fail|noaddr|handshake/.test(r.split(' ')[2]))) return false;
+        primaries++;
       }
-      return primaries === this.masters;
+      return primaries === this.masters && views.size === 1;
     }, { timeout, what: 'the cluster to be healthy' });
   }
 
