@@ -304,8 +304,8 @@ static char *entry_of(const struct fb_policy_change *change, const struct fb_pol
     return text;
 }
 
-/* Only behind all that are there: two changes never have one number.  (The key may have been written by hand: what is no
- * entry is in nobody's way.)  ARGV: 1 the entry 2 its number 3 NUMBER_MAX. */
+/* Only behind all that are there: two changes never have one number.  (By hand, anything may have been written there:
+ * what is no entry is in nobody's way.)  ARGV: 1 the entry 2 its number 3 NUMBER_MAX. */
 static const struct fb_script remember_script = {
     .name = "policy remember",
     .source = "local head = redis.call('LRANGE', KEYS[1], 0, 0)[1]\n"
