@@ -9,9 +9,8 @@ fault_lines "no SPDX-License-Identifier" < <(grep -L 'SPDX-License-Identifier: A
 mapfile -t no_js < <(printf '%s\n' "${sources[@]}" | grep -vE '\.m?js$')
 fault_lines "tab or blank at the end" < <(grep -nP '[ \t]+$|^\t| \t' "${no_js[@]}" "${programs[@]}" | cut -c1-120)
 fault_lines "CR" < <(grep -nP '\r$' "${sources[@]}" "${programs[@]}" | cut -c1-120)
-for f in "${sources[@]}"; do
-  [ -z "$(tail -c 1 "$f")" ] || fault "$f: no line end at the end"
-done
+# With -z, a file is one line.
+fault_lines "no line end at the end" < <(grep -LPz '\n\z' "${sources[@]}")
 mapfile -t c < <(files '*.c' '*.h')
 # 100 columns are what clang-format aims at (format.sh); 120 is what a screen with a diff shows.  Characters, not bytes.
 fault_lines "longer than 120" < <(LC_ALL=C.UTF-8 grep -nE '^.{121,}$' "${c[@]}" | cut -d: -f1,2)
@@ -19,8 +18,16 @@ fault_lines "longer than 120" < <(LC_ALL=C.UTF-8 grep -nE '^.{121,}$' "${c[@]}" 
 mapfile -t long < <(files '*.c' '*.h' '*.mjs' '*.js')
 fault_lines "too many lines (600, in tests 800)" < <(wc -l "${long[@]}" |
   awk '$2 != "total" && $1 > ($2 ~ /^tests\// ? 800 : 600) { print $2 ": " $1 }')
-for f in $(files '*.h'); do
-  guard=FB_$(printf '%s' "${f%.h}" | sed -E 's@^services/@@; s@[^A-Za-z0-9]+@_@g' | tr '[:lower:]' '[:upper:]')_H
-  grep -qE "^#ifndef $guard\$" "$f" && grep -qE "^#define $guard\$" "$f" || fault "$f: the guard is not $guard"
-done
+mapfile -t headers < <(files '*.h')
+fault_lines "the guard is not the path in capitals, FB_..._H" < <(awk '
+  FNR == 1 {
+    guard = FILENAME
+    sub(/^services\//, "", guard)
+    sub(/\.h$/, "", guard)
+    gsub(/[^A-Za-z0-9]+/, "_", guard)
+    guard = "FB_" toupper(guard) "_H"
+    wanted[FILENAME] = guard
+  }
+  $0 == "#ifndef " guard || $0 == "#define " guard { found[FILENAME]++ }
+  END { for (f in wanted) if (found[f] != 2) print f ": " wanted[f] }' "${headers[@]}")
 finish

@@ -17,13 +17,17 @@ files() { # pattern...
     done
   fi | sort -u | while IFS= read -r f; do if [ -f "$f" ]; then printf '%s\n' "$f"; fi; done
 }
-scripts() { # programs by their first line: bash or sh
+# Programs whose first line names one of these, as "#!/usr/bin/env bash" does.
+programs_of() { # interpreter...
+  local f first kinds
+  kinds=$(IFS='|'; printf '%s' "$*")
   files '*' | while IFS= read -r f; do
-    case $(head -c 64 "$f" 2>/dev/null | head -n 1 | tr -d '\0') in
-    '#!'*bash* | '#!'*/sh*) printf '%s\n' "$f" ;;
-    esac
+    first=
+    IFS= read -r -n 64 first 2>/dev/null <"$f" || true
+    if [[ $first =~ ^#!.*[/\ ]($kinds)( |$) ]]; then printf '%s\n' "$f"; fi
   done
 }
+scripts() { programs_of bash sh; }
 fault() {
   printf '%s\n' "$*"
   faults=$((faults + 1))

@@ -9,13 +9,6 @@ if command -v shellcheck >/dev/null; then
 else
   fault "shellcheck is not installed: deploy/install-packages test"
 fi
-for f in $(files '*.mjs' '*.js' '*.cjs') $(files '*' | while IFS= read -r f; do
-  case $(head -c 64 "$f" 2>/dev/null | head -n 1 | tr -d '\0') in '#!'*node*) echo "$f" ;; esac
-done); do
-  case $f in
-  *.mjs | *.js | *.cjs) out=$(node --check "$f" 2>&1) || fault "$f: $out" ;;
-  # Without an ending, Node asks package.json: the copy keeps it in the same folder's rules.
-  *) out=$(node --check - <"$f" 2>&1) || fault "$f: $out" ;;
-  esac
-done
+fault_lines "syntax" < <({ files '*.mjs' '*.js' '*.cjs'; programs_of node; } | sort -u |
+  node --experimental-vm-modules --no-warnings tests/style/syntax.mjs 2>&1)
 finish
