@@ -21,6 +21,7 @@
 #define UNDER_WAY_MS 5000
 #define WAIT_MS      20000 /* for those of all others together */
 #define LOOK_MS      20
+#define UNDER_WAY    "another change of the policy is under way: try again in a moment"
 
 void fb_policy_version_deinit(struct fb_policy_version *v)
 {
@@ -336,8 +337,7 @@ static enum fb_status remember(struct fb_redis *r, const char *entry, int64_t n,
     }
     bool is_done = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
     freeReplyObject(reply);
-    return is_done ? FB_OK
-                   : fb_error_set(err, FB_AGAIN, "another change of the policy is under way");
+    return is_done ? FB_OK : fb_error_set(err, FB_AGAIN, UNDER_WAY);
 }
 
 /* History first: what is in force is always in it.  What did not come into force is taken out again. */
@@ -434,7 +434,7 @@ static enum fb_status replace_once(const struct fb_config *config, struct fb_red
                             now.version[0] != '\0' ? now.version : "(none)", now.author);
     }
     if (is_under_way(&newest, &now)) {
-        return fb_error_set(err, FB_AGAIN, "another change of the policy is under way");
+        return fb_error_set(err, FB_AGAIN, UNDER_WAY);
     }
     struct fb_policy_version v = {.number =
                                       (newest.number > now.number ? newest.number : now.number) + 1,

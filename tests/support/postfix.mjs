@@ -157,6 +157,11 @@ ${master}`);
    */
   all() {
     const folder = path.join(this.mail, 'all/new');
+    // Thousands of names are not read and sorted again for every look while nothing comes.  A change in the moment of the
+    // last look may have left the same time behind.
+    const changed = fs.statSync(folder, { throwIfNoEntry: false })?.mtimeMs;
+    if (changed !== undefined && changed === this.#changed && changed < this.#looked - 1000) return this.#mails;
+    [this.#changed, this.#looked] = [changed, Date.now()];
     const fresh = (fs.existsSync(folder) ? fs.readdirSync(folder) : []).filter((name) => !this.#seen.has(name))
       .map((name) => ({ name, at: fs.statSync(path.join(folder, name)).mtimeMs })).sort((a, b) => a.at - b.at);
     for (const { name, at } of fresh) {
@@ -182,6 +187,8 @@ ${master}`);
 
   #seen = new Set();
   #mails = [];
+  #changed;
+  #looked = 0;
 
   async stop() {
     this.#run('stop');

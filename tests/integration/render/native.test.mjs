@@ -92,7 +92,7 @@ test('the plan says who painted and why; links stay within their strings; heads 
   assert.ok(painted.some(([engine, why]) => engine === 'native' && why === 'inside the subset'), JSON.stringify(painted));
 });
 
-test('hostile HTML ends as a PDF or held, and the next mail is painted', { timeout: 300000 }, async (t) => {
+test('hostile HTML ends as a PDF or held, and the next mail is painted', { timeout: 900000 }, async (t) => {
   const w = await RenderWorld.create(t, { render: { engine: 'native', timeout: '20s' }, ingest: { max_message: '64MiB' } });
   const bomb = `<img src="data:image/png;base64,${Buffer.concat([Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'),
     Buffer.from('0000c3500000c350', 'hex'), Buffer.from('0802000000', 'hex'), Buffer.alloc(64)]).toString('base64')}">`;
@@ -116,7 +116,7 @@ test('hostile HTML ends as a PDF or held, and the next mail is painted', { timeo
   for (const [name, body] of Object.entries(cases)) {
     const begun = Date.now();
     const id = await w.send(mail(body.replace(/(.{900}>)/g, '$1\r\n')));
-    const { plan, dead } = await w.outcome(id, 120000);
+    const { plan, dead } = await w.outcome(id, 300000);
     t.diagnostic(`${name}: ${dead ? `held: ${dead.status}: ${dead.reason}` : `painted by ${plan.painter}`} in ${Date.now() - begun} ms`);
     if (!dead) assert.match(tool('pdfinfo', [(await w.open(id, plan)).pdf]), /Pages:\s+[1-9]/, name);
   }

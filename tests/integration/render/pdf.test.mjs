@@ -139,7 +139,7 @@ test('render.pdfa: PDF/A-3b with the mail inside, of every painter; above its li
   await w.world.end();
 });
 
-test('archives of the fixtures keep the rules, by native and by Chromium', { timeout: 300000 }, async (t) => {
+test('archives of the fixtures keep the rules, by native and by Chromium', { timeout: 900000 }, async (t) => {
   const below = (dir) => fs.readdirSync(path.join(FIXTURES, dir)).map((f) => path.join(FIXTURES, dir, f));
   const files = [...below('inside'), ...below('outside').filter((_, i) => i % 6 === 0)];
   for (const engine of hasChromium ? ['native', 'chromium'] : ['native']) {
