@@ -326,7 +326,7 @@ static void concurrent_journal_commits_share_objects(void **state)
     static struct committer all[COUNT];
     pthread_t threads[COUNT];
     assert_int_equal(fb_journal_open(fx->spool, "a", &journal, NULL), FB_OK);
-    faults("delay=20");
+    faults("delay=500"); /* long enough for all to be there, however slow the machine is */
     for (uint32_t i = 0; i < COUNT; i++) {
         all[i] = (struct committer){.journal = journal, .rcpt = i};
         fb_id_new(all[i].id);
