@@ -265,30 +265,36 @@ static const struct fb_script put_script = {
               "'author', ARGV[5], 'comment', ARGV[6], 'number', ARGV[7])\n"
               "return 1\n"};
 
-static enum fb_status put(struct fb_redis *r, const struct fb_policy_change *change,
-                          const struct fb_policy_version *v, const char *before,
-                          struct fb_error *err)
+/* FB_LOST: the script found that it may not. */
+static enum fb_status decide(struct fb_redis *r, const struct fb_script *script, const char *key,
+                             size_t arg_count, const struct fb_slice *args, struct fb_error *err)
 {
-    char at[24], number[24], most[24];
     redisReply *reply = NULL;
-    struct fb_script script = put_script;
-    fb_redis_script_prepare(&script);
-    (void)snprintf(at, sizeof at, "%" PRId64, v->at_ms);
-    (void)snprintf(number, sizeof number, "%" PRId64, v->number);
-    (void)snprintf(most, sizeof most, "%" PRId64, NUMBER_MAX);
-    const struct fb_slice keys[] = {fb_slice_str(FB_POLICY_KEY)};
-    const struct fb_slice args[] = {fb_slice_str(before),    fb_slice_str(v->version),
-                                    change->document,        fb_slice_str(at),
-                                    fb_slice_str(v->author), fb_slice_str(v->comment),
-                                    fb_slice_str(number),    fb_slice_str(most)};
-    enum fb_status s =
-        fb_redis_script(r, &script, 1, keys, sizeof args / sizeof args[0], args, &reply, err);
+    struct fb_script prepared = *script;
+    fb_redis_script_prepare(&prepared);
+    const struct fb_slice keys[] = {fb_slice_str(key)};
+    enum fb_status s = fb_redis_script(r, &prepared, 1, keys, arg_count, args, &reply, err);
     if (s != FB_OK) {
         return s;
     }
     bool is_done = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
     freeReplyObject(reply);
     return is_done ? FB_OK : fb_error_set(err, FB_LOST, "another policy is in force meanwhile");
+}
+
+static enum fb_status put(struct fb_redis *r, const struct fb_policy_change *change,
+                          const struct fb_policy_version *v, const char *before,
+                          struct fb_error *err)
+{
+    char at[24], number[24], most[24];
+    (void)snprintf(at, sizeof at, "%" PRId64, v->at_ms);
+    (void)snprintf(number, sizeof number, "%" PRId64, v->number);
+    (void)snprintf(most, sizeof most, "%" PRId64, NUMBER_MAX);
+    const struct fb_slice args[] = {fb_slice_str(before),    fb_slice_str(v->version),
+                                    change->document,        fb_slice_str(at),
+                                    fb_slice_str(v->author), fb_slice_str(v->comment),
+                                    fb_slice_str(number),    fb_slice_str(most)};
+    return decide(r, &put_script, FB_POLICY_KEY, sizeof args / sizeof args[0], args, err);
 }
 
 /* The entry of the history; NULL when a text of it is no UTF-8. */
@@ -323,21 +329,12 @@ static enum fb_status remember(struct fb_redis *r, const char *entry, int64_t n,
                                struct fb_error *err)
 {
     char number[24], most[24];
-    redisReply *reply = NULL;
-    struct fb_script script = remember_script;
-    fb_redis_script_prepare(&script);
     (void)snprintf(number, sizeof number, "%" PRId64, n);
     (void)snprintf(most, sizeof most, "%" PRId64, NUMBER_MAX);
-    const struct fb_slice keys[] = {fb_slice_str(FB_POLICY_HISTORY_KEY)};
     const struct fb_slice args[] = {fb_slice_str(entry), fb_slice_str(number), fb_slice_str(most)};
     enum fb_status s =
-        fb_redis_script(r, &script, 1, keys, sizeof args / sizeof args[0], args, &reply, err);
-    if (s != FB_OK) {
-        return s;
-    }
-    bool is_done = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
-    freeReplyObject(reply);
-    return is_done ? FB_OK : fb_error_set(err, FB_AGAIN, UNDER_WAY);
+        decide(r, &remember_script, FB_POLICY_HISTORY_KEY, sizeof args / sizeof args[0], args, err);
+    return s == FB_LOST ? fb_error_set(err, FB_AGAIN, UNDER_WAY) : s;
 }
 
 /* History first: what is in force is always in it.  What did not come into force is taken out again. */
@@ -419,6 +416,15 @@ static bool is_under_way(const struct fb_policy_version *newest,
     return newest->number > now->number && age > -UNDER_WAY_MS && age < UNDER_WAY_MS;
 }
 
+/* For who was slower.  What was put there by hand has no number: the newest is told. */
+static struct fb_policy_version winner(const struct fb_policy_version *now,
+                                       const struct fb_policy_version *newest)
+{
+    struct fb_policy_version v = *now;
+    v.number = v.number > 0 ? v.number : newest->number;
+    return v;
+}
+
 static enum fb_status replace_once(const struct fb_config *config, struct fb_redis *r,
                                    const struct fb_policy_change *change, const char *version,
                                    struct fb_policy_version *v_r, struct fb_error *err)
@@ -429,7 +435,7 @@ static enum fb_status replace_once(const struct fb_config *config, struct fb_red
         return s;
     }
     if (change->expected != NULL && strcmp(change->expected, now.version) != 0) {
-        *v_r = now;
+        *v_r = winner(&now, &newest);
         return fb_error_set(err, FB_LOST, "another policy is in force: version %.12s by %s",
                             now.version[0] != '\0' ? now.version : "(none)", now.author);
     }
@@ -449,9 +455,11 @@ static enum fb_status replace_once(const struct fb_config *config, struct fb_red
         *v_r = v;
     } else if (s == FB_LOST) {
         struct fb_error why = {0};
-        if (look(config, r, v_r, &newest, &why) != FB_OK) {
-            *v_r = now;
+        struct fb_policy_version first = now;
+        if (look(config, r, &now, &newest, &why) != FB_OK) {
+            now = first;
         }
+        *v_r = winner(&now, &newest);
     }
     return s;
 }

@@ -9,6 +9,6 @@ if command -v shellcheck >/dev/null; then
 else
   fault "shellcheck is not installed: deploy/install-packages test"
 fi
-fault_lines "syntax" < <({ files '*.mjs' '*.js' '*.cjs'; programs_of node; } | sort -u |
-  node --experimental-vm-modules --no-warnings tests/style/syntax.mjs 2>&1)
+out=$({ files '*.mjs' '*.js' '*.cjs'; programs_of node; } | sort -u |
+  node --experimental-vm-modules --no-warnings tests/style/syntax.mjs 2>&1) || fault "syntax: $out"
 finish

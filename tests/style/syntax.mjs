@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whether Node can read its sources, all in one process: `node --check` would begin a new one for each.  The names come on
-// standard input; what is no JavaScript is named.  Run with --experimental-vm-modules.
+// standard input; what is no JavaScript is named, and ends it with 1.  Run with --experimental-vm-modules.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -25,6 +25,7 @@ for (const file of fs.readFileSync(0, 'utf8').split('\n').filter(Boolean)) {
     // What Node puts around it lets it return.
     else vm.compileFunction(text.replace(/^#!.*/, ''), ['exports', 'require', 'module', '__filename', '__dirname'], { filename: file });
   } catch (error) {
+    process.exitCode = 1;
     // Node itself says in which line.
     const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8', timeout: 30000 });
     console.log(stderr ? stderr.split('\n').slice(0, 5).join('\n') : `${file}: ${error}`);

@@ -162,7 +162,7 @@ ${master}`);
     const changed = fs.statSync(folder, { throwIfNoEntry: false })?.mtimeMs;
     if (changed !== undefined && changed === this.#changed && changed < this.#looked - 1000) return this.#mails;
     [this.#changed, this.#looked] = [changed, Date.now()];
-    const fresh = (fs.existsSync(folder) ? fs.readdirSync(folder) : []).filter((name) => !this.#seen.has(name))
+    const fresh = (changed === undefined ? [] : fs.readdirSync(folder)).filter((name) => !this.#seen.has(name))
       .map((name) => ({ name, at: fs.statSync(path.join(folder, name)).mtimeMs })).sort((a, b) => a.at - b.at);
     for (const { name, at } of fresh) {
       this.#seen.add(name);
