@@ -81,6 +81,14 @@ async function hurry(stack, ...stages) {
   }
 }
 
+/** n jobs of a stage are put off, and none of them is due before the test says so (`hurry`). */
+const putOff = (stack, stage, n = 2) => waitFor(async () => {
+  const key = `fb:{s0}:delayed:${stage}`;
+  const later = Date.now() + 3600000;
+  for (const member of await stack.redis('ZRANGE', key, 0, -1)) await stack.redis('ZADD', key, 'XX', later, member);
+  return (await stack.redis('ZCOUNT', key, later, '+inf')) === n;
+}, { what: `${n} jobs of ${stage} to be put off`, ...patience });
+
 const ended = async (stack, ids, hurried = []) => waitFor(async () => {
   await hurry(stack, ...hurried);
   for (const id of Object.values(ids)) if ((await show(stack, id)).state !== 'done') return false;
@@ -267,7 +275,7 @@ for (const [verb, services] of [['retry', SERVICES], ['release', SERVICES], ['re
 test('put off by the relay', async (t) => {
   const stack = await start(t, { relay: { rcpt: () => '451 4.3.0 later' } });
   const ids = await submitBoth(stack);
-  await waitFor(async () => (await stack.redis('ZCARD', 'fb:{s0}:delayed:rewrite')) === 2, { what: 'both to be put off', ...patience });
+  await putOff(stack, 'rewrite');
   await recallBoth(stack, ids);
   stack.relay.options = {};
   await ended(stack, ids, ['rewrite']);
@@ -277,7 +285,7 @@ test('put off by the relay', async (t) => {
 test('put off by the relay, and Redis is wiped behind the recall: access stays away', async (t) => {
   const stack = await start(t, { relay: { rcpt: () => '451 4.3.0 later' } });
   const ids = await submitBoth(stack);
-  await waitFor(async () => (await stack.redis('ZCARD', 'fb:{s0}:delayed:rewrite')) === 2, { what: 'both to be put off', ...patience });
+  await putOff(stack, 'rewrite');
   await recallBoth(stack, ids);
   await remembered(stack);
   await stack.redis('FLUSHALL');

@@ -427,6 +427,11 @@ export class Service {
     });
   }
 
+  /** A line of the log that matches: what a service has done can be seen before it has written that it did. */
+  async says(pattern) {
+    return waitFor(() => this.output.split('\n').find((line) => pattern.test(line)), { what: `${this.name} to say ${pattern}` });
+  }
+
   async ready(timeout = PATIENCE_MS) {
     await waitFor(async () => {
       if (!this.isRunning) return true;

@@ -48,6 +48,7 @@ test('Redis near its maxmemory: slow, then 452 and 503 with the reason, and mail
   assert.ok((await pressureOf(ingest, 'redis')) < 0.5, 'nobody is held back any more');
   assert.equal((await smtp.send({ helo: '' })).code, 250);
   await waitFor(async () => (await jobs(redis)) === 4, { what: 'the four mails that were taken' });
+  await ingest.says(/no mail is taken/);
   assert.equal(ingest.log.filter((l) => /no mail is taken/.test(JSON.stringify(l))).length, 1);
 });
 

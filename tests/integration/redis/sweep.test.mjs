@@ -124,7 +124,7 @@ describe('the sweeper', { concurrency: 5 }, () => {
     await redis.command('ZADD', FIELD.open, Date.now() - 60000, id);
     await redis.command('XTRIM', FIELD.stream, 'MAXLEN', 0);
     await waitFor(async () => (await ingest.metric('fumibako_sweep_orphans')) === 1, { what: 'the gauge' });
-    assert.match(ingest.output, new RegExp(`not in the spool.*${id}`));
+    await ingest.says(new RegExp(`not in the spool.*${id}`));
     assert.ok(world.dir);
   });
 });

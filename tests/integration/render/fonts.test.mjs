@@ -30,8 +30,8 @@ test('missing characters: metric and log line with number and blocks, never the 
   await waitFor(async () => (await metric(w)) === 4, { what: 'the metric to count four' });
   await w.letter(mail('plain', 'docomo \ue63e au \ue488 \uea80'));
   assert.equal(await metric(w), 4, 'emoji of phone companies are none');
-  const line = w.render.log.find((l) => l.count === '4');
-  assert.equal(line?.level, 'warn');
+  const line = await waitFor(() => w.render.log.find((l) => l.count === '4'), { what: 'a line with the count' });
+  assert.equal(line.level, 'warn');
   assert.equal(line.blocks, 'Private Use Area; Tangut and Khitan');
   assert.ok(!JSON.stringify(w.render.log).includes('secret-word'));
 

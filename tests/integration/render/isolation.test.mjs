@@ -54,7 +54,7 @@ test('a killed child costs its message one retry and nobody else anything', asyn
   const { plan, dead } = await w.outcome(id);
   assert.equal(dead, undefined, dead?.reason);
   assert.equal(plan.painter, 'text');
-  const line = w.render.log.find((l) => l.msg_id === id && l.result === 'retry');
+  const line = await waitFor(() => w.render.log.find((l) => l.msg_id === id && l.result === 'retry'), { what: 'a line about the retry' });
   assert.match(line.reason, /child died/);
   assert.equal(await w.render.metric('fumibako_jobs_total', 'stage="render",outcome="retry"'), 1);
 });
@@ -205,7 +205,7 @@ test('without Chromium: HTML that only it paints is held and says why and what t
   assert.match((await w.letter(plain('goes on'))).text, /goes on/);
   assert.equal((await w.letter(html('<p>so does this</p>'))).plan.painter, 'native');
   assert.equal((await request(`http://127.0.0.1:${w.render.metricsPort}/readyz`)).status, 200);
-  assert.ok(w.render.log.some((l) => l.level === 'error' && /HTML mail will be held where native/.test(l.text)));
+  await w.render.says(/"level":"error".*HTML mail will be held where native/);
 });
 
 test('a Chromium that is installed later is found without a restart', NEEDS_CHROMIUM, async (t) => {

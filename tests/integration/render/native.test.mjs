@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
-import { ROOT, binDir } from '../../support/harness.mjs';
+import { ROOT, binDir, waitFor } from '../../support/harness.mjs';
 import { compare } from './compare.mjs';
 import { NEEDS_CHROMIUM, RenderWorld, crlf, hasChromium, links, tool } from './kit.mjs';
 
@@ -88,8 +88,7 @@ test('the plan says who painted and why; links stay within their strings; heads 
     assert.equal(outside.plan.painter, 'chromium');
     assert.equal(outside.plan.painter_reason, 'flex');
   }
-  const painted = w.render.log.filter((l) => l.text === 'painted').map((l) => [l.engine, l.why]);
-  assert.ok(painted.some(([engine, why]) => engine === 'native' && why === 'inside the subset'), JSON.stringify(painted));
+  await waitFor(() => w.render.log.some((l) => l.text === 'painted' && l.engine === 'native' && l.why === 'inside the subset'), { what: 'a line that says who and why' });
 });
 
 test('hostile HTML ends as a PDF or held, and the next mail is painted', { timeout: 900000 }, async (t) => {

@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ROOT, binDir, request } from '../../support/harness.mjs';
+import { ROOT, binDir, request, waitFor } from '../../support/harness.mjs';
 import { NEEDS_CHROMIUM, RenderWorld, base64, bytes, crlf, fonts, hasChromium, links, tool } from './kit.mjs';
 import { multipart, png } from './mails.mjs';
 import { checkArchive, read, text } from './pdfa.mjs';
@@ -106,7 +106,7 @@ test('where Cairo refuses structure the letter comes without it, and plan, log a
     assert.equal(spawnSync('qpdf', ['--check', l.pdf]).status, 0, `${painter}: sound`);
     assert.deepEqual(links(l.pdf), [painter === 'text' ? 'https://example.com/x' : 'https://example.com/a']);
     assert.ok(!structure(l.pdf).some((tag) => ['Document', 'H1', 'P'].includes(tag)), `${structure(l.pdf)}`);
-    assert.ok(w.render.log.some((x) => x.text === 'painted' && x.engine === painter && x.why === 'without structure'));
+    await waitFor(() => w.render.log.some((x) => x.text === 'painted' && x.engine === painter && x.why === 'without structure'), { what: 'a line that says so' });
     const { body } = await request(`http://127.0.0.1:${w.render.metricsPort}/metrics`);
     assert.match(String(body), new RegExp(`^fumibako_painted_total\\{engine="${painter}",why="without structure"\\} 1$`, 'm'));
   }

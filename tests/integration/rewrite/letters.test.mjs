@@ -293,7 +293,7 @@ test('a letter that is put off comes later, one that is refused is given up, and
   await idle(stage);
   assert.equal(letters(stage).length, 1);
   assert.equal(await stage.dead(), 0);
-  assert.match(stage.service.output, /the relay refuses a letter to the sender \(receipt\): 550 5\.1\.1/);
+  await stage.service.says(/the relay refuses a letter to the sender \(receipt\): 550 5\.1\.1/);
   const state = await stage.ledger(id);
   assert.equal(state.state, 'done', 'the message has ended long before');
 });

@@ -90,7 +90,7 @@ test('a link that a recipient makes is ended again and reported; the notice\'s o
   const lines = (await scene.history(p.id)).filter((l) => l.event === 'link removed');
   assert.deepEqual(lines.map((l) => l.actor).sort(), [TO[0], TO[1]]);
   await scene.until('the count', async () => (await scene.watch.metric('fumibako_foreign_links_total', 'storage="box",outcome="removed"')) === 2);
-  assert.equal(scene.watch.log.filter((l) => l.level === 'warn' && l.parcel_id === `${p.id}-0`).length, 2);
+  await scene.until('a line in the log for each', () => scene.watch.log.filter((l) => l.level === 'warn' && l.parcel_id === `${p.id}-0`).length === 2);
 });
 
 test('a link that is not open any more when watch looks is not called removed', async (t) => {
