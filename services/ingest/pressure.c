@@ -18,7 +18,8 @@
 #define GOOD_BELOW       0.9
 #define REDIS_TIMEOUT_MS 1000
 #define REDIS_EVERY_MS   1000
-#define SHARDS_A_SECOND  16 /* asked: more shards are asked less often */
+#define KEPT_MS          30000 /* what Redis said, while it says nothing: a full one is a slow one */
+#define SHARDS_A_SECOND  16    /* asked: more shards are asked less often */
 
 struct pressure {
     const struct fb_config *config;
@@ -26,6 +27,7 @@ struct pressure {
     struct fb_redis *redis;
     struct pressure_state state;
     int64_t redis_next_ms;
+    int64_t known_ms[PRESSURE_CAUSES]; /* when Redis last said it */
     bool is_slow, is_info_refused;
     char spool_error[FB_ERROR_MAX]; /* "" = it can be measured */
 };
@@ -143,6 +145,18 @@ static enum fb_status measure_age(struct pressure *p, double *of_r, struct fb_er
     return s;
 }
 
+/* A Redis that is away for longer takes no jobs, and so no mail is held back for its sake: the spool takes it. */
+static void learn(struct pressure *p, enum pressure_cause cause, enum fb_status known, double of)
+{
+    int64_t now_ms = fb_mono_ms();
+    if (known == FB_OK) {
+        p->state.of[cause] = of;
+        p->known_ms[cause] = now_ms;
+    } else if (now_ms - p->known_ms[cause] >= KEPT_MS) {
+        p->state.of[cause] = 0;
+    }
+}
+
 static void measure_redis(struct pressure *p)
 {
     struct fb_error err = {0};
@@ -151,6 +165,7 @@ static void measure_redis(struct pressure *p)
         return;
     }
     enum fb_status s = measure_memory(p, &memory, &err);
+    learn(p, PRESSURE_REDIS, s, memory);
     if (s == FB_CONFIG && !p->is_info_refused) {
         p->is_info_refused = true;
         fb_log(FB_WARN,
@@ -159,11 +174,10 @@ static void measure_redis(struct pressure *p)
                err.text);
     }
     s = measure_age(p, &age, &err);
+    learn(p, PRESSURE_AGE, s, age);
     if (s != FB_OK) {
         fb_log(FB_DEBUG, "the queues' age is not known: %s", err.text);
     }
-    p->state.of[PRESSURE_REDIS] = memory;
-    p->state.of[PRESSURE_AGE] = age;
     int shards = fb_redis_shard_count(p->redis);
     p->redis_next_ms =
         fb_mono_ms() + REDIS_EVERY_MS * (1 + (shards - 1) / SHARDS_A_SECOND) - REDIS_EVERY_MS / 10;

@@ -8,7 +8,8 @@
  *
  * Pressure is the largest of the three.  Below 0.8 nothing happens; from there to 1 the answer to each MAIL and to each
  * POST comes later and later, up to 5 s; from 1 on mail is refused for now (452, 503) until the pressure is below 0.9.
- * While Redis is away redis and age are unknown and count as 0: mail is taken into the spool, which is the truth.
+ * What Redis does not answer counts as it was last known, for half a minute: a full Redis is a slow one.  When it stays
+ * away redis and age count as 0: mail is taken into the spool, which is the truth.
  */
 #ifndef FB_INGEST_PRESSURE_H
 #define FB_INGEST_PRESSURE_H
