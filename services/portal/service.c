@@ -153,9 +153,9 @@ enum fb_status portal_run(void *ctx, struct fb_error *err)
         struct fb_error why = {0};
         int64_t ms = 0;
         bool is_up = fb_redis_time(s->redis, &ms, &why) == FB_OK;
+        follow_policy(&s->portal); /* ready is who opens the vaults, where their policy is known */
         fb_ready_set(is_up, is_up ? "" : why.text);
         fb_http_server_tick(s->server);
-        follow_policy(&s->portal);
         if (is_up) {
             door_watch(&s->portal, s->redis);
         }

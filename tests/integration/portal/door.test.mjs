@@ -71,13 +71,14 @@ test('a code belongs to the browser that asked, to its ten minutes, and to its p
   assert.ok(other.forms.code && !other.forms.enter, 'another browser is not asked for it');
   const forged = { action: reader.forms.enter.action, fields: { ...reader.forms.enter.fields, code } };
   assert.equal((await other.client.post(forged.action, forged.fields)).status, 403);
+  await door.age(door.key(parcel), -10 * MINUTE, 'next'); // it is half a minute, and a busy machine may take as long
   await other.submit('code');
   assert.equal(other.answer.status, 429, 'a minute has not gone by');
   assert.match(other.answer.headers['retry-after'], /^\d+$/);
   assert.match(other.text, /Another code cannot be sent yet\. Please come again after/);
   assert.equal(await door.letters(), 1);
 
-  await door.age(door.key(parcel), MINUTE, 'next');
+  await door.age(door.key(parcel), 11 * MINUTE, 'next');
   await reader.open();
   await reader.submit('code');
   const second = await door.code(parcel);

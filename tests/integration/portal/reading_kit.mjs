@@ -9,7 +9,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { inflateRawSync } from 'node:zlib';
-import { World, binDir } from '../../support/harness.mjs';
+import { World, binDir, request, waitFor } from '../../support/harness.mjs';
 import { Client, newId } from './kit.mjs';
 
 export const sha1 = (bytes) => createHash('sha1').update(bytes).digest('hex');
@@ -71,6 +71,11 @@ export class Reading {
     r.write({ parcel: `${newId()}-0`, grants: [], files: [] }); // makes the vault
     r.service = await r.world.start('portal', { policy: { source: `file:${policy}`, cache: path.join(r.dir, 'policy') }, ...overrides }, options);
     r.base = `http://127.0.0.1:${r.world.ports.portal}`;
+    // Ready does not wait for the policy.  As somebody else: this must not use up the requests of the test's own clients.
+    const grants = [{ recipient: 0, address: 'first@partner.example.com', secret: randomBytes(32).toString('hex') }];
+    const [link] = r.write({ parcel: `${newId()}-0`, grants, files: [] });
+    await waitFor(async () => (await request(`${r.base}/r/${link}`, { headers: { 'x-forwarded-for': '198.18.0.1' } })).status === 200,
+      { interval: 250, what: 'the vault' });
     return r;
   }
 
