@@ -110,7 +110,10 @@ process.exit(exit);
 function mayEnd(e) {
   const begins = kit.journal.events.filter((x) => x.what === 'fault begins' && /^disk|error$/.test(x.kind) && x.at <= e.at);
   const isOf = (b) => kit.journal.events.find((x) => x.what === 'fault ends' && x.n === b.n)?.at ?? Infinity;
-  return typeof e.how === 'number' && e.how < 128 && begins.some((b) => isOf(b) + 3000 >= e.at);
+  // One that began meanwhile may take its time to end.
+  const life = kit.lives.filter((x) => x.name === e.name && x.pid === e.pid && x.from <= e.at).at(-1);
+  return typeof e.how === 'number' && e.how < 128
+    && begins.some((b) => isOf(b) + 3000 >= e.at || (life && life.from >= b.at && life.from <= isOf(b)));
 }
 
 async function settled(timeout) {
@@ -131,7 +134,7 @@ async function settled(timeout) {
 
 /** Final reports of recalls come when the storage's log is complete. */
 async function waitForReports() {
-  const end = Date.now() + 90000;
+  const end = Date.now() + 300000;
   while (Date.now() < end) {
     const finals = new Set(kit.relay.transactions.filter((t) => t.code === 250 && /^recall-.*-final@/.test(t.letter ?? '')).map((t) => t.id));
     if (recalls.every((x) => finals.has(x.id) || wipes.some((at) => at >= x.at - 1000))) break;

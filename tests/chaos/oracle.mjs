@@ -343,17 +343,20 @@ export class Oracle {
     }
   }
 
+  /** From the MTA's answer to the journal; a relay that was slow, or hung, hands the answer on later than it got it. */
+  #betweenOf(t) {
+    return { from: t.replied - 100, to: Math.max(t.replied, t.end ?? 0) + WRITES_ITS_JOURNAL_MS };
+  }
+
   /** Between the MTA's answer and the journal: the client died, stood still, or could not write. */
   #isForgotten(t) {
-    const from = t.replied - 100;
-    const to = t.replied + WRITES_ITS_JOURNAL_MS;
+    const { from, to } = this.#betweenOf(t);
     return this.deaths.some((at) => at >= from && at <= to) || [...this.badDisk, ...this.stops].some((s) => s.from <= to && s.to >= from);
   }
 
   #reasonOf(t) {
     if (t.told !== 'yes') return `the answer was ${t.told === 'gone' ? 'lost: its client had gone' : 'dropped by the relay'}`;
-    const from = t.replied - 100;
-    const to = t.replied + WRITES_ITS_JOURNAL_MS;
+    const { from, to } = this.#betweenOf(t);
     if (this.deaths.some((at) => at >= from && at <= to)) return 'rewrite was killed between the answer and its journal';
     const span = [...this.badDisk, ...this.stops].find((s) => s.from <= to && s.to >= from);
     return span ? `${span.kind} between the answer and the journal` : null;

@@ -6,6 +6,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { hasPostfix } from '../support/postfix.mjs';
+import { waitFor } from '../support/harness.mjs';
 import { Stack, everythingIn, textOf } from './stack.mjs';
 
 const needsPostfix = { skip: hasPostfix() ? false : 'needs root and Postfix' };
@@ -63,6 +64,8 @@ test('no form of a mail brings content past a rule', needsPostfix, async (t) => 
   for (const [name, content] of Object.entries(MAILS)) {
     await stack.submit(content, { from: name === 'report' ? '' : 'taro@example.jp', to: [`${name}@partner.example.com`] });
   }
+  await waitFor(() => Object.keys(MAILS).every((name) => stack.postfix.delivered(`${name}@partner.example.com`).length > 0),
+    { timeout: 180000, what: 'the mails' }).catch(() => {}); // which one is missing is said below
   await stack.settled();
   for (const name of Object.keys(MAILS)) {
     const got = stack.postfix.delivered(`${name}@partner.example.com`);
@@ -81,6 +84,7 @@ test('an address that leads out by way of the own domain is no address within', 
   for (const route of routes) {
     await stack.submit(mail('a route', ['', SECRET]), { to: [route] });
   }
+  await waitFor(async () => (await stack.messages()).length === routes.length, { timeout: 180000, what: 'a message for each route' });
   await stack.settled();
   for (const name of ['a', 'b', 'c']) {
     for (const { raw } of stack.postfix.delivered(`${name}@partner.example.com`)) {

@@ -28,10 +28,6 @@ async function restart(scene, ...names) {
   for (const name of names) await scene.restart(name);
 }
 
-/** What was put off is due now. */
-const hurry = (scene, stage) => scene.redis.command('EVAL', `for _, m in ipairs(redis.call("ZRANGE", KEYS[1], 0, -1)) do
-  redis.call("ZADD", KEYS[1], 1, m) end`, 1, `fb:{s0}:delayed:${stage}`);
-
 const gone = async (scene, id) => (await scene.show(id)).recipients.every((r) => r.grant === 'recalled');
 
 async function recalled(scene, id, ...more) {
@@ -69,7 +65,7 @@ test('keys are rotated: mail goes on, old parcels can be read and recalled', { t
   await waitFor(() => /the key k2 is not in the key file/.test(scene.by.revoke.output), { ...patience, what: 'a word about the key' });
   fs.writeFileSync(world.keyFile, both, { mode: 0o600 });
   await restart(scene, 'revoke');
-  await hurry(scene, 'revoke');
+  await scene.redis.due('revoke');
   await waitFor(() => gone(scene, sealed), { ...patience, what: 'the recall with the key' });
 
   // rewrite.key: old receipts' links end, new mail is as before.

@@ -77,7 +77,7 @@ ${local(read('deploy/postfix/master.cf'))}`);
   assert.equal(started.status, 0, started.stderr);
   const folder = `${dir}/mail/all/new`;
   return {
-    log: () => fs.readFileSync(`${dir}/postfix.log`, 'utf8'),
+    log: () => (fs.existsSync(`${dir}/postfix.log`) ? fs.readFileSync(`${dir}/postfix.log`, 'utf8') : ''),
     mails: () => (fs.existsSync(folder) ? fs.readdirSync(folder) : []).map((name) => fs.readFileSync(path.join(folder, name), 'latin1')),
   };
 }
@@ -121,6 +121,10 @@ test('through the Postfix snippets each recipient of an alias gets one notice, a
     assert.equal(mail.match(/^Subject: .*$/m)[0].trim(), /^Subject: .*$/m.exec(content)[0].trim());
     assert.doesNotMatch(mail, /\.csv"?\r?\nContent-Disposition: attachment/, 'the attachment is still there');
   }
-  const handed = postfix.log().match(new RegExp(`relay=127\\.0\\.0\\.1\\[127\\.0\\.0\\.1\\]:${10025 + offset},.*status=sent`, 'g'));
+  const sent = new RegExp(`relay=127\\.0\\.0\\.1\\[127\\.0\\.0\\.1\\]:${10025 + offset},.*status=sent`, 'g');
+  const handed = await waitFor(() => { // postlogd writes when it has time
+    const lines = postfix.log().match(sent) ?? [];
+    return lines.length >= 2 && lines;
+  }, { what: 'the lines of both deliveries' });
   assert.equal(handed.length, 2, 'one delivery to Fumibako for each real recipient');
 });

@@ -65,29 +65,20 @@ async function recallBoth(stack, ids, wasOut = false) {
   }
 }
 
-/** revoke has written the recall where no loss of Redis reaches it. */
-const remembered = (stack) => waitFor(async () => (await stack.redis('XLEN', 'fb:{s0}:revoke')) === 0,
+/** revoke has written the recall where no loss of Redis reaches it; what it puts off it may not have begun. */
+const remembered = (stack) => waitFor(async () => (await stack.redis('EVAL',
+  'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2, 'fb:{s0}:revoke', 'fb:{s0}:delayed:revoke')) === 0,
   { what: 'revoke to have done what it can', ...patience });
 
 /** Every delayed job is due, and what a dead worker had in hand is anybody's. */
 async function hurry(stack, ...stages) {
   for (const stage of stages) {
-    for (const member of await stack.redis('ZRANGE', `fb:{s0}:delayed:${stage}`, 0, -1)) {
-      await stack.redis('ZADD', `fb:{s0}:delayed:${stage}`, 'XX', 1, member);
-    }
+    await stack.world.redis.due(stage);
     for (const [job, consumer] of await stack.redis('XPENDING', `fb:{s0}:${stage}`, 'workers', '-', '+', 100)) {
       await stack.redis('XCLAIM', `fb:{s0}:${stage}`, 'workers', consumer, 0, job, 'IDLE', 600000, 'JUSTID');
     }
   }
 }
-
-/** n jobs of a stage are put off, and none of them is due before the test says so (`hurry`). */
-const putOff = (stack, stage, n = 2) => waitFor(async () => {
-  const key = `fb:{s0}:delayed:${stage}`;
-  const later = Date.now() + 3600000;
-  for (const member of await stack.redis('ZRANGE', key, 0, -1)) await stack.redis('ZADD', key, 'XX', later, member);
-  return (await stack.redis('ZCOUNT', key, later, '+inf')) === n;
-}, { what: `${n} jobs of ${stage} to be put off`, ...patience });
 
 const ended = async (stack, ids, hurried = []) => waitFor(async () => {
   await hurry(stack, ...hurried);
@@ -275,7 +266,7 @@ for (const [verb, services] of [['retry', SERVICES], ['release', SERVICES], ['re
 test('put off by the relay', async (t) => {
   const stack = await start(t, { relay: { rcpt: () => '451 4.3.0 later' } });
   const ids = await submitBoth(stack);
-  await putOff(stack, 'rewrite');
+  await stack.world.redis.putOff('rewrite', 2, patience);
   await recallBoth(stack, ids);
   stack.relay.options = {};
   await ended(stack, ids, ['rewrite']);
@@ -285,7 +276,7 @@ test('put off by the relay', async (t) => {
 test('put off by the relay, and Redis is wiped behind the recall: access stays away', async (t) => {
   const stack = await start(t, { relay: { rcpt: () => '451 4.3.0 later' } });
   const ids = await submitBoth(stack);
-  await putOff(stack, 'rewrite');
+  await stack.world.redis.putOff('rewrite', 2, patience);
   await recallBoth(stack, ids);
   await remembered(stack);
   await stack.redis('FLUSHALL');

@@ -181,7 +181,7 @@ export class Stack {
   /** Waits until nothing is under way: no mail in the MTA, no job in a queue (held mail may be there). */
   async settled({ timeout = 180000, still = 2 } = {}) {
     let quiet = 0;
-    const owed = Date.now() + 10000;
+    const owed = Date.now() + 60000;
     await waitFor(async () => {
       const r = await this.ctl('queue', '--json');
       const busy = r.status !== 0 || /"(waiting|inflight|delayed)":\s*[1-9]/.test(r.stdout) ||

@@ -27,6 +27,7 @@ async function replica(stack, name, number) {
     await stack.startService(name);
   } else {
     stack.running.push(await stack.world.start(name, { ...stack.overrides, metrics: { listen: '127.0.0.1:0' } }, { ready: false }));
+    await stack.running.at(-1).says(/started, version/); // before it an order to end is not heard
   }
   return stack.running.at(-1);
 }
@@ -140,9 +141,10 @@ test('a job of an older version is understood; one of a newer version waits, is 
   await add({ ...next.job, v: 4, urgent: true });
   await stack.startService('upload');
   await waitFor(async () => (await state(stack, old.msg)) === 'done', { what: 'the old one', ...patience });
+  await redis.putOff('upload', 1, patience); // it is looked at again every 30 s: not before the test has seen it
   const queue = await waitFor(async () => {
     const q = (await stack.ctl('queue', '--json')).json();
-    return q.upload.newer === 1 && q;
+    return q.upload.newer === 1 && q.upload.delayed === 1 && q;
   }, { what: 'the queue to show it', ...patience });
   assert.deepEqual([queue.upload.delayed, queue.upload.dead], [1, 0]);
   assert.match((await stack.ctl('queue')).stdout, /1 of the delayed jobs are of a newer version .*upgrade fumibako-upload/);
@@ -159,9 +161,8 @@ test('a job of an older version is understood; one of a newer version waits, is 
   stack.world.spawn(path.join(binDir(), 'upload_next'), ['--config', file]);
   for (const job of await redis.command('ZRANGE', 'fb:{s0}:delayed:upload', 0, -1)) {
     assert.ok(job.includes('urgent'), 'its bytes are as they were');
-    await redis.command('EVAL', "for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 1, m) end", 1,
-      'fb:{s0}:delayed:upload');
   }
+  await redis.due('upload');
   await waitFor(async () => (await state(stack, next.msg)) === 'done', { what: 'the newer one', ...patience });
   const notices = stack.relay.mails.filter((m) => m.from !== '');
   assert.equal(notices.length, 2);
@@ -198,7 +199,7 @@ test('what a newer version wrote is refused with a clear word, and left as it is
   const journalNew = raise(journal, 3, (b) => createHash('sha256').update(b.subarray(0, 56)).digest().copy(b, 56, 0, 8));
   const rewrite = await stack.world.start('rewrite', stack.overrides, { ready: false });
   assert.notEqual((await rewrite.exited).code, 0, 'nothing is sent without knowing what was sent');
-  assert.match(rewrite.output, newer);
+  await rewrite.says(newer);
   assert.deepEqual(fs.readFileSync(journal), journalNew);
   fs.writeFileSync(journal, journalWas);
 

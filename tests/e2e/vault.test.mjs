@@ -55,6 +55,7 @@ test('from the mail to the reader: notices, recalls, password and code', async (
   // ---- the notices ----
   const mail = japaneseMail({ to: HANAKO, cc: JIRO });
   await stack.submit(mail.content, { to: ALL });
+  await waitFor(() => ALL.every((who) => inbox(who).length > 0), { what: 'the notices', ...patience });
   await stack.settled();
   const [{ id }] = await stack.messages();
   const parcel = `${id}-0`;

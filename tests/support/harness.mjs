@@ -324,6 +324,19 @@ export class Redis {
     }
   }
 
+  /** All that a stage has put off comes due at that time, now if none is given; how many jobs these are.  In Redis: jobs are
+   *  bytes, and what `command` gives is text. */
+  async due(stage, at = 1, shard = 0) {
+    return this.command('EVAL', `local all = redis.call('ZRANGE', KEYS[1], 0, -1)
+      for _, job in ipairs(all) do redis.call('ZADD', KEYS[1], ARGV[1], job) end
+      return #all`, 1, `fb:{s${shard}}:delayed:${stage}`, at);
+  }
+
+  /** n jobs of a stage are put off, and stay so until the test says otherwise: they come due while it looks at them. */
+  async putOff(stage, n = 1, more = {}) {
+    return waitFor(async () => (await this.due(stage, Date.now() + 3600000)) === n, { what: `${n} jobs of ${stage} to be put off`, ...more });
+  }
+
   /** One command; arrays come back as arrays, integers as numbers, nil as null, errors are thrown. */
   async command(...args) {
     if (this.client === null || this.client.reader.isEnded) {
@@ -414,6 +427,7 @@ export class Service {
     const closed = new Promise((resolve) => { process_.once('close', resolve); });
     this.exited = once(process_, 'exit').then(async ([code, signal]) => {
       await Promise.race([closed, sleep(500)]);
+      for (let i = 0; i < 5; i++) await new Promise(setImmediate); // where this process stood still its pipes are full yet
       return { code, signal };
     });
   }

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { World, request } from '../../support/harness.mjs';
+import { World, request, sleep } from '../../support/harness.mjs';
 import { record, ulid } from '../../support/ledger.mjs';
 
 export const ROLES = ['admin', 'operator', 'auditor', 'helpdesk'];
@@ -25,6 +25,28 @@ async function write(redis, name, role, token, now) {
   await redis.command('HSET', 'fb:{s0}:console:users', name, JSON.stringify({ name, handle: randomBytes(16).toString('hex'), role,
     since: now, changed: now, off: false, password: '', change: false, totp: '', recovery: [], passkeys: [],
     tokens: [{ hash: sha256(token), label: 'test', role, since: now, until: now + 3600000 }], oidc: '', language: '' }));
+}
+
+/** What fn gives, and for how many ms each of these services, or Redis, or this test, stood still meanwhile: that much a
+ *  busy machine took, and a bound of time has it on top.  A service that looks too seldom answers all the same. */
+export async function withStandstill(redis, services, fn) {
+  const lost = Array(services.length + 1).fill(0);
+  let isOver = false;
+  const watch = async (ask, i) => {
+    while (!isOver) {
+      const asked = Date.now();
+      await ask().catch(() => {});
+      await sleep(50);
+      const late = Date.now() - asked - 50;
+      if (late > 250) lost[i] += late;
+    }
+  };
+  const asks = services.map((s) => () => request(`http://127.0.0.1:${s.metricsPort}/healthz`));
+  const watches = [...asks, () => redis.command('PING')].map(watch);
+  const value = await fn().finally(() => { isOver = true; });
+  await Promise.all(watches);
+  const ofRedis = lost.pop();
+  return { value, lost: lost.map((ms) => ms + ofRedis) };
 }
 
 export class Console {

@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { ROOT, awayFromMidnight, waitFor } from '../../support/harness.mjs';
-import { Console, ROLES } from './api-kit.mjs';
+import { Console, ROLES, withStandstill } from './api-kit.mjs';
 
 const POLICY = fs.readFileSync(path.join(ROOT, 'tests/fixtures/policies/minimal.yaml'), 'utf8');
 const WITH_VAULT = fs.readFileSync(path.join(ROOT, 'tests/fixtures/policies/vault-only.yaml'), 'utf8');
@@ -322,10 +322,13 @@ test('the rule tester explains a mail, with the policy in force and with another
   assert.deepEqual((await c.ok('operator', 'GET', `/api/v1/messages/${id}`)).branches.map((b) => [b.kind, b.rule]), [['pass', 'passes']]);
   // Another policy is taken up within two seconds (and what a busy machine needs), without a restart.
   const { headers: { etag } } = await c.call('admin', 'GET', '/api/v1/policy');
-  const next = await c.ok('admin', 'PUT', '/api/v1/policy', { body: { document: RULES.replace(', shadow: true', '') }, headers: { 'If-Match': etag } });
-  const began = Date.now();
-  await waitFor(() => render.output.includes(`policy ${next.version.slice(0, 12)}`), { what: 'render follows' });
-  const took = Date.now() - began;
-  console.log(`render follows a new policy after ${took} ms`);
-  assert.ok(took <= 6000, `${took} ms`);
+  const { value: took, lost: [lost] } = await withStandstill(c.redis, [render], async () => {
+    const body = { document: RULES.replace(', shadow: true', '') };
+    const next = await c.ok('admin', 'PUT', '/api/v1/policy', { body, headers: { 'If-Match': etag } });
+    const began = Date.now();
+    await waitFor(() => render.output.includes(`policy ${next.version.slice(0, 12)}`), { what: 'render follows' });
+    return Date.now() - began;
+  });
+  console.log(`render follows a new policy after ${took} ms, of which it stood still for ${lost} ms`);
+  assert.ok(took <= 6000 + lost, `${took} ms`);
 });

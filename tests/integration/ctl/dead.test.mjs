@@ -125,6 +125,7 @@ test('render, upload, rewrite: what is held can be retried, released and rejecte
       const line = (await stack.ctl('audit', 'list', '--action', 'held.reject', '--json')).json()[0];
       assert.match(line.after.untold, why);
     };
+    await stack.settled(); // letters about the mails before may still come behind their end
     stack.relay.mails.length = 0;
     await stack.box.faults([{ match: { method: 'POST', path: '/2.0/folders' }, do: { status: 403 } }]);
     await stack.apply({ rules: [{ ...SECURE_EVERYTHING, on_failure: 'bounce' }] });

@@ -127,12 +127,16 @@ test('spool: missing, not a folder, full, nearly full', async (t) => {
   const look = async (more) => (await desk.look(more && { config: desk.with('s.yaml', more) })).checks.spool;
   const right = await look();
   assert.equal(right.result, 'ok');
-  const used = Number(/(\d+)% in use/.exec(right.text)[1]);
-  if (used > 1) {
-    fails(await look({ ingest: { high_water: `${Math.max(1, used - 1)}%` } }), /mail is put off with 452/, /free space there/);
-  }
-  const near = await look({ ingest: { high_water: `${Math.min(99, used + 3)}%` } });
-  assert.equal(near.result, used < 99 ? 'warn' : near.result);
+  // Others write to this disk as well: where more or less of it is in use meanwhile, it is looked at again.
+  await waitFor(async () => {
+    const used = Number(/(\d+)% in use/.exec((await look()).text)[1]);
+    if (used > 1) {
+      fails(await look({ ingest: { high_water: `${Math.max(1, used - 1)}%` } }), /mail is put off with 452/, /free space there/);
+    }
+    const near = await look({ ingest: { high_water: `${Math.min(99, used + 3)}%` } });
+    assert.equal(near.result, used < 99 ? 'warn' : near.result);
+    return true;
+  }, { what: 'the same disk in three looks' });
   fails(await look({ spool: { url: 'ftp://bucket/x' } }), /is neither a folder nor a bucket/, /file:\/\/\/.* or s3:/);
   fails(await look({ spool: { url: `file://${desk.auth}` } }), /is not a folder/, /set spool\.url to a folder/);
   fails(await look({ spool: { url: `file://${desk.world.dir}/nix` } }), /No such file/, /create it, owned by the user/);
@@ -257,7 +261,7 @@ test('relay: nobody, the wrong greeting, silence', async (t) => {
   desk.world.atEnd(() => silent.close());
   const before = Date.now();
   fails(await look(), /no answer within 10 seconds/, /re-injection port/);
-  assert.ok(Date.now() - before < 15000 + 4 * usual);
+  assert.ok(Date.now() - before < 45000 + 4 * usual); // ten seconds, and what a machine that stands still for as long adds
 });
 
 test('services: absent ones are named, and one that is not ready says why', async (t) => {

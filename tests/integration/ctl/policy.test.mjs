@@ -153,25 +153,35 @@ test('versions are numbered without a gap: a change waits for one that is half-w
   const half = (number, ago) => JSON.stringify({ version: 'f'.repeat(64), document: 'rules: []\n', at: String(Date.now() - ago), author: 'somebody', comment: 'half-way', number: String(number) });
   const numbers = async () => (await desk.json('policy', 'history')).map((h) => h.number);
 
-  // Another console has written number 2 into the history and has not put it in force yet; then it gives it up.
-  const entry = half(2, -4000); // its clock is ahead
-  await desk.redis.command('LPUSH', 'fb:policy:history', entry);
-  const waiting = desk.json('policy', 'apply', fixture('vault-only.yaml'));
-  await sleep(300);
-  assert.deepEqual(await numbers(), [2, 1]);
-  await desk.redis.command('LREM', 'fb:policy:history', '1', entry);
-  assert.equal((await waiting).number, 2);
-  assert.deepEqual(await numbers(), [2, 1]);
+  // Another console has written the next number into the history and has not put it in force yet; then it gives it up.  It
+  // is waited for for nine seconds: where the machine took more for all of this, it may have been overtaken, and comes again.
+  let made = [1];
+  for (let isLate = true; isLate;) {
+    const begun = Date.now();
+    const next = made[0] + 1;
+    const entry = half(next, -4000); // its clock is ahead
+    await desk.redis.command('LPUSH', 'fb:policy:history', entry);
+    const waiting = desk.json('policy', 'apply', fixture('vault-only.yaml'));
+    await sleep(300);
+    const seen = await numbers();
+    await desk.redis.command('LREM', 'fb:policy:history', '1', entry);
+    const { number } = await waiting;
+    isLate = Date.now() - begun > 8000;
+    if (!isLate) assert.deepEqual([seen, number], [[next, ...made], next]);
+    if (!isLate) assert.deepEqual(await numbers(), [next, ...made]);
+    made = await numbers();
+  }
 
   // That one never came back: it stays in the history, and its number is not used again.
-  await desk.redis.command('LPUSH', 'fb:policy:history', half(3, 60000));
-  assert.equal((await desk.json('policy', 'apply', fixture('minimal.yaml'))).number, 4);
-  assert.deepEqual(await numbers(), [4, 3, 2, 1]);
+  const [last] = made;
+  await desk.redis.command('LPUSH', 'fb:policy:history', half(last + 1, 60000));
+  assert.equal((await desk.json('policy', 'apply', fixture('minimal.yaml'))).number, last + 2);
+  assert.deepEqual(await numbers(), [last + 2, last + 1, ...made]);
 
   // What somebody wrote there by hand is no version, and in nobody's way.
   for (const wrong of ['no JSON', '[]', '{"number":{}}', '{"number":"999999999999999999"}', `{"number":${'['.repeat(2000)}`]) {
     await desk.redis.command('LPUSH', 'fb:policy:history', wrong);
-    assert.ok((await desk.json('policy', 'apply', fixture('vault-only.yaml'))).number > 4, wrong);
+    assert.ok((await desk.json('policy', 'apply', fixture('vault-only.yaml'))).number > last + 2, wrong);
   }
 });
 
@@ -338,7 +348,7 @@ test('test: a mail that is an attack ends within the limits, in words', async (t
     assert.ok(r.status === 0 || r.status === 1, `${name}: ${r.status} ${r.stderr}`);
     if (r.status === 1) assert.doesNotMatch(r.json().error.message, /died|without saying/, name);
     else assert.equal(r.json().recipients.length, 1, name);
-    assert.ok(Date.now() - before < 30000, name);
+    assert.ok(Date.now() - before < 90000, name);
   }
 });
 

@@ -140,6 +140,8 @@ test('a wiped Redis: ledger rebuild makes recall work again', async (t) => {
   const notices = () => stack.relay.mails.filter((m) => m.from !== '').length; // letters to the sender have a null sender
   const mails = notices();
   assert.ok(mails > 0);
+  // The ledger's end comes first: what is still in the spool would be taken up again, and not be rebuilt.
+  await waitFor(async () => (await stack.json('spool', 'list')).count === 0, { what: 'an empty spool' });
   await stack.world.redis.command('FLUSHALL');
   const lost = await stack.ctl('message', 'show', id);
   assert.equal(lost.status, 1);

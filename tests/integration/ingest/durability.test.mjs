@@ -177,7 +177,7 @@ test('Redis down for long: 250 up to the mark, then 452, and all of it is enqueu
   }
   assert.equal(`${last.code} ${last.enhanced}`, '452 4.3.1');
   assert.ok(ids.length > 10, `only ${ids.length} mails`); // how many fit, the size of their groups decides
-  assert.equal((await request(`http://127.0.0.1:${ingest.metricsPort}/readyz`)).status, 503);
+  await waitFor(async () => (await request(`http://127.0.0.1:${ingest.metricsPort}/readyz`)).status === 503, { what: 'not to be ready' });
   await ingest.says(/Redis is away/);
   assert.equal(ingest.log.filter((l) => /Redis is away/.test(JSON.stringify(l))).length, 1); // said once
   await redis.start();

@@ -152,7 +152,7 @@ test('STARTTLS: mail goes through, TLS 1.1 and injected commands do not', async 
   const { default: tls } = await import('node:tls');
   const secure = tls.connect({ socket: inject.socket, rejectUnauthorized: false });
   await once(secure, 'secureConnect');
-  const after = new Smtp(secure, 5000);
+  const after = new Smtp(secure, 60000);
   assert.equal((await after.cmd('RCPT TO:<b@example.com>')).code, 503);
 
   const old = await Smtp.connect(world.ports.smtp);
@@ -197,7 +197,7 @@ test('a client that says nothing is sent away; octets without a line do not coun
   t.after(() => clearInterval(drip));
   const reply = await smtp.read();
   assert.equal(`${reply.code} ${reply.enhanced}`, '421 4.4.2');
-  assert.ok(Date.now() - begun < 20000, 'as long as it drips, were it not for the limit');
+  assert.ok(Date.now() - begun < 50000, 'as long as it drips, were it not for the limit');
 });
 
 test('500 sessions at once', async (t) => {
@@ -220,6 +220,7 @@ test('a peer that vanishes in the middle of DATA leaves nothing behind', async (
   await smtp.cmd('RCPT TO:<b@example.com>');
   await smtp.cmd('DATA');
   smtp.write(`x\r\n${'y'.repeat(100000)}`);
+  await waitFor(async () => (await ingest.metric('fumibako_sessions')) === 1, { what: 'the session to be counted' }); // once a second
   await sleep(100);
   smtp.close();
   await waitFor(async () => (await ingest.metric('fumibako_sessions')) === 0, { what: 'the session to end' });
@@ -228,7 +229,8 @@ test('a peer that vanishes in the middle of DATA leaves nothing behind', async (
 });
 
 test('peers that vanish while their mail is being committed: their 250 reaches nobody else', async (t) => {
-  const { world, redis, ingest } = await setUp(t);
+  // Who has vanished counts until his mail is committed: a slow disk must not make those who stay too many.
+  const { world, redis, ingest } = await setUp(t, { ingest: { max_connections: 10000 } });
   let isOver = false;
   let sent = 0;
   const vanish = async () => {

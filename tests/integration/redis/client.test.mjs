@@ -11,6 +11,16 @@ import { Cluster, Sentinels, slotOf } from './kit.mjs';
 
 const SHARDS = 6;
 
+/** How far each shard's key is counted up, by what the group says. */
+const counted = (world) => waitFor(() => Promise.all([...Array(SHARDS).keys()].map(async (i) =>
+  Number(await world.redis.command('GET', `fb:{s${i}}:walk`)))), { interval: 200 });
+
+/** In every shard so many steps more are done: a pause is known only when it has ended. */
+async function further(world, count) {
+  const from = await counted(world);
+  await waitFor(async () => (await counted(world)).every((n, i) => n >= from[i] + count), { interval: 200, what: `${count} steps of every shard` });
+}
+
 /** Runs redis_walk beside `during` and until shortly after it; what it saw, and for how many seconds. */
 async function walk(world, url, during) {
   const begun = Date.now();
@@ -22,8 +32,10 @@ async function walk(world, url, during) {
   const ended = once(child, 'close');
   let code;
   try {
+    await further(world, 1); // it runs, and hears SIGTERM
     await sleep(500);
     await during();
+    await further(world, 1);
     await sleep(2000);
   } finally {
     child.kill('SIGTERM'); // nothing of it counts on in the next test
@@ -137,7 +149,10 @@ describe('the client', { concurrency: 2 }, () => {
     test('one sentinel of three is enough to find the primary', async (t) => {
       at.group.sentinels[0].signal('SIGKILL');
       at.group.sentinels[1].signal('SIGSTOP');
-      const saw = await walk(at.world, at.group.url, () => sleep(4000));
+      const saw = await walk(at.world, at.group.url, async () => {
+        await sleep(4000);
+        await further(at.world, 40);
+      });
       tell(t, 'Sentinel, two sentinels away', saw);
       assert.ok(saw.shards.every((s) => s.done > 20));
       await check(at.group, saw, { lossless: true });

@@ -15,11 +15,12 @@ const RULES = [{ name: 'plain', when: { to: ['@plain.example'] }, action: 'pass'
   { name: 'secure', action: 'secure', storage: 'box', security: 'recipients only', receipt: false }];
 
 test('a message whose end, and one whose all, a fail-over forgot is in the ledger again, was sent once, and can be recalled',
-  { timeout: 300000 }, async (t) => {
+  { timeout: 600000 }, async (t) => {
     const relay = await Relay.start();
     t.after(() => relay.stop());
-    // A replica that was cut off for more than ten times downAfter is none that sentinels choose.
-    const stack = await Stack.start(t, { postfix: false, box: { users: 4 }, policy: { rules: RULES }, redis: (dir) => Sentinels.start(dir, { downAfter: 6000 }),
+    // A replica that was cut off for more than ten times downAfter is none that sentinels choose: longer than both waits below.
+    const stack = await Stack.start(t, { postfix: false, box: { users: 4 }, policy: { rules: RULES },
+      redis: (dir) => Sentinels.start(dir, { downAfter: 15000 }),
       overrides: { ingest: { sweep_after: '5s' }, rewrite: { relay: `smtp://127.0.0.1:${relay.port}` } } });
     const { redis } = stack.world;
     const smtp = await Smtp.connect(stack.world.ports.smtp, { timeout: 60000 });
@@ -63,6 +64,8 @@ test('a message whose end, and one whose all, a fail-over forgot is in the ledge
       assert.equal(r.status, 0, r.stderr);
       return r.json();
     };
+    await waitFor(async () => (await (await redis.primary()).command('ROLE'))[2].length === 1,
+      { what: 'the other replica to follow the new primary' });
     assert.equal((await recall(messages[0])).unsure, false);
     // A primary without any replica may have been replaced: whoever recalls is told that it is not sure.
     const now = await redis.primary();

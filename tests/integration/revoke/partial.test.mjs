@@ -58,11 +58,12 @@ test('a storage that is away is tried by one job while the others wait, and all 
   await stage.sim.faults([{ match: { path: '/2.0/' }, do: { status: 403, headers: {}, drop: 'before' } }]);
   await stage.start('revoke', { overrides: {} });
   await waitFor(async () => /its jobs wait together/.test(stage.revoke.output), { what: 'a pause', timeout: 240000 });
-  await waitFor(async () => (await stage.count('delayed:revoke')) >= 8, { what: 'the others to wait', timeout: 20000 });
+  await waitFor(async () => (await stage.count('delayed:revoke')) >= 8, { what: 'the others to wait' });
+  const since = Date.now();
   await stage.sim.request('DELETE', '/__requests');
   await sleep(4000);
   const { json } = await stage.sim.request('GET', '/__requests');
-  assert.ok(json.total <= 12, `${json.total} calls while it is away`);
+  assert.ok(json.total <= 12 * Math.max(1, (Date.now() - since) / 4000), `${json.total} calls while it is away`);
   await stage.sim.faults([]);
   await waitFor(async () => (await stage.sim.state('collaborations')).collaborations.length === 0, { what: 'nobody', timeout: 180000 });
   await stage.idle(120000);

@@ -33,11 +33,11 @@ test('every stage that hangs ends by its wait, and only the last is an unknown o
   await Promise.all(['greeting', 'ehlo', 'mail', 'rcpt', 'data', 'end'].map(async (stage) => {
     const r = await relay(t, { [stage]: 'HANG' });
     const started = Date.now();
-    const [result] = await smtpSend(r.port, { options: ['-t', '3000'], to: ['b@y'], mail: MAIL });
+    const [result] = await smtpSend(r.port, { options: ['-t', '15000'], to: ['b@y'], mail: MAIL });
     assert.equal(result.status, 'network', stage);
     assert.equal(result.unknown, stage === 'end', stage);
     assert.match(result.error, /not answer in time/, stage);
-    assert.ok(Date.now() - started < 30000, `${stage}: ${Date.now() - started} ms`);
+    assert.ok(Date.now() - started < 120000, `${stage}: ${Date.now() - started} ms`);
   }));
 });
 

@@ -42,7 +42,8 @@ test('a mail that is put off too long: its sender is told once, about those who 
   isAway = false;
   await waitFor(async () => { await stage.hurry(); return (await stage.ledger(late))['d:rewrite:0']; }, { what: 'the mail to go', interval: 300 });
   assert.equal(reports(stage).length, 1, 'once');
-  assert.equal(await stage.service.metric('fumibako_letters_total', 'letter="delayed",outcome="sent"'), 1);
+  await waitFor(async () => (await stage.service.metric('fumibako_letters_total', 'letter="delayed",outcome="sent"')) === 1,
+    { what: 'the count' });
 });
 
 test('a late mail of the null sender, and one that went out meanwhile: nobody is told', async (t) => {

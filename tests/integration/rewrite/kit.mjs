@@ -95,9 +95,7 @@ export class Stage {
 
   /** Makes every delayed job due now. */
   async hurry() {
-    for (const member of await this.world.redis.command('ZRANGE', 'fb:{s0}:delayed:rewrite', 0, -1)) {
-      await this.world.redis.command('ZADD', 'fb:{s0}:delayed:rewrite', 'XX', 1, member);
-    }
+    await this.world.redis.due('rewrite');
   }
 
   async dead() { return this.world.redis.command('XLEN', 'fb:{s0}:dead'); }

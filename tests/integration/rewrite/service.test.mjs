@@ -162,7 +162,7 @@ test('a relay that drops after DATA costs one duplicate, and the log says so', a
   let drops = 1;
   const stage = await Stage.create(t, { relay: { end: () => (drops-- > 0 ? 'DROP' : null) } });
   const id = await stage.seed(untouched());
-  await waitFor(async () => (await stage.delayed()) === 1, { what: 'a delayed job' });
+  await waitFor(async () => (await stage.delayed()) === 1 || stage.relay.mails.length > 1, { what: 'a second try' });
   await stage.hurry();
   assert.equal(await stage.finished(id), 'sent');
   assert.equal(stage.relay.mails.length, 2, 'the relay had taken the first one (RFC 1047)');
@@ -438,7 +438,7 @@ test('memory does not grow with the mail', async (t) => {
   await stage.finished(await stage.seed(untouched()));
   const before = memory('VmRSS');
   const id = await stage.seed(untouched({ content: `Subject: big\r\n\r\n${line.repeat(Math.floor(size / 78))}` }));
-  assert.equal(await stage.finished(id, 0, 60000), 'sent');
+  assert.equal(await stage.finished(id, 0, 240000), 'sent');
   assert.ok(stage.relay.mails[1].content.length > size - 100);
   const grown = memory('VmHWM') - before;
   t.diagnostic(`${size >> 20} MiB sent, memory grew by ${grown} kB`);

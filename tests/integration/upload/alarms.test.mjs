@@ -40,7 +40,7 @@ test('a login that is refused, and jobs that wait too long, are alarms until the
     ingest: { queue_age_max: '1s' }, upload: { concurrency: 1 } });
   await waitFor(async () => (await on('queue_age')) === 1, { what: 'the alarm of the queue' });
   await stage.sim.faults([]);
-  await stage.passed(3, 60000);
+  await stage.passed(3, 180000);
   await waitFor(async () => (await on('queue_age')) === 0, { what: 'the alarm to end' });
 });
 
@@ -50,7 +50,7 @@ test('without any policy mail waits, and an alarm says so until there is one', a
   const missing = path.join(stage.world.dir, 'later.yaml');
   stage.upload = await stage.world.start('upload', { policy: { source: `file:${missing}`, cache: path.join(stage.world.dir, 'none') } }, { ready: false });
   const on = () => stage.upload.metric('fumibako_alarm', 'kind="policy"');
-  await waitFor(async () => (await on()) === 1, { what: 'the alarm', timeout: (POLICY_ALARM_S + 20) * 1000 });
+  await waitFor(async () => (await on()) === 1, { what: 'the alarm', timeout: (POLICY_ALARM_S + 60) * 1000 });
   fs.renameSync(stage.policyFile, missing);
   await waitFor(async () => (await on()) === 0, { what: 'the alarm to end' });
   await waitFor(async () => { await stage.hurry(); return (await stage.count('rewrite')) === 1; }, { what: 'the mail to go on', interval: 300 });

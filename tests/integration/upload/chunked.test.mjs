@@ -72,8 +72,8 @@ for (const [name, faults] of Object.entries(CASES)) {
 }
 
 test('a commit that never ends goes back to the queue, and the next try takes the file', async (t) => {
-  const it = await begin(t, { times: { ...FAST, commit_ms: 1500 },
-    faults: [{ match: { method: 'POST', path: COMMIT }, times: 9, do: { status: 202, headers: { 'retry-after': '1' } } }] });
+  const it = await begin(t, { times: { ...FAST, commit_ms: 12000 },
+    faults: [{ match: { method: 'POST', path: COMMIT }, do: { status: 202, headers: { 'retry-after': '1' } } }] });
   const answer = await it.drive.ask('put', BIG);
   assert.equal(answer.status, 'again');
   assert.match(answer.error, /still putting/);

@@ -20,7 +20,7 @@ if (!checkDir) {
 }
 
 /** Times of the storage, shortened: a test does not wait for a real back-off. */
-export const FAST = { backoff_ms: 20, patience_ms: 4000, commit_ms: 8000, call_ms: 20000, low_speed_s: 3 };
+export const FAST = { backoff_ms: 20, patience_ms: 4000, commit_ms: 30000, call_ms: 60000, low_speed_s: 30 };
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 let counter = 0;

@@ -89,8 +89,5 @@ export class Stage {
   }
 
   /** What waits for its next try is due now. */
-  hurry(stage = 'upload') { // in Redis: jobs are bytes, not text
-    return this.redis.command('EVAL', 'for _, m in ipairs(redis.call("ZRANGE", KEYS[1], 0, -1)) do redis.call("ZADD", KEYS[1], 1, m) end',
-      1, `fb:{s0}:delayed:${stage}`);
-  }
+  hurry(stage = 'upload') { return this.redis.due(stage); }
 }
