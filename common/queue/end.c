@@ -32,6 +32,29 @@ enum fb_status fb_queue_check(struct fb_redis *r, const char *consumer,
     return s;
 }
 
+enum fb_status fb_queue_lock(struct fb_redis *r, const char *consumer, const struct fb_claim *claim,
+                             const char *name, int64_t ttl_ms, struct fb_error *err)
+{
+    struct fb_call c;
+    fb_call_init(&c);
+    fb_call_stream(&c, claim->shard, claim->stage, claim->lane);
+    fb_call_key(&c, claim->shard, "%s", name);
+    fb_call_arg_str(&c, FB_GROUP);
+    fb_call_arg_str(&c, consumer);
+    fb_call_arg_str(&c, claim->id);
+    fb_call_arg_int(&c, ttl_ms);
+    enum fb_status s = fb_call_run(r, FB_SCRIPT_LOCK, &c, NULL, err);
+    fb_call_deinit(&c);
+    return s;
+}
+
+void fb_queue_unlock(struct fb_ops *ops, const struct fb_claim *claim, const char *name)
+{
+    char key[FB_KEY_SIZE];
+    fb_key(key, claim->shard, "%s", name);
+    fb_ops_add(ops, "DELIF", key, claim->id, NULL);
+}
+
 static enum fb_status check_next(const struct fb_claim *claim, const struct fb_job *next,
                                  size_t next_count, struct fb_error *err)
 {

@@ -37,7 +37,7 @@ static const struct {
     {"LTRIM", false},   {"XADD", false},   {"EXPIRE", false},
     {"PERSIST", false}, {"DEL", false},    {"ZREMRANGEBYSCORE", false},
     {"LISTIN", false},  {"UNCLAIM", true}, {"ADDRIN", false},
-    {"HOURIN", false},  {"MAPIN", false},
+    {"HOURIN", false},  {"MAPIN", false},  {"DELIF", false},
 };
 
 struct fb_ops *fb_ops_new(void)

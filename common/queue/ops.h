@@ -9,7 +9,7 @@
  * sort by themselves (all of score 0).  HOURIN key member ttl appends a member to a string.  MAPIN key field value ttl
  * day today sets field to "value day" in a hash that lives for ttl at least, and now and then takes out what is of a
  * day before today.  UNCLAIM key index ... takes back that these recipients of a message may be sent (ledger.h,
- * fb_ledger_release_sending).
+ * fb_ledger_release_sending).  DELIF key value deletes a string that is this value (fb_queue_lock).
  */
 #ifndef FB_COMMON_QUEUE_OPS_H
 #define FB_COMMON_QUEUE_OPS_H

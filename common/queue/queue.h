@@ -147,6 +147,15 @@ FB_MUST_USE enum fb_status fb_queue_sweep(struct fb_redis *r, enum fb_stage stag
 FB_MUST_USE enum fb_status fb_queue_check(struct fb_redis *r, const char *consumer,
                                           const struct fb_claim *claim, struct fb_error *err);
 
+/* A lock for one claim at a time: the string fb:{sN}:<name> of the claim's shard holds its id, for ttl_ms at most; a
+ * claim that has it already goes on with it.  FB_EXISTS: another claim has it.  FB_LOST: ours is none any more, and
+ * nothing is taken, because nothing would give it back.  With FB_AGAIN or FB_NETWORK it may be taken all the same. */
+FB_MUST_USE enum fb_status fb_queue_lock(struct fb_redis *r, const char *consumer,
+                                         const struct fb_claim *claim, const char *name,
+                                         int64_t ttl_ms, struct fb_error *err);
+/* Gives it back in the step that ends the claim, if it has it. */
+void fb_queue_unlock(struct fb_ops *ops, const struct fb_claim *claim, const char *name);
+
 /* Acknowledges, adds the next jobs and carries out ops in one step.  Done marks: field "d:<stage>:<branch>" of the
  * message hash; FB_EXISTS when it was set already (the work was done by someone else; the claim is ended).
  * Without next jobs the branch ends here, as with finish (an echo of a message that is delivered and erased).  A next

@@ -414,6 +414,7 @@ static struct fb_script scripts[FB_SCRIPT_COUNT] = {
     [FB_SCRIPT_TAKE] = {"take", fb_lua_take, ""},
     [FB_SCRIPT_WAITING] = {"waiting", fb_lua_waiting, ""},
     [FB_SCRIPT_TOUCH] = {"touch", fb_lua_touch, ""},
+    [FB_SCRIPT_LOCK] = {"lock", fb_lua_lock, ""},
     [FB_SCRIPT_PROMOTE] = {"promote", fb_lua_promote, ""},
     [FB_SCRIPT_REAP] = {"reap", fb_lua_reap, ""},
     [FB_SCRIPT_HISTORY] = {"history", fb_lua_history, ""},

@@ -77,8 +77,11 @@
     "    end\n"                                                                                    \
     "  end\n"                                                                                      \
     "end\n"                                                                                        \
+    "local function del_if(_, key, value)\n"                                                       \
+    "  if redis.call('GET', key) == value then redis.call('DEL', key) end\n"                       \
+    "end\n"                                                                                        \
     "local own = {LISTIN = list_in, ADDRIN = addr_in, HOURIN = hour_in, MAPIN = map_in,\n"         \
-    "             UNCLAIM = unclaim}\n"                                                            \
+    "             UNCLAIM = unclaim, DELIF = del_if}\n"                                            \
     "local function change(packed, key)\n"                                                         \
     "  local expires = false\n"                                                                    \
     "  if packed == '' then return expires end\n"                                                  \
@@ -165,6 +168,7 @@
 extern const char fb_lua_take[];
 extern const char fb_lua_waiting[];
 extern const char fb_lua_touch[];
+extern const char fb_lua_lock[];
 extern const char fb_lua_promote[];
 extern const char fb_lua_reap[];
 extern const char fb_lua_history[];

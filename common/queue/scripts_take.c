@@ -49,6 +49,14 @@ const char fb_lua_touch[] =
             "end\n"
             "return lost\n";
 
+/* KEYS src lock  ARGV group me id ttl: a claim that is none any more would never give it back */
+const char fb_lua_lock[] =
+    PRELUDE "if not owned(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) then return LOST end\n"
+            "local holder = redis.call('GET', KEYS[2])\n"
+            "if holder and holder ~= ARGV[3] then return EXISTS end\n"
+            "redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])\n"
+            "return OK\n";
+
 /* KEYS delayed stream  ARGV max */
 const char fb_lua_promote[] =
     PRELUDE "local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now_ms()), 'LIMIT', 0, "

@@ -320,11 +320,9 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
                             .job = &claim->job,
                             .ops = fb_ops_new()};
     int64_t wait_ms = 0;
-    bool has_turn = false;
     fb_parcel_id_make(claim->job.msg_id, claim->job.branch, w.parcel_id);
     fb_log_context(claim->job.msg_id, w.parcel_id, "revoke", claim->job.trace, claim->job.attempt);
     enum fb_status s = revoke_turn_take(redis, claim, w.parcel_id, &err);
-    has_turn = s == FB_OK;
     if (s == FB_EXISTS) {
         wait_ms = TURN_WAIT_MS / 2 + (int64_t)fb_random_below(TURN_WAIT_MS);
         s = FB_OK;
@@ -341,9 +339,7 @@ void revoke_handle(void *ctx, void *thread, struct fb_redis *redis, const struct
     }
     conclude(&w, s, wait_ms, &err, out);
     storage_pair_leave(&w.pair);
-    if (has_turn) {
-        revoke_turn_end(w.ops, claim, w.parcel_id);
-    }
+    revoke_turn_end(w.ops, claim, w.parcel_id);
     if (s == FB_CONFIG) {
         storage_sessions_forget(w.sessions);
     }
@@ -361,15 +357,11 @@ void revoke_before_bury(void *ctx, void *thread, struct fb_redis *redis,
 {
     (void)ctx;
     (void)thread;
-    struct fb_error err = {0};
     char parcel_id[FB_PARCEL_ID_SIZE];
     if (out->ops == NULL) { /* a job that ended its worker, again and again */
-        bool has_turn = false;
         out->ops = fb_ops_new();
         fb_parcel_id_make(claim->job.msg_id, claim->job.branch, parcel_id);
-        if (revoke_turn_has(redis, claim, parcel_id, &has_turn, &err) == FB_OK && has_turn) {
-            revoke_turn_end(out->ops, claim, parcel_id);
-        }
+        revoke_turn_end(out->ops, claim, parcel_id);
     }
     fb_ledger_recall_job_failed(redis, out->ops, &claim->job, &out->reason);
 }

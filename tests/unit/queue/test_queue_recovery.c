@@ -54,6 +54,55 @@ static void after_a_wipe_claims_are_lost_and_reading_goes_on(void **state)
     assert_status(FB_OK, fb_queue_forget(q.r, FB_STAGE_RENDER, "a", &q.err));
 }
 
+static enum fb_status lock(const struct fb_claim *claim)
+{
+    return fb_queue_lock(q.r, "a", claim, "turn:x", 600000, &q.err);
+}
+
+static void put_off_and_unlock(const struct fb_claim *claim)
+{
+    struct fb_ops *ops = fb_ops_new();
+    struct fb_error why = {.status = FB_NETWORK, .text = "the answer was lost"};
+    fb_queue_unlock(ops, claim, "turn:x");
+    assert_status(FB_OK, fb_queue_retry(q.r, "a", claim, 60000, &why, ops, &q.err));
+    fb_ops_free(&ops);
+}
+
+/* A recall waited half an hour for the turn of a claim that was put off, because the answer to its taking was lost. */
+static void a_lock_ends_with_its_claim_whether_or_not_it_was_known_to_be_taken(void **state)
+{
+    (void)state;
+    (void)enqueue();
+    struct fb_claim first = take(FB_STAGE_RENDER, "a");
+    (void)enqueue();
+    struct fb_claim second = take(FB_STAGE_RENDER, "a");
+    (void)enqueue();
+    struct fb_claim third = take(FB_STAGE_RENDER, "a");
+    assert_status(FB_OK, lock(&first));
+    assert_status(FB_OK, lock(&first)); /* it goes on with it */
+    assert_status(FB_EXISTS, lock(&second));
+    put_off_and_unlock(&second); /* never had it */
+    assert_status(FB_EXISTS, lock(&third));
+    put_off_and_unlock(&first);
+    assert_status(FB_OK, lock(&third));
+}
+
+/* A worker goes on with a job of a primary that is gone: nobody's step would give the lock back. */
+static void a_claim_that_is_none_any_more_takes_no_lock(void **state)
+{
+    (void)state;
+    (void)enqueue();
+    struct fb_claim lost = take(FB_STAGE_RENDER, "a");
+    assert_int_equal(redis_fixture_int(&q.redis, "FLUSHALL", NULL), 0);
+    assert_status(FB_OK, fb_queue_prepare(q.r, &q.err));
+    assert_status(FB_LOST, lock(&lost));
+    (void)enqueue();
+    struct fb_claim claim = take(FB_STAGE_RENDER, "a");
+    assert_status(FB_OK, lock(&claim));
+    assert_status(FB_LOST,
+                  fb_queue_lock(q.r, "b", &claim, "turn:x", 600000, &q.err)); /* another's */
+}
+
 static void a_blocked_read_survives_a_wipe(void **state)
 {
     (void)state;
@@ -183,6 +232,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PROMISE(forgotten_scripts_are_sent_again),
         PROMISE(after_a_wipe_claims_are_lost_and_reading_goes_on),
+        PROMISE(a_lock_ends_with_its_claim_whether_or_not_it_was_known_to_be_taken),
+        PROMISE(a_claim_that_is_none_any_more_takes_no_lock),
         PROMISE(a_blocked_read_survives_a_wipe),
         PROMISE(without_memory_a_step_is_refused_whole),
         PROMISE(a_replica_refuses_and_nothing_is_lost),
