@@ -49,7 +49,7 @@ export class Monitor {
     m.configure();
     m.process = world.spawn('prometheus', [`--config.file=${m.dir}/prometheus.yml`, `--storage.tsdb.path=${m.dir}/tsdb`,
       `--web.listen-address=127.0.0.1:${m.port}`, '--query.lookback-delta=15s', '--log.level=error']);
-    await waitFor(async () => (await request(`${m.url}/-/ready`)).status === 200, { timeout: 30000, interval: 200, what: 'Prometheus' });
+    await waitFor(async () => (await request(`${m.url}/-/ready`)).status === 200, { timeout: 120000, interval: 200, what: 'Prometheus' });
     return m;
   }
 
@@ -73,7 +73,7 @@ export class Monitor {
 
   /** Until a counter of a process that has just begun was scraped twice. */
   async seesFrom0(series) {
-    await waitFor(async () => Number((await this.ask(`count_over_time(${series}[3s])`))[0]?.value[1] ?? 0) >= 2, { timeout: 30000, interval: 200, what: series });
+    await waitFor(async () => Number((await this.ask(`count_over_time(${series}[3s])`))[0]?.value[1] ?? 0) >= 2, { timeout: 120000, interval: 200, what: series });
   }
 
   /** The firing alerts of a name. */

@@ -181,14 +181,18 @@ export class Stack {
   /** Waits until nothing is under way: no mail in the MTA, no job in a queue (held mail may be there). */
   async settled({ timeout = 180000, still = 2 } = {}) {
     let quiet = 0;
+    let why = '';
     const owed = Date.now() + 60000;
     await waitFor(async () => {
       const r = await this.ctl('queue', '--json');
-      const busy = r.status !== 0 || /"(waiting|inflight|delayed)":\s*[1-9]/.test(r.stdout) ||
-        (this.postfix?.queued() ?? 0) > 0 || await this.#isUnended() || (Date.now() < owed && await this.#isOwed());
-      quiet = busy ? 0 : quiet + 1;
+      if (r.status !== 0 || /"(waiting|inflight|delayed)":\s*[1-9]/.test(r.stdout)) why = `${r.stdout}${r.stderr}`;
+      else if ((this.postfix?.queued() ?? 0) > 0) why = 'the MTA has mail';
+      else if (await this.#isUnended()) why = 'messages are neither done nor held';
+      else if (Date.now() < owed && await this.#isOwed()) why = 'ingest has mail that Redis does not know';
+      else why = '';
+      quiet = why ? 0 : quiet + 1;
       return quiet >= still;
-    }, { timeout, interval: 250, what: 'the pipeline to come to rest' });
+    }, { timeout, interval: 250, what: 'the pipeline to come to rest' }).catch((e) => { throw new Error(`${e.message}: ${why}`); });
   }
 
   /** Accepted, but neither done nor held: perhaps not enqueued yet. */

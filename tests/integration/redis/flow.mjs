@@ -110,7 +110,9 @@ export class Flow {
     let trouble = null;
     await this.#recallAll(mails, () => { if (++asked === RECALLS / 4) trouble = failOver(group); });
     await trouble;
-    await stack.settled({ timeout: 120000 });
+    const begun = Date.now();
+    await stack.settled({ timeout: 180000 });
+    const rest = Date.now() - begun;
     // A recall that the command was not sure of may be gone; then it is asked for again, as the command says.
     const told = { unsure: 0, lost: 0, repeated: mails.filter((m) => m.tries > 1).length };
     for (const mail of mails) {
@@ -133,6 +135,6 @@ export class Flow {
       assert.deepEqual(report.recipients.map((r) => r.evidence.kind), ['closed']);
     }
     t.diagnostic(`${RECALLS} recalls: ${told.repeated} asked for again after an error, ${told.unsure} answered with a warning, ` +
-      `of them ${told.lost} lost; everybody's access ended, and every sender was told`);
+      `of them ${told.lost} lost; at rest ${rest} ms after the last; everybody's access ended, and every sender was told`);
   }
 }
