@@ -45,6 +45,8 @@
  *     for what a sender hands in beyond a burst.  Every move but enqueue stays in the lane that it began in; a dead
  *     letter (field l) and the message (field lane) remember it for a retry and for the sweeper.
  * 12. What is held is told: bury, and reap for a crash-loop, add the letter in the step that makes the dead letter.
+ * 13. A lock is taken by a claim that is still the caller's, and given back in the step that ends it: no lock is left
+ *     with a claim that is none any more, whatever answer was lost.
  */
 /* clang-format on */
 #include <inttypes.h>

@@ -66,8 +66,7 @@ async function recallBoth(stack, ids, wasOut = false) {
 }
 
 /** revoke has written the recall where no loss of Redis reaches it; what it puts off it may not have begun. */
-const remembered = (stack) => waitFor(async () => (await stack.redis('EVAL',
-  'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2, 'fb:{s0}:revoke', 'fb:{s0}:delayed:revoke')) === 0,
+const remembered = (stack) => waitFor(async () => (await stack.world.redis.left('revoke')) === 0,
   { what: 'revoke to have done what it can', ...patience });
 
 /** Every delayed job is due, and what a dead worker had in hand is anybody's. */

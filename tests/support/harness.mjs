@@ -332,6 +332,12 @@ export class Redis {
       return #all`, 1, `fb:{s${shard}}:delayed:${stage}`, at);
   }
 
+  /** Jobs of a stage, those that wait for their next try with them: at one moment, as they go back and forth. */
+  async left(stage) {
+    return this.command('EVAL', 'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2,
+      `fb:{s0}:${stage}`, `fb:{s0}:delayed:${stage}`);
+  }
+
   /** n jobs of a stage are put off, and stay so until the test says otherwise: they come due while it looks at them. */
   async putOff(stage, n = 1, more = {}) {
     return waitFor(async () => (await this.due(stage, Date.now() + 3600000)) === n, { what: `${n} jobs of ${stage} to be put off`, ...more });

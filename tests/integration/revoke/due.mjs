@@ -79,5 +79,5 @@ export async function seedDue(scene, { singles, hundreds, users = 0, ...times })
   return singles + hundreds * 100;
 }
 
-/** How many entries of the due list are due now. */
-export const due = (scene) => scene.world.redis.command('ZCOUNT', 'fb:{s0}:due', '-inf', String(Date.now()));
+/** How many entries of the due list are due now, or within so many ms. */
+export const due = (scene, within = 0) => scene.world.redis.command('ZCOUNT', 'fb:{s0}:due', '-inf', String(Date.now() + within));

@@ -9,14 +9,12 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { sleep, waitFor } from '../../support/harness.mjs';
 import { run } from '../upload/stage.mjs';
-import { seedDue, startDue, writeDue } from './due.mjs';
+import { due, seedDue, startDue, writeDue } from './due.mjs';
 
 const open = async (scene) => (await scene.sim.state('collaborations')).collaborations.length;
 // What the schedule has taken, and made no job of yet, is due again 15 seconds later (services/revoke/schedule.c).
-const soon = (scene) => scene.world.redis.command('ZCOUNT', 'fb:{s0}:due', '-inf', String(Date.now() + 60000));
-const over = (scene, timeout = 120000) => waitFor(async () => (await soon(scene)) === 0
-  && (await scene.world.redis.command('EVAL', 'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2,
-    'fb:{s0}:revoke', 'fb:{s0}:delayed:revoke')) === 0, { what: 'nothing to be due', timeout });
+const over = (scene, timeout = 120000) => waitFor(async () => (await due(scene, 60000)) === 0
+  && (await scene.world.redis.left('revoke')) === 0, { what: 'nothing to be due', timeout });
 const grants = async (scene, parcel) => {
   const flat = await scene.world.redis.command('HGETALL', `fb:{s0}:g:${parcel}`);
   return flat.filter((_, i) => i % 2 === 1 && /^\d+$/.test(flat[i - 1])).map((v) => v.split('|')[0]);

@@ -87,8 +87,7 @@ export class Stage {
 
   /** Jobs of rewrite, those that wait for their next try with them: at one moment, as they go back and forth. */
   async left() {
-    return this.world.redis.command('EVAL', 'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2,
-      'fb:{s0}:rewrite', 'fb:{s0}:delayed:rewrite');
+    return this.world.redis.left('rewrite');
   }
 
   async delayed() { return this.world.redis.command('ZCARD', 'fb:{s0}:delayed:rewrite'); }

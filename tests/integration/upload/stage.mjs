@@ -76,11 +76,7 @@ export class Stage {
 
   count(key) { return this.redis.command(key.includes('delayed') ? 'ZCARD' : 'XLEN', `fb:{s0}:${key}`); }
 
-  /** Jobs of a stage, those that wait for their next try with them: at one moment, as they go back and forth. */
-  left(stage) {
-    return this.redis.command('EVAL', 'return redis.call("XLEN", KEYS[1]) + redis.call("ZCARD", KEYS[2])', 2,
-      `fb:{s0}:${stage}`, `fb:{s0}:delayed:${stage}`);
-  }
+  left(stage) { return this.redis.left(stage); }
 
   /** Upload has handed the message on. */
   passed(n = 1, timeout = 60000) {
