@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Order matters: user, limits, no_new_privs, Landlock, and seccomp last, since each step needs
- * calls that the next one takes away. */
+ * Order matters: user, what ends it, limits, no_new_privs, Landlock, and seccomp last, since each
+ * step needs calls that the next one takes away. */
 #include "common/sandbox.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -32,6 +33,19 @@ static enum fb_status become(const char *user, struct fb_error *err)
     if (setgroups(0, NULL) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0) {
         return fb_error_errno(err, FB_CONFIG, errno, "sandbox: cannot become %s", user);
+    }
+    return FB_OK;
+}
+
+/* A change of user clears what prctl(2) asked for before it.  The parent may end in between: then there
+ * is another one now. */
+static enum fb_status end_with(pid_t parent, struct fb_error *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+        return fb_error_errno(err, FB_CONFIG, errno, "sandbox: parent's death signal");
+    }
+    if (getppid() != parent) {
+        return fb_error_set(err, FB_CONFIG, "sandbox: the parent has ended");
     }
     return FB_OK;
 }
@@ -257,7 +271,11 @@ static enum fb_status enter_seccomp(struct fb_error *err)
 
 enum fb_status fb_sandbox_enter(const struct fb_sandbox *s, struct fb_error *err)
 {
+    const pid_t parent = getppid();
     enum fb_status st = become(s->user, err);
+    if (st == FB_OK) {
+        st = end_with(parent, err);
+    }
     if (st == FB_OK) {
         st = set_limits(s, err);
     }

@@ -2,8 +2,9 @@
  *
  * The sandbox of a parser and painter child (render's, and the portal's painter): no network, no exec,
  * no new process, no file but fonts and character sets for reading (Landlock where the kernel has
- * it), bounded memory and CPU, another user when started by root.  What is left of a child that was
- * taken over: its own message or file, and a socket to a parent that trusts none of its words.
+ * it), bounded memory and CPU, another user when started by root, no life beyond its parent's.  What
+ * is left of a child that was taken over: its own message or file, and a socket to a parent that
+ * trusts none of its words.
  */
 #ifndef FB_COMMON_SANDBOX_H
 #define FB_COMMON_SANDBOX_H

@@ -97,7 +97,7 @@ _Noreturn static void run_child(const struct fb_sandbox *sandbox, fb_child_fn *c
             (void)close(made[i].pidfd); /* its brothers are none of its business */
         }
     }
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* until the sandbox asks for it anew */
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_IGN); /* ^C on a terminal: the service drains, its children finish */
     (void)signal(SIGCHLD, SIG_DFL);

@@ -42,7 +42,7 @@ export function descendants(pid) {
       const status = fs.readFileSync(`/proc/${n}/status`, 'utf8');
       const field = (name) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1];
       return [{ pid: Number(n), parent: Number(field('PPid')), name: field('Name'), uid: Number(field('Uid')),
-        state: field('State'), seccomp: field('Seccomp'), nnp: field('NoNewPrivs') }];
+        state: field('State'), seccomp: field('Seccomp'), filters: Number(field('Seccomp_filters')) }];
     } catch { return []; }
   });
   const found = [];

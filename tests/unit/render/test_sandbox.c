@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <iconv.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -213,6 +215,40 @@ static void test_what_works(void **state)
     }
 }
 
+/* The change of user clears the signal that was asked for before it. */
+static void test_nothing_is_left_when_the_parent_is_killed(void **state)
+{
+    (void)state;
+    int alive[2];
+    assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
+    pid_t parent = fork();
+    assert_true(parent >= 0);
+    if (parent == 0) {
+        if (fork() == 0) {
+            const struct fb_sandbox sandbox = {
+                .memory_bytes = 512LL << 20, .cpu_s = 20, .user = "nobody"};
+            struct fb_error err = {0};
+            if (fb_sandbox_enter(&sandbox, &err) == FB_OK && write(alive[1], "y", 1) == 1) {
+                const struct timespec long_time = {.tv_sec = 120};
+                (void)nanosleep(&long_time, NULL);
+            }
+            _exit(BROKEN);
+        }
+        for (;;) {
+            (void)pause();
+        }
+    }
+    (void)close(alive[1]);
+    char word = 0;
+    assert_int_equal(read(alive[0], &word, 1), 1); /* it is in its sandbox */
+    assert_int_equal(kill(parent, SIGKILL), 0);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    struct pollfd p = {.fd = alive[0], .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 60000), 1);
+    assert_int_equal(read(alive[0], &word, 1), 0); /* nobody holds the other end */
+    (void)close(alive[0]);
+}
+
 static void test_user_that_does_not_exist_is_refused(void **state)
 {
     (void)state;
@@ -237,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_painting_without_fonts_from_before_the_fork),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_what_works),
+        cmocka_unit_test(test_nothing_is_left_when_the_parent_is_killed),
         cmocka_unit_test(test_user_that_does_not_exist_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
