@@ -104,7 +104,7 @@ test('killed when one of three was closed and written down, but not yet in the l
   const manifest = path.join(stage.world.spoolDir, manifestOf(stage));
   const before = fs.statSync(manifest).mtimeMs;
   // Done at once, told some seconds later.
-  await stage.sim.faults([{ match: { method: 'DELETE' }, times: 1, do: { effect: true, status: 200, body: { told: 'x'.repeat(100) }, slow_bps: 20 } }]);
+  await stage.sim.faults([{ match: { method: 'DELETE' }, times: 1, do: { effect: true, status: 200, body: { told: 'x'.repeat(300) }, slow_bps: 20 } }]);
   await stage.recall('--recipient', TO[0]);
   await stage.until('2 left', (b) => b.collaborations.length === 2);
   await stage.redis.command('ACL', 'SETUSER', 'fumibako-revoke', '-evalsha', '-eval'); // a pause would keep the step for later

@@ -122,7 +122,7 @@ test('with Redis away the limit goes on by itself, slower, and nothing stalls', 
   await redis.stop();
   await drive.do('forget');
   const answer = await drive.do('create', { parcel_id: parcelId(), path: '' });
-  assert.ok(answer.ms < 10000, `${answer.ms} ms`);
+  assert.ok(answer.ms < 30000, `${answer.ms} ms`);
   const begun = Date.now();
   const { taken } = await drive.do('take', { user: '', ms: 3000 });
   assert.ok(taken >= 30 && taken <= 85 + (850 / 60000) * (Date.now() - begun - 3000), `${taken}`);
