@@ -149,7 +149,7 @@ test('a job of an older version is understood; one of a newer version waits, is 
   assert.deepEqual([queue.upload.delayed, queue.upload.dead], [1, 0]);
   assert.match((await stack.ctl('queue')).stdout, /1 of the delayed jobs are of a newer version .*upgrade fumibako-upload/);
   const upload = stack.by.upload;
-  assert.equal(await upload.metric('fumibako_queue_newer', 'stage="upload"'), 1);
+  await waitFor(async () => (await upload.metric('fumibako_queue_newer', 'stage="upload"')) === 1, { what: 'the gauge', ...patience });
   for (const outcome of ['held', 'retry', 'lost']) {
     assert.equal(await upload.metric('fumibako_jobs_total', `stage="upload",outcome="${outcome}"`), 0, outcome);
   }

@@ -66,7 +66,7 @@ test('a message whose end, and one whose all, a fail-over forgot is in the ledge
     };
     await waitFor(async () => (await (await redis.primary()).command('ROLE'))[2].length === 1,
       { what: 'the other replica to follow the new primary' });
-    assert.equal((await recall(messages[0])).unsure, false);
+    await waitFor(async () => (await recall(messages[0])).unsure === false, { what: 'a replica to confirm a recall', interval: 500 });
     // A primary without any replica may have been replaced: whoever recalls is told that it is not sure.
     const now = await redis.primary();
     for (const n of redis.nodes.filter((x) => x !== now && x.isRunning)) await n.stop('SIGKILL');

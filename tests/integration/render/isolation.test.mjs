@@ -15,7 +15,7 @@ const HEAD = 'From: Taro <taro@example.jp>\r\nTo: hanako@example.com\r\nSubject:
 const plain = (text) => `${HEAD}Content-Type: text/plain; charset=utf-8\r\n\r\n${text}\r\n`;
 const html = (text) => bytes(HEAD, 'MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64(text), '\r\n');
 // Takes its painter some seconds.
-const slowText = () => bytes(HEAD, 'Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64('a long letter '.repeat(200000)), '\r\n');
+const slowText = (times = 1) => bytes(HEAD, 'Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64('a long letter '.repeat(200000 * times)), '\r\n');
 const slowPage = () => html('<table>' + '<tr><td>a<td>b<td>c</tr>'.repeat(4000) + '</table>');
 const browser = (w) => descendants(w.render.pid).filter((p) => /headless|chrom/i.test(p.name) && !/keeper/.test(p.name));
 // A message's child: forked by the zygote, which is named, and outside of Chromium's trees.
@@ -64,7 +64,7 @@ test('a killed child costs its message one retry and nobody else anything', asyn
 
 test('a child that is killed each time: held after one retry, with a reason', async (t) => {
   const w = await RenderWorld.create(t);
-  const id = await w.send(slowText());
+  const id = await w.send(slowText(4));
   const killed = new Set();
   const timer = setInterval(() => {
     const c = child(w);
@@ -89,10 +89,11 @@ test('Chromium runs as another user, in its own sandbox, without a network', NEE
   const commands = all.map((p) => [p, fs.readFileSync(`/proc/${p.pid}/cmdline`, 'latin1')]);
   const renderers = commands.filter(([, c]) => c.includes('--type=renderer'));
   assert.ok(renderers.length > 0);
-  for (const [p] of renderers) assert.equal(p.seccomp, '2', 'a renderer is under seccomp');
   const space = (pid, kind) => fs.readlinkSync(`/proc/${pid}/ns/${kind}`);
   // Another network than ours: there is nothing in it to talk to (where the system allows it).
   const main = commands.find(([, c]) => !c.includes('--type='))[0];
+  const filters = () => browser(w).filter((p) => renderers.some(([r]) => r.pid === p.pid)).map((p) => p.filters);
+  await waitFor(() => filters().length > 0 && filters().every((n) => n > main.filters), { what: 'the renderers under filters of their own' });
   if (space(main.pid, 'net') === space(process.pid, 'net')) t.diagnostic('this system gives Chromium no network of its own');
   assert.notEqual(space(renderers[0][0].pid, 'net'), space(process.pid, 'net'));
 });
@@ -156,7 +157,7 @@ test('the process that makes children is killed: nothing is held, the service en
 });
 
 test('a page that takes too long is ended with its browser, and held after one retry', NEEDS_CHROMIUM, async (t) => {
-  const w = await RenderWorld.create(t, { render: { engine: 'chromium', timeout: '8s' } });
+  const w = await RenderWorld.create(t, { render: { engine: 'chromium', timeout: '20s' } });
   // Minutes of painting for Chromium, and little for the child, which has the same limit.
   const id = await w.send(html('<p style="text-shadow:0 0 40px red,0 0 60px blue;box-shadow:0 0 90px red;border-radius:20px">a long letter</p>'.repeat(8000)));
   const begun = Date.now();
@@ -165,7 +166,7 @@ test('a page that takes too long is ended with its browser, and held after one r
   const { dead } = await w.outcome(id);
   clearInterval(timer);
   assert.match(dead.reason, /Chromium took longer than its time limit/);
-  assert.ok(Date.now() - begun < 2 * 2 * 8000 + 60000); // two tries of two limits, as in hostile.test.mjs
+  assert.ok(Date.now() - begun < 2 * 2 * 20000 + 60000); // two tries of two limits, as in hostile.test.mjs
   await waitFor(() => ![...seen].some(isAlive), { what: 'the browsers to be gone' });
   assert.match((await w.letter(html('<p>afterwards</p>'))).text, /afterwards/);
 });

@@ -35,14 +35,14 @@ export const crlf = (text) => text.replace(/\r?\n/g, '\r\n');
 export const bytes = (...pieces) => Buffer.concat(pieces.map((p) => Buffer.from(p)));
 export const base64 = (data) => Buffer.from(data).toString('base64').replace(/(.{76})/g, '$1\r\n');
 
-/** One process's descendants, as [{pid, name, user}]. */
+/** One process's descendants, as [{pid, parent, name, uid, state, filters}]; filters: how many of seccomp. */
 export function descendants(pid) {
   const all = fs.readdirSync('/proc').filter((n) => /^\d+$/.test(n)).flatMap((n) => {
     try {
       const status = fs.readFileSync(`/proc/${n}/status`, 'utf8');
       const field = (name) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1];
       return [{ pid: Number(n), parent: Number(field('PPid')), name: field('Name'), uid: Number(field('Uid')),
-        state: field('State'), seccomp: field('Seccomp'), filters: Number(field('Seccomp_filters')) }];
+        state: field('State'), filters: Number(field('Seccomp_filters')) }];
     } catch { return []; }
   });
   const found = [];

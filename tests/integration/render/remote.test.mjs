@@ -177,9 +177,13 @@ test('what is no image, too large, too slow or endless ends early, and the answe
     '/large.png': [413, 'too_big'], '/endless.png': [413, 'too_big'], '/heads.png': [502, 'failed'], '/204.png': [404, 'missing'],
     '/404.png': [404, 'missing'], '/500.png': [404, 'missing'], '/slow.png': [504, 'timeout'], '/silent.png': [504, 'timeout'] };
   await Promise.all(Object.entries(want).map(async ([path, [status, code]]) => {
-    const begun = Date.now();
-    const res = await ask(`${url}${path}`);
-    const ms = Date.now() - begun;
+    let res, ms;
+    for (let tries = 0; tries < 4; tries++) { // this process is the server: where it stood still for five seconds it was too slow itself
+      const begun = Date.now();
+      res = await ask(`${url}${path}${tries ? `?again${tries}` : ''}`); // a failure is remembered by its URL
+      ms = Date.now() - begun;
+      if (res.status !== 504 || status === 504) break;
+    }
     assert.deepEqual([res.status, res.json().error.code], [status, code], path);
     assert.ok(res.json().error.message.length > 10);
     assert.ok(ms < 20000, `${path}: ${ms} ms, 5 seconds of them for the image`);

@@ -65,7 +65,10 @@ export function tree(folder) {
     if (!stat) return;
     all.push({ path: at, mode: stat.mode & 0o7777, uid: stat.uid, isDirectory: stat.isDirectory(), isSymbolicLink: stat.isSymbolicLink(),
       isSocket: stat.isSocket() });
-    if (stat.isDirectory()) for (const name of fs.readdirSync(at)) walk(path.join(at, name));
+    if (!stat.isDirectory()) return;
+    let names = [];
+    try { names = fs.readdirSync(at); } catch (e) { if (e.code !== 'ENOENT') throw e; } // it went meanwhile
+    for (const name of names) walk(path.join(at, name));
   };
   walk(folder);
   return all;

@@ -72,17 +72,30 @@ test('a root folder that is not there is told with what to do', async (t) => {
 
 // ---- the limit ----
 
+/** What fn gives, of a time in which this machine did not stand still: calls that are counted by the clock say nothing else. */
+async function undisturbed(redis, fn) {
+  for (let tries = 1; ; tries++) {
+    await redis.command('FLUSHALL'); // a full bucket
+    let [last, gap] = [Date.now(), 0];
+    const look = () => { gap = Math.max(gap, Date.now() - last); last = Date.now(); };
+    const timer = setInterval(look, 20);
+    const begun = Date.now();
+    const value = await fn().finally(() => clearInterval(timer));
+    look();
+    if (gap < 500 || tries === 5) return { value, ms: Date.now() - begun };
+  }
+}
+
 test('two processes together stay below the limit of one user, and nobody is starved', async (t) => {
   const sim = await startSim(t);
   const redis = await startRedis(t);
   const drives = await Promise.all([1, 2].map(() => openDrive(t, sim, { redis: redis.url })));
-  const begun = Date.now();
-  const answers = await Promise.all(drives.map((d) => d.do('take', { user: '', ms: 6000 })));
-  const taken = answers.map((a) => a.taken);
+  const { value, ms } = await undisturbed(redis, () => Promise.all(drives.map((d) => d.do('take', { user: '', ms: 6000 }))));
+  const taken = value.map((a) => a.taken);
   const total = taken[0] + taken[1];
   // A bucket of 100 and 850 a minute: 100 + 85 in 6 s; on a busy machine the last one comes later.
-  assert.ok(total >= 150 && total <= 100 + (850 / 60000) * (Date.now() - begun) + 10, `${taken}`);
-  assert.ok(Math.min(...taken) > total / 5, `${taken}`);
+  assert.ok(total >= 150 && total <= 100 + (850 / 60000) * ms + 10, `${taken}`);
+  assert.ok(Math.min(...taken) > (total - 100) / 5, `${taken}`); // the burst is whose it is; what comes behind it is shared
   const keys = await redis.command('KEYS', '*');
   for (const key of keys) assert.match(key, /^fb:/);
   const { text } = await drives[0].do('metrics');
@@ -93,12 +106,11 @@ test('uploads have a limit of their own', async (t) => {
   const sim = await startSim(t);
   const redis = await startRedis(t);
   const drive = await openDrive(t, sim, { redis: redis.url });
-  const begun = Date.now();
-  const { taken } = await drive.do('take', { user: '', upload: true, ms: 4000 });
+  const { value: { taken }, ms } = await undisturbed(redis, () => drive.do('take', { user: '', upload: true, ms: 4000 }));
   // 20 and 200 a minute: 33 in 4 s.  A bucket that was full when nobody came gains nothing.
-  assert.ok(taken >= 25 && taken <= 20 + (200 / 60000) * (Date.now() - begun) + 2, `${taken}`);
-  const other = await drive.do('take', { user: '21000000001', upload: true, ms: 200 });
-  assert.ok(other.taken >= 20, 'another user has another limit');
+  assert.ok(taken >= 25 && taken <= 20 + (200 / 60000) * ms + 2, `${taken}`);
+  const other = await drive.do('take', { user: '21000000001', upload: true, ms: 5000, most: 20 });
+  assert.equal(other.taken, 20, 'another user has another limit'); // what is left of the first one's is 17 in that time
 });
 
 test('a pause that one worker was told holds for the others', async (t) => {

@@ -125,7 +125,7 @@ test('a parcel lies in the vault as the text says, and recall, restore and purge
 test('killed twice at any time and started again: each parcel once, whole, and nothing left over', async (t) => {
   const stage = await create(t, { start: [], security: { password: 'generated' } });
   const messages = [stage.message];
-  for (let i = 0; i < 11; i++) {
+  for (let i = 0; i < 35; i++) {
     await stage.put();
     messages.push(stage.message);
   }

@@ -42,14 +42,9 @@ static void passwords_are_argon2id_of_the_configured_cost(void **state)
 static int64_t time_of(const char *hash)
 {
     bool needs_rehash = false;
-    int64_t best = INT64_MAX;
-    for (int i = 0; i < 5; i++) {
-        int64_t began = cpu_us();
-        assert_false(fb_password_verify(hash, "no such password", &cheap, &needs_rehash));
-        int64_t took = cpu_us() - began;
-        best = took < best ? took : best;
-    }
-    return best;
+    int64_t began = cpu_us();
+    assert_false(fb_password_verify(hash, "no such password", &cheap, &needs_rehash));
+    return cpu_us() - began;
 }
 
 static void no_account_costs_as_much_as_a_wrong_password(void **state)
@@ -57,11 +52,19 @@ static void no_account_costs_as_much_as_a_wrong_password(void **state)
     (void)state;
     char hash[FB_ACCOUNT_PASSWORD];
     assert_int_equal(fb_password_hash("correct horse battery", &cheap, hash, &err), FB_OK);
-    int64_t wrong = time_of(hash);
-    assert_true(wrong > 0);
-    assert_in_range(time_of(NULL), wrong / 2, wrong * 2);
-    assert_in_range(time_of(""), wrong / 2, wrong * 2);
-    assert_in_range(time_of("$2b$12$xxxx"), wrong / 2, wrong * 2);
+    const char *const hashes[] = {hash, NULL, "", "$2b$12$xxxx"};
+    int64_t best[4] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+    bool is_even = false;
+    /* In turn, and the shortest of some: a machine is not always as fast as before. */
+    for (int round = 0; round < 30 && !is_even; round++) {
+        is_even = round >= 4;
+        for (int i = 0; i < 4; i++) {
+            int64_t took = time_of(hashes[i]);
+            best[i] = took < best[i] ? took : best[i];
+            is_even = is_even && best[i] >= best[0] / 2 && best[i] <= best[0] * 2;
+        }
+    }
+    assert_true(best[0] > 0 && is_even);
 }
 
 static void passwords_that_are_too_easy_are_refused(void **state)

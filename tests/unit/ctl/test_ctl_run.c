@@ -64,7 +64,7 @@ static void output_and_exit_code_come_back_and_no_shell_reads_the_words(void **s
     struct fb_error err = {0};
     int code = -1;
     fb_buf_init(&out, 1000);
-    assert_int_equal(run("printf '%s' \"$1\"; cat; exit 7", "$(id); 'x'", 10000, &out, &code, &err),
+    assert_int_equal(run("printf '%s' \"$1\"; cat; exit 7", "$(id); 'x'", 60000, &out, &code, &err),
                      FB_OK);
     assert_int_equal(code, 7);
     assert_string_equal(fb_buf_str(&out), "$(id); 'x'");
@@ -78,7 +78,7 @@ static void more_output_than_there_is_room_ends_it(void **state)
     struct fb_error err = {0};
     int code = -1;
     fb_buf_init(&out, 1000);
-    assert_int_equal(run("while :; do echo 0123456789; done", "", 10000, &out, &code, &err),
+    assert_int_equal(run("while :; do echo 0123456789; done", "", 60000, &out, &code, &err),
                      FB_TOO_BIG);
     fb_buf_deinit(&out);
 }
@@ -104,7 +104,7 @@ static void what_dies_is_told(void **state)
     struct fb_error err = {0};
     int code = -1;
     fb_buf_init(&out, 1000);
-    assert_int_equal(run("kill -9 $$", "", 10000, &out, &code, &err), FB_CRASHED);
+    assert_int_equal(run("kill -9 $$", "", 60000, &out, &code, &err), FB_CRASHED);
     assert_non_null(strstr(err.text, "ended by signal 9"));
     fb_buf_deinit(&out);
 }
@@ -132,7 +132,7 @@ static void a_file_in_memory_is_readable_by_the_program(void **state)
     fb_buf_init(&out, 1000);
     assert_int_equal(fb_run_file(fb_slice_str("rules: []\n"), &fd, path, &err), FB_OK);
     passed = fd;
-    assert_int_equal(run("cat \"$1\"", path, 10000, &out, &code, &err), FB_OK);
+    assert_int_equal(run("cat \"$1\"", path, 60000, &out, &code, &err), FB_OK);
     assert_string_equal(fb_buf_str(&out), "rules: []\n");
     assert_int_equal(write(fd, "x", 1), -1); /* sealed */
     passed = -1;
@@ -155,7 +155,7 @@ static void no_other_descriptor_reaches_the_program(void **state)
     fb_buf_init(&out, 1000);
     assert_int_equal(run("for f in /proc/$$/fd/*; do n=${f##*/}; case $n in 0|1|2|10|\"$1\") ;; *) "
                          "readlink $f ;; esac; done",
-                         path + 14, 10000, &out, &code, &err),
+                         path + 14, 60000, &out, &code, &err),
                      FB_OK);
     assert_null(strstr(fb_buf_str(&out), "pipe:"));
     passed = -1;

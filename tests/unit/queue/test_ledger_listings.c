@@ -78,7 +78,7 @@ static void listings_merge_shards(void **state)
     struct fb_config config = q.redis.config;
     config.redis.shards = 4;
     struct fb_redis *wide = NULL;
-    assert_status(FB_OK, fb_redis_new(&config, 2000, &wide, &q.err));
+    assert_status(FB_OK, fb_redis_new(&config, 20000, &wide, &q.err));
     assert_status(FB_OK, fb_queue_prepare(wide, &q.err));
     char want[12][FB_ID_SIZE];
     for (int i = 0; i < 12; i++) {

@@ -110,17 +110,23 @@ static void replace_puts_another_job_with_its_ledger_change(void **state)
 static void old_ones_expire(void **state)
 {
     (void)state;
-    (void)buried(FB_DENIED, "old");
-    pause_ms(100);
-    (void)buried(FB_DENIED, "new");
-    assert_status(FB_OK, fb_dead_expire(q.r, 3600000, &q.err));
-    assert_int_equal(stats(FB_STAGE_RENDER).dead, 2);
-    assert_status(FB_OK, fb_dead_expire(q.r, 80, &q.err));
-    struct seen *s = list(8);
-    assert_int_equal(s->count, 1);
-    assert_string_equal(s->items[0].reason, "new");
-    assert_int_equal(stats(FB_STAGE_RENDER).dead, 1);
-    free(s);
+    bool is_late = true; /* this machine stood still, and the new one is an old one too */
+    for (int tries = 0; is_late; tries++) {
+        assert_true(tries < 20);
+        (void)buried(FB_DENIED, "old");
+        pause_ms(1100);
+        int64_t before = fb_mono_ms();
+        (void)buried(FB_DENIED, "new");
+        assert_status(FB_OK, fb_dead_expire(q.r, 3600000, &q.err));
+        assert_int_equal(stats(FB_STAGE_RENDER).dead, 2);
+        assert_status(FB_OK, fb_dead_expire(q.r, 1000, &q.err));
+        struct seen *s = list(8);
+        is_late = fb_mono_ms() - before >= 1000;
+        assert_true(is_late || (s->count == 1 && strcmp(s->items[0].reason, "new") == 0));
+        assert_true(is_late || stats(FB_STAGE_RENDER).dead == 1);
+        free(s);
+        assert_status(FB_OK, fb_dead_expire(q.r, 0, &q.err));
+    }
 }
 
 static void odd_ids_are_not_found(void **state)

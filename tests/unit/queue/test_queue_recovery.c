@@ -194,7 +194,7 @@ static void several_shards_keep_their_keys_apart(void **state)
     struct fb_config config = q.redis.config;
     config.redis.shards = 3;
     struct fb_redis *r = NULL;
-    assert_status(FB_OK, fb_redis_new(&config, 2000, &r, &q.err));
+    assert_status(FB_OK, fb_redis_new(&config, 20000, &r, &q.err));
     assert_status(FB_OK, fb_queue_prepare(r, &q.err));
     struct fb_job jobs[30];
     enum fb_status status[30];

@@ -146,7 +146,7 @@ static void tls_without_hiredis_ssl_is_a_clear_error(void **state)
     char url[] = "rediss://127.0.0.1:1/0";
     struct fb_config config = {.redis = {.url = url, .shards = 1}};
     struct fb_redis *r = NULL;
-    enum fb_status s = fb_redis_new(&config, 1000, &r, &q.err);
+    enum fb_status s = fb_redis_new(&config, 20000, &r, &q.err);
     if (s == FB_OK) { /* hiredis 1.x with TLS */
         fb_redis_free(&r);
         return;
@@ -213,12 +213,12 @@ static void a_wrong_password_is_a_configuration_error(void **state)
     redisReply *reply = NULL;
     assert_int_equal(redis_fixture_int(&q.redis, "CONFIG", "SET", "requirepass", "right", NULL), 0);
     (void)snprintf(url, sizeof(url), "redis://:wrong@127.0.0.1:%u/0", q.redis.port);
-    assert_status(FB_OK, fb_redis_new(&config, 1000, &r, &q.err));
+    assert_status(FB_OK, fb_redis_new(&config, 20000, &r, &q.err));
     assert_status(FB_CONFIG, fb_redis_call(r, &reply, &q.err, "PING", NULL));
     assert_null(strstr(q.err.text, "wrong@"));
     fb_redis_free(&r);
     config.redis.password = right; /* redis.password wins over the URL's */
-    assert_status(FB_OK, fb_redis_new(&config, 1000, &r, &q.err));
+    assert_status(FB_OK, fb_redis_new(&config, 20000, &r, &q.err));
     assert_status(FB_OK,
                   fb_redis_call(r, &reply, &q.err, "CONFIG", "SET", "requirepass", "", NULL));
     freeReplyObject(reply);
@@ -279,7 +279,7 @@ static void a_blocking_read_outlives_the_command_timeout(void **state)
     assert_status(FB_OK, fb_redis_new(&q.redis.config, 2000, &r, &q.err));
     const struct fb_slice argv[] = {FB_SLICE_LITERAL("BLPOP"), FB_SLICE_LITERAL("nothing"),
                                     FB_SLICE_LITERAL("3")};
-    assert_status(FB_OK, fb_redis_command_blocking(r, 3000, 3, argv, &reply, &q.err));
+    assert_status(FB_OK, fb_redis_command_blocking(r, 30000, 3, argv, &reply, &q.err));
     assert_int_equal(reply->type, REDIS_REPLY_NIL);
     freeReplyObject(reply);
     fb_redis_free(&r);
@@ -312,7 +312,7 @@ static void the_shard_follows_the_message_and_spreads(void **state)
     struct fb_config config = q.redis.config;
     config.redis.shards = 8;
     struct fb_redis *r = NULL;
-    assert_status(FB_OK, fb_redis_new(&config, 1000, &r, &q.err));
+    assert_status(FB_OK, fb_redis_new(&config, 20000, &r, &q.err));
     int seen[8] = {0};
     for (int i = 0; i < 4000; i++) {
         char id[FB_ID_SIZE];

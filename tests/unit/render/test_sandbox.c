@@ -149,7 +149,7 @@ static int outcome(int (*deed)(void))
     assert_true(pid >= 0);
     if (pid == 0) {
         const struct fb_sandbox sandbox = {
-            .memory_bytes = 512LL << 20, .cpu_s = 20, .user = "nobody"};
+            .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "nobody"};
         struct fb_error err = {0};
         if (fb_sandbox_enter(&sandbox, &err) != FB_OK) {
             (void)fprintf(stderr, "%s\n", err.text);
@@ -226,7 +226,7 @@ static void test_nothing_is_left_when_the_parent_is_killed(void **state)
     if (parent == 0) {
         if (fork() == 0) {
             const struct fb_sandbox sandbox = {
-                .memory_bytes = 512LL << 20, .cpu_s = 20, .user = "nobody"};
+                .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "nobody"};
             struct fb_error err = {0};
             if (fb_sandbox_enter(&sandbox, &err) == FB_OK && write(alive[1], "y", 1) == 1) {
                 const struct timespec long_time = {.tv_sec = 120};
@@ -258,7 +258,7 @@ static void test_user_that_does_not_exist_is_refused(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         const struct fb_sandbox sandbox = {
-            .memory_bytes = 512LL << 20, .cpu_s = 20, .user = "no-such-user-here"};
+            .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "no-such-user-here"};
         struct fb_error err = {0};
         _exit(fb_sandbox_enter(&sandbox, &err) == FB_CONFIG ? REFUSED : DONE);
     }
