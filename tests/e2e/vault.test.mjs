@@ -10,7 +10,7 @@ import { createCipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { encode } from '@msgpack/msgpack';
-import { binDir, waitFor } from '../support/harness.mjs';
+import { binDir, unlessGone, waitFor } from '../support/harness.mjs';
 import { Stack, everythingIn, textOf } from './stack.mjs';
 import { SECRET, SECRET_EN, japaneseMail } from './mails.mjs';
 
@@ -86,9 +86,7 @@ test('from the mail to the reader: notices, recalls, password and code', async (
   // ---- a secret is in its notice, and nowhere else ----
   const files = [...filesBelow(stack.world.spoolDir), ...filesBelow(path.join(stack.world.dir, 'vault'))];
   assert.ok(files.length > 3);
-  const contents = files.flatMap((file) => {
-    try { return [[file, fs.readFileSync(file)]]; } catch (e) { if (e.code === 'ENOENT') return []; throw e; } // erased meanwhile
-  });
+  const contents = files.map((file) => [file, unlessGone(() => fs.readFileSync(file), Buffer.alloc(0))]);
   for (const secret of secrets) {
     for (const [file, bytes] of contents) assert.equal(bytes.indexOf(secret), -1, file);
     for (const form of ['base64url', 'hex']) {

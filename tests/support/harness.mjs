@@ -121,6 +121,11 @@ export const freePort = async () => (await freePorts(1))[0];
 // busy machine has come, and only what never comes takes this long.
 const PATIENCE_MS = 60000;
 
+/** What fn reads of files, or `none` where one of them went meanwhile. */
+export function unlessGone(fn, none = null) {
+  try { return fn(); } catch (e) { if (e.code === 'ENOENT') return none; throw e; }
+}
+
 /** Repeats fn until it gives something truthy; exceptions count as "not yet". */
 export async function waitFor(fn, { timeout = PATIENCE_MS, interval = 25, what = 'condition' } = {}) {
   const deadline = Date.now() + timeout;

@@ -18,8 +18,8 @@ const html = (text) => bytes(HEAD, 'MIME-Version: 1.0\r\nContent-Type: text/html
 const slowText = (times = 1) => bytes(HEAD, 'Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n', base64('a long letter '.repeat(200000 * times)), '\r\n');
 const slowPage = () => html('<table>' + '<tr><td>a<td>b<td>c</tr>'.repeat(4000) + '</table>');
 const browser = (w) => descendants(w.render.pid).filter((p) => /headless|chrom/i.test(p.name) && !/keeper/.test(p.name));
-// A message's child: forked by the zygote, which is named, and outside of Chromium's trees.
 const zygoteOf = (w) => descendants(w.render.pid).find((p) => p.name === 'render-zygote' && p.parent === w.render.pid);
+// A message's child: forked by the zygote, which is named, and outside of Chromium's trees.
 function child(w) {
   const zygote = zygoteOf(w);
   return zygote && descendants(zygote.pid).find((p) => p.parent === zygote.pid);
@@ -29,6 +29,7 @@ function sandboxed(w) {
   const { filters } = zygoteOf(w);
   return waitFor(() => [child(w)].find((c) => c?.filters > filters), { what: 'a child in its sandbox', interval: 2 });
 }
+
 test('a message is read and painted in a child without rights: other user, seccomp, no new privileges, no capability', async (t) => {
   const w = await RenderWorld.create(t);
   const id = await w.send(slowText());

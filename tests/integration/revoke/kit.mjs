@@ -52,8 +52,10 @@ export async function uploaded(t, { sim, spec = {}, start = ['upload', 'revoke']
     1, 'fb:{s0}:due');
   stage.dead = (n) => waitFor(async () => (await stage.count('dead')) === n, { what: `${n} dead letters` });
   /** No job is left that could still do something. */
-  stage.idle = (timeout = 60000) => waitFor(async () => (await stage.left('revoke')) === 0, { what: 'no revoke job', timeout })
+  stage.idle = (timeout = 60000) => waitFor(async () => (await stage.redis.left('revoke')) === 0, { what: 'no revoke job', timeout })
     .catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-3000)}`); });
+  /** Box's simulator has met its (first) fault once. */
+  stage.struck = (what) => waitFor(async () => (await stage.sim.request('GET', '/__faults')).json[0].fired === 1, { what });
   stage.box = () => look(stage.sim, `${message.id}-0`);
   stage.until = (what, fn, timeout = 60000) => waitFor(async () => fn(await stage.box()), { what, timeout })
     .catch((e) => { throw new Error(`${e.message}: ${stage.revoke?.output.slice(-2000)}`); });

@@ -79,7 +79,7 @@ for (const after of [0, 1, 2]) {
     await stage.sim.faults([{ match: { method: 'DELETE' }, after, times: 1, do: { slow_bps: 1, effect: true, status: 204, delay_ms: 60000 } }]);
     await stage.recall();
     await stage.until(`${3 - after} left`, (b) => b.collaborations.length === 3 - after);
-    await waitFor(async () => (await stage.sim.request('GET', '/__faults')).json[0].fired === 1, { what: `removal ${after + 1} to be asked for` });
+    await stage.struck(`removal ${after + 1} to be asked for`);
     await stage.revoke.kill();
     await stage.redis.abandon('revoke');
     await stage.sim.faults([]);

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sleep, waitFor } from '../../support/harness.mjs';
+import { sleep } from '../../support/harness.mjs';
 import { isClosed, TO, uploaded } from './kit.mjs';
 
 const sorted = (b) => b.collaborations.map((c) => c.login).sort();
@@ -139,7 +139,7 @@ for (const [where, fault] of [
       // Done, and the answer never comes: what it was is known to Box alone.
       await stage.sim.faults([{ match: { method: fault.method, path: fault.path }, after: fault.after ?? 0, times: 1, do: { slow_bps: 1 } }]);
       await stage.restore();
-      await waitFor(async () => (await stage.sim.request('GET', '/__faults')).json[0].fired === 1, { what: 'the call' });
+      await stage.struck('the call');
       await sleep(300);
       await stage.revoke.kill();
       await stage.redis.abandon('revoke');

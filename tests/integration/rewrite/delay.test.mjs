@@ -59,7 +59,7 @@ test('a late mail of the null sender, and one that went out meanwhile: nobody is
   for (const id of [bounce, gone]) {
     await waitFor(async () => { await stage.hurry(); return (await stage.ledger(id))['d:rewrite:0']; }, { what: 'the end', interval: 300 });
   }
-  await waitFor(async () => { await stage.hurry(); return (await stage.left()) === 0; }, { what: 'the letters to end', interval: 300 });
+  await waitFor(async () => { await stage.hurry(); return (await stage.world.redis.left('rewrite')) === 0; }, { what: 'the letters to end', interval: 300 });
   assert.ok(reports(stage).length <= 1, 'at most one that was on its way while the second was late');
   assert.equal(await stage.service.metric('fumibako_letters_total', 'letter="held",outcome="failed"'), 0);
 });

@@ -85,11 +85,6 @@ export class Stage {
     }, { timeout, what: `branch ${branch} of ${id} to end` });
   }
 
-  /** Jobs of rewrite, those that wait for their next try with them: at one moment, as they go back and forth. */
-  async left() {
-    return this.world.redis.left('rewrite');
-  }
-
   async delayed() { return this.world.redis.command('ZCARD', 'fb:{s0}:delayed:rewrite'); }
 
   /** Makes every delayed job due now. */

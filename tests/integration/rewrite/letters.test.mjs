@@ -41,7 +41,7 @@ const seedLetter = (stage, ...args) => run('letter_seed', [stage.world.redis.url
   return r.stdout.trim();
 });
 /** All jobs of the stage have ended. */
-const idle = (stage) => waitFor(async () => await stage.left() === 0, { what: 'no job left' });
+const idle = (stage) => waitFor(async () => await stage.world.redis.left('rewrite') === 0, { what: 'no job left' });
 const seen = (stage, ms) => stage.world.redis.command('HSET', 'fb:{s0}:watch:seen', 'box user ', ms);
 
 /** What the ledger says that the sender was told of the message's recall. */

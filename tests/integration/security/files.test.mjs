@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { World, binDir, waitFor } from '../../support/harness.mjs';
+import { World, binDir, unlessGone, waitFor } from '../../support/harness.mjs';
 import { SECRET_EN, japaneseMail } from '../../e2e/mails.mjs';
 import { account } from '../console/api-kit.mjs';
 import { descendants } from '../render/kit.mjs';
@@ -65,8 +65,7 @@ test('with a umask of 0, all that services make is for their user alone; no secr
   }
   // The spool is encrypted: no word of the mail, no address of it.
   for (const f of made.filter((m) => !m.isDirectory && !m.path.endsWith('current'))) {
-    let bytes;
-    try { bytes = fs.readFileSync(f.path).toString('latin1'); } catch (e) { if (e.code === 'ENOENT') continue; throw e; } // its mail has gone on
+    const bytes = unlessGone(() => fs.readFileSync(f.path).toString('latin1'), ''); // its mail has gone on
     for (const text of [SECRET_EN, 'hanako@partner', 'Launch', mail.messageId]) {
       if (f.path.startsWith(world.spoolDir)) assert.ok(!bytes.includes(text), `${f.path}: ${text}`);
     }

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { Relay } from '../../support/relay.mjs';
-import { Smtp, request, waitFor } from '../../support/harness.mjs';
+import { Smtp, request, unlessGone, waitFor } from '../../support/harness.mjs';
 import { Stack } from '../../e2e/stack.mjs';
 
 export const SERVICES = ['ingest', 'render', 'upload', 'rewrite', 'revoke', 'watch', 'portal'];
@@ -65,10 +65,7 @@ export function tree(folder) {
     if (!stat) return;
     all.push({ path: at, mode: stat.mode & 0o7777, uid: stat.uid, isDirectory: stat.isDirectory(), isSymbolicLink: stat.isSymbolicLink(),
       isSocket: stat.isSocket() });
-    if (!stat.isDirectory()) return;
-    let names = [];
-    try { names = fs.readdirSync(at); } catch (e) { if (e.code !== 'ENOENT') throw e; } // it went meanwhile
-    for (const name of names) walk(path.join(at, name));
+    if (stat.isDirectory()) for (const name of unlessGone(() => fs.readdirSync(at), [])) walk(path.join(at, name));
   };
   walk(folder);
   return all;

@@ -76,8 +76,6 @@ export class Stage {
 
   count(key) { return this.redis.command(key.includes('delayed') ? 'ZCARD' : 'XLEN', `fb:{s0}:${key}`); }
 
-  left(stage) { return this.redis.left(stage); }
-
   /** Upload has handed the message on. */
   passed(n = 1, timeout = 60000) {
     return waitFor(async () => (await this.count('rewrite')) >= n, { timeout, what: `${n} jobs for rewrite` })

@@ -177,7 +177,6 @@ static void a_file_is_followed(void **state)
 static void a_file_that_is_being_written_is_not_taken(void **state)
 {
     struct place *p = *state;
-    write_file(p->file, GOOD_1);
     struct fb_policy_follow *f = follow(p);
     bool is_late = true; /* this machine stood still, and so did the file */
     for (int tries = 0; is_late; tries++) {

@@ -142,14 +142,15 @@ static int do_iconv(void)
     return cd != (iconv_t)-1 ? DONE : BROKEN;
 }
 
+static const struct fb_sandbox sandbox = {
+    .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "nobody"};
+
 /* How a child that does the deed in the sandbox ends: its exit code, or minus the signal. */
 static int outcome(int (*deed)(void))
 {
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        const struct fb_sandbox sandbox = {
-            .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "nobody"};
         struct fb_error err = {0};
         if (fb_sandbox_enter(&sandbox, &err) != FB_OK) {
             (void)fprintf(stderr, "%s\n", err.text);
@@ -225,8 +226,6 @@ static void test_nothing_is_left_when_the_parent_is_killed(void **state)
     assert_true(parent >= 0);
     if (parent == 0) {
         if (fork() == 0) {
-            const struct fb_sandbox sandbox = {
-                .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "nobody"};
             struct fb_error err = {0};
             if (fb_sandbox_enter(&sandbox, &err) == FB_OK && write(alive[1], "y", 1) == 1) {
                 const struct timespec long_time = {.tv_sec = 120};
@@ -257,10 +256,10 @@ static void test_user_that_does_not_exist_is_refused(void **state)
     }
     pid_t pid = fork();
     if (pid == 0) {
-        const struct fb_sandbox sandbox = {
-            .memory_bytes = 512LL << 20, .cpu_s = 120, .user = "no-such-user-here"};
+        struct fb_sandbox nobodys = sandbox;
+        nobodys.user = "no-such-user-here";
         struct fb_error err = {0};
-        _exit(fb_sandbox_enter(&sandbox, &err) == FB_CONFIG ? REFUSED : DONE);
+        _exit(fb_sandbox_enter(&nobodys, &err) == FB_CONFIG ? REFUSED : DONE);
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
